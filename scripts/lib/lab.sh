@@ -1,0 +1,120 @@
+# Sourced by the scripts that run on the learner's machine: where the lab is, its versions,
+# how to say something, and which Compose runs it. Works with bash 3.2, as macOS has it.
+# shellcheck shell=bash
+
+LAB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+CACHE_DIR="$LAB_DIR/.cache"
+COMPOSE_MINIMUM=2.20
+
+# shellcheck source=../../.env
+. "$LAB_DIR/.env"
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+	bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' cyan=$'\e[36m' plain=$'\e[0m'
+else
+	bold='' dim='' red='' green='' cyan='' plain=''
+fi
+# The scripts that source this file use the colours.
+: "$bold$dim$red$green$cyan$plain"
+
+say() { printf '%s\n' "$*"; }
+
+# die MESSAGE [HINT]
+die() {
+	printf 'error: %s\n' "$1" >&2
+	[ $# -lt 2 ] || printf 'hint: %s\n' "$2" >&2
+	exit 1
+}
+
+# at_least VERSION MINIMUM: compares major and minor.
+at_least() {
+	local major minor
+	major=${1#v} major=${major%%.*}
+	minor=${1#*.} minor=${minor%%[!0-9]*}
+	[ "$major" -gt "${2%%.*}" ] || { [ "$major" -eq "${2%%.*}" ] && [ "${minor:-0}" -ge "${2#*.}" ]; }
+}
+
+need_engine() {
+	local version
+	command -v docker >/dev/null 2>&1 ||
+		die "the docker command was not found" "install Docker Engine 20.10 or newer, or Docker Desktop: https://docs.docker.com/get-docker/"
+	version=$(docker version --format '{{.Server.Version}}' 2>/dev/null) && [ -n "$version" ] ||
+		die "no Docker Engine answers: $(docker version 2>&1 | tail -n 1)" "start Docker Desktop or the docker service, and see that your user may use it (docker info)"
+	at_least "$version" 20.10 ||
+		die "Docker Engine $version is too old" "the lab needs 20.10 or newer"
+}
+
+need_go() {
+	command -v go >/dev/null 2>&1 ||
+		die "$1, and there is no Go to build it with" "install Go 1.26 or newer (https://go.dev/dl/), or $2"
+	local version
+	version=$(cd / && go env GOVERSION)
+	at_least "${version#go}" 1.21 ||
+		die "$1, and Go ${version#go} is too old to build it" "install Go 1.26 or newer (https://go.dev/dl/)"
+}
+
+# compose_command: "docker compose" where it is new enough, else the one that ensure_compose built.
+compose_command() {
+	local version
+	if version=$(docker compose version --short 2>/dev/null) && [ -n "$version" ] && at_least "$version" "$COMPOSE_MINIMUM"; then
+		say docker-plugin
+	else
+		say "$CACHE_DIR/bin/docker-compose"
+	fi
+}
+
+COMPOSE=
+ensure_compose() {
+	[ -z "$COMPOSE" ] || return 0
+	need_engine
+	COMPOSE=$(compose_command)
+	[ "$COMPOSE" != docker-plugin ] || return 0
+	if [ ! -x "$COMPOSE" ]; then
+		need_go "docker compose $COMPOSE_MINIMUM or newer was not found" "install the plugin: https://docs.docker.com/compose/install/"
+		say "docker compose $COMPOSE_MINIMUM or newer was not found: building it from its Go module, about 3 minutes, once" >&2
+		local version
+		version=$(cd "$LAB_DIR/scripts/tools/compose" && go list -m -f '{{.Version}}' github.com/docker/compose/v2)
+		mkdir -p "$CACHE_DIR/bin"
+		(cd "$LAB_DIR/scripts/tools/compose" && CGO_ENABLED=0 go build -trimpath \
+			-ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
+			-o "$COMPOSE" github.com/docker/compose/v2/cmd) ||
+			die "docker compose could not be built" "install the plugin: https://docs.docker.com/compose/install/"
+	fi
+	link_compose_plugin
+}
+
+# Without a plugin the learner could not type `docker compose`. A link to the one built here
+# makes it work; nothing that exists is replaced, and `make clean` removes the link.
+link_compose_plugin() {
+	local link="${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins/docker-compose"
+	if [ -L "$link" ] && [ ! -e "$link" ]; then rm -f "$link"; fi
+	if [ ! -e "$link" ] && mkdir -p "${link%/*}" 2>/dev/null && ln -s "$COMPOSE" "$link" 2>/dev/null; then
+		say "linked $link to it, so that you can type docker compose yourself (make clean removes the link)" >&2
+	fi
+}
+
+# compose ARG...: Compose for this lab, from whatever directory.
+compose() {
+	ensure_compose
+	if [ "$COMPOSE" = docker-plugin ]; then
+		docker compose --project-directory "$LAB_DIR" "$@"
+	else
+		"$COMPOSE" --project-directory "$LAB_DIR" "$@"
+	fi
+}
+
+# wait_until SECONDS WHAT COMMAND...: polls a condition; says what it waited for if it never held.
+wait_until() {
+	local limit=$1 what=$2 start=$SECONDS
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		if [ $((SECONDS - start)) -ge "$limit" ]; then
+			printf 'error: waited %s s in vain for this: %s\n' "$limit" "$what" >&2
+			return 1
+		fi
+		sleep 0.2
+	done
+}
+
+# client_served: has the running client's latest request been served?
+client_served() { compose exec -T client /opt/spiffe-lab/bin/probe http://127.0.0.1:8080/healthz; }

@@ -1,0 +1,210 @@
+// Package identity gets a workload its X.509-SVID from the SPIFFE Workload API, and never waits
+// in silence or without end.
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	"github.com/spiffe/go-spiffe/v2/workloadapi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
+)
+
+// ErrNone is wrapped by the error of [Endpoint.Source] when no X.509-SVID arrived in time.
+var ErrNone = errors.New("no identity")
+
+const (
+	reportEvery = 3 * time.Second        // how often a wait is reported
+	firstDelay  = 100 * time.Millisecond // before the first retry; it doubles from there
+	longest     = time.Second            // between two tries
+)
+
+// Endpoint is the address of a Workload API.
+type Endpoint struct {
+	Address string // a URI, as the SPIFFE Workload Endpoint standard defines it in its section 4
+	From    string // where the address was given, for messages: a flag or a variable
+}
+
+// FindEndpoint returns the address in flag, or else the one in SPIFFE_ENDPOINT_SOCKET. What is
+// no address of a Unix domain socket is a [cli.UsageError].
+func FindEndpoint(flag string, getenv func(string) string) (Endpoint, error) {
+	const want = "want an absolute path such as unix:///tmp/spire-agent/public/api.sock"
+	endpoint := Endpoint{flag, "-socket"}
+	if flag == "" {
+		endpoint = Endpoint{getenv(workloadapi.SocketEnv), workloadapi.SocketEnv}
+	}
+	if endpoint.Address == "" {
+		return endpoint, cli.Usagef("no Workload API address: set %s or -socket; %s", workloadapi.SocketEnv, want)
+	}
+	if err := workloadapi.ValidateAddress(endpoint.Address); err != nil {
+		return endpoint, cli.Usagef("%s %q: %w; %s", endpoint.From, endpoint.Address, err, want)
+	}
+	if path := endpoint.path(); path != "" && !filepath.IsAbs(path) || strings.HasPrefix(endpoint.Address, "unix://") && path == "" {
+		return endpoint, cli.Usagef("%s %q: the socket path is relative; %s", endpoint.From, endpoint.Address, want)
+	}
+	return endpoint, nil
+}
+
+// path is the path of the Unix domain socket; empty for other addresses. In unix://a/b the a is
+// a host by the rules of URIs: such a path is relative too.
+func (e Endpoint) path() string {
+	parsed, err := url.Parse(e.Address)
+	if err != nil || parsed.Scheme != "unix" {
+		return ""
+	}
+	if parsed.Host != "" {
+		return parsed.Host + parsed.Path
+	}
+	return parsed.Path
+}
+
+// Source returns a source that holds an X.509-SVID and stays current until it is closed. While
+// none arrives it logs every few seconds what it waits for; after limit it gives up with an
+// error that wraps [ErrNone].
+func (e Endpoint) Source(ctx context.Context, limit time.Duration, logger *log.Logger) (*workloadapi.X509Source, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+
+	last := &lastError{}
+	start := time.Now()
+	reported := make(chan struct{})
+	go func() {
+		defer close(reported)
+		ticker := time.NewTicker(reportEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				logger.Printf("waiting for an identity, %s of %s: %s", time.Since(start).Round(time.Second), limit, e.explain(last.get()))
+			}
+		}
+	}()
+
+	// The context bounds the wait for the first X.509-SVID only; later updates go on without it.
+	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(
+		workloadapi.WithAddr(e.Address),
+		workloadapi.WithLogger(last),
+		workloadapi.WithBackoffStrategy(backoffStrategy{}),
+	))
+	timedOut := errors.Is(ctx.Err(), context.DeadlineExceeded)
+	cancel()
+	<-reported
+	if err == nil {
+		return source, nil
+	}
+	if !timedOut {
+		return nil, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	return nil, fmt.Errorf("%w after %s: %s", ErrNone, limit, e.explain(last.get()))
+}
+
+// explain says who waits for what, what the Workload API said last, and the likely cause.
+func (e Endpoint) explain(err error) string {
+	cause := "is the agent running, and its socket mounted here?"
+	path := e.path()
+	switch _, statErr := os.Stat(path); {
+	case err == nil:
+		err = errors.New("no answer yet")
+	case status.Code(err) == codes.PermissionDenied:
+		cause = "no registration entry matches this user (make entries shows them)"
+	case path != "" && errors.Is(statErr, os.ErrNotExist):
+		err = errors.New("the socket does not exist")
+	}
+	return fmt.Sprintf("uid %d at %s %s: %v; likely cause: %s", os.Getuid(), e.From, e.Address, err, cause)
+}
+
+// LogRotations logs each change of the X.509-SVID, once, until ctx is done. A change of the trust
+// bundle alone also wakes it, and is no rotation: so it compares serial numbers.
+func LogRotations(ctx context.Context, source Updates, logger *log.Logger) {
+	current, err := source.GetX509SVID()
+	if err != nil {
+		logger.Printf("cannot read the X.509-SVID: %v", err)
+		return
+	}
+	logger.Printf("identity %s, serial %s, expires %s", current.ID, Serial(current), Expiry(current))
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-source.Updated():
+		}
+		next, err := source.GetX509SVID()
+		if err != nil || Serial(next) == Serial(current) {
+			continue
+		}
+		logger.Printf("X.509-SVID of %s rotated: serial %s -> %s, expires %s", next.ID, Serial(current), Serial(next), Expiry(next))
+		current = next
+	}
+}
+
+// Updates is what [LogRotations] needs of a [workloadapi.X509Source].
+type Updates interface {
+	x509svid.Source
+	Updated() <-chan struct{}
+}
+
+// Serial is the serial number in hexadecimal digits, as openssl prints it.
+func Serial(svid *x509svid.SVID) string { return fmt.Sprintf("%X", svid.Certificates[0].SerialNumber) }
+
+// Expiry is the end of the validity in UTC, as RFC 3339 writes it.
+func Expiry(svid *x509svid.SVID) string {
+	return svid.Certificates[0].NotAfter.UTC().Format(time.RFC3339)
+}
+
+// lastError is the logger that go-spiffe gets: it keeps the last error, of which its own API
+// tells nothing while it retries.
+type lastError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (l *lastError) get() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *lastError) Debugf(string, ...any) {}
+func (l *lastError) Infof(string, ...any)  {}
+func (l *lastError) Warnf(string, ...any)  {}
+
+func (l *lastError) Errorf(format string, args ...any) {
+	err := fmt.Errorf(format, args...)
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok {
+			err = cause
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+// backoffStrategy is capped at one second: in a lab the identity that one waits for comes soon.
+type backoffStrategy struct{}
+
+func (backoffStrategy) NewBackoff() workloadapi.Backoff { return &backoff{firstDelay} }
+
+type backoff struct{ next time.Duration }
+
+func (b *backoff) Next() time.Duration {
+	delay := b.next
+	b.next = min(2*b.next, longest)
+	return delay
+}
+
+func (b *backoff) Reset() { b.next = firstDelay }

@@ -1,0 +1,3 @@
+# The same image as `workload` in Dockerfile, from programs that scripts/images.sh has compiled.
+FROM scratch
+COPY root/ /
