@@ -117,4 +117,4 @@ wait_until() {
 }
 
 # client_served: has the running client's latest request been served?
-client_served() { compose exec -T client /opt/spiffe-lab/bin/probe http://127.0.0.1:8080/healthz; }
+client_served() { compose exec -T client probe http://127.0.0.1:8080/healthz; }

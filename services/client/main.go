@@ -118,6 +118,10 @@ func get(ctx context.Context, client *http.Client, cfg config, stdout io.Writer)
 	return err
 }
 
+// soon is when a failed request is repeated at first; the time doubles up to the interval. So a
+// server that starts or restarts is found at once.
+const soon = 250 * time.Millisecond
+
 // loop sends a request every interval until ctx is done. A failure is reported, and it goes on.
 func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr io.Writer) error {
 	latest := &outcome{err: errors.New("no request yet"), freshFor: 3*cfg.interval + cfg.timeout}
@@ -127,21 +131,24 @@ func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr i
 	}
 	defer stopHealth()
 
-	ticker := time.NewTicker(cfg.interval)
-	defer ticker.Stop()
+	retry := soon
 	for {
 		err := get(ctx, client, cfg, stdout)
 		if ctx.Err() != nil {
 			return nil
 		}
 		latest.set(err)
+		pause := cfg.interval
 		if err != nil {
 			fmt.Fprintln(stderr, err)
+			pause, retry = min(retry, cfg.interval), 2*retry
+		} else {
+			retry = soon
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-time.After(pause):
 		}
 	}
 }

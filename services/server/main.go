@@ -109,7 +109,7 @@ func handler(maxBody int64, logger *log.Logger) http.Handler {
 			http.Error(w, "no SPIFFE ID", http.StatusForbidden)
 			return
 		}
-		logger.Printf("Request received from %q", id)
+		logger.Printf("Request received from %q: %s %q", id, r.Method, r.URL.Path)
 		_, _ = io.WriteString(w, "Success!!!")
 	})
 }

@@ -1,0 +1,33 @@
+# The lab's commands. `make` alone lists them.
+SHELL := /bin/bash
+script = @cd "$(CURDIR)" && ./scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs entries svid scenarios test lint images clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+up: ## start the lab, and wait until the client has been served
+	$(script)/up.sh
+down: ## remove the lab's containers, networks and volumes
+	$(script)/lab.sh down
+status: ## what runs, and whether the client is served
+	$(script)/lab.sh status
+logs: ## follow the logs of the two programs; all=1 for SPIRE's too
+	$(script)/lab.sh logs $(if $(all),all)
+entries: ## the registration entries
+	$(script)/lab.sh entries
+svid: ## the SVID that each user of the host gets
+	$(script)/lab.sh svid
+scenarios: ## list the scenarios with their claims
+	$(script)/lab.sh scenarios
+scenario-%: ## run one scenario; PAUSE=1 waits for Enter between its steps
+	$(script)/lab.sh scenario '$*'
+test: ## unit tests, checks and all scenarios, against a lab of its own
+	$(script)/test.sh
+lint: ## gofmt, vet, staticcheck, shellcheck, and SPIRE's and Compose's own checks
+	$(script)/lint.sh
+images: ## build every image from Go modules, where none can be pulled
+	$(script)/images.sh
+clean: down ## down, and remove what was built in this folder (images stay)
+	$(script)/lab.sh clean
