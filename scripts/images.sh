@@ -63,7 +63,7 @@ check_spire_pin() {
 
 # spire-server keeps its entries in SQLite, which is C: this one image needs a C compiler.
 build_spire() {
-	local started=$SECONDS made name user
+	local started=$SECONDS made name
 	made=$(made_from "$(hash spire/build/go.mod spire/build/go.sum spire/build/spire-server.Dockerfile spire/build/spire-agent.Dockerfile scripts/images.sh)")
 	if is_built "$server_image" "$made" && is_built "$agent_image" "$made"; then
 		say "$server_image and $agent_image are built"

@@ -12,7 +12,7 @@ has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 # The programs' image is built anew only if their sources are newer than it.
 build_services() {
 	local made
-	made=$(cd "$LAB_DIR" && git hash-object go.mod go.sum services/Dockerfile spire/host/passwd $(find services -name '*.go' | sort) | git hash-object --stdin)
+	made=$(cd "$LAB_DIR" && find go.mod go.sum services spire/host -type f -print0 | sort -z | xargs -0 git hash-object | git hash-object --stdin)
 	if has_image spiffe-lab/workload:local && has_image spiffe-lab/bootstrap:local &&
 		[ "$(cat "$CACHE_DIR/services-built" 2>/dev/null)" = "$made" ]; then
 		return

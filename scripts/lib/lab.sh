@@ -38,7 +38,8 @@ need_engine() {
 	local version
 	command -v docker >/dev/null 2>&1 ||
 		die "the docker command was not found" "install Docker Engine 20.10 or newer, or Docker Desktop: https://docs.docker.com/get-docker/"
-	version=$(docker version --format '{{.Server.Version}}' 2>/dev/null) && [ -n "$version" ] ||
+	version=$(docker version --format '{{.Server.Version}}' 2>/dev/null) || version=''
+	[ -n "$version" ] ||
 		die "no Docker Engine answers: $(docker version 2>&1 | tail -n 1)" "start Docker Desktop or the docker service, and see that your user may use it (docker info)"
 	at_least "$version" 20.10 ||
 		die "Docker Engine $version is too old" "the lab needs 20.10 or newer"

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# bootstrap must be repeatable, mend what differs, and stop at every other failure
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+begin
+restore compose up --detach bootstrap
+
+spire() { run exec spire-server /opt/spire/bin/spire-server "$@"; }
+
+step "Over a lab that is as it should be, bootstrap changes nothing"
+spire entry show
+before=$output
+run run --rm --no-deps bootstrap
+expect_success "bootstrap succeeds"
+expect_output "entry for spiffe://example.org/client is as it should be" "it says so of the client's entry"
+spire entry show
+expect "the entries are what they were" test "$output" = "$before"
+
+step "An entry that differs is updated"
+spire entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:server-workload -x509SVIDTTL 60
+expect_success "the client's entry is spoiled"
+run run --rm --no-deps bootstrap
+expect_success "bootstrap succeeds"
+spire entry show -entryID client
+expect_output "Selector                : unix:user:client-workload" "the selector is right again"
+expect_output "X509-SVID TTL           : default" "the TTL is right again"
+
+step "An entry that a learner deleted and made by hand is left alone"
+spire entry delete -entryID client
+spire entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+expect_success "the entry is made by hand, under an ID of SPIRE's choice"
+run run --rm --no-deps bootstrap
+expect_success "bootstrap succeeds"
+spire entry show -spiffeID spiffe://example.org/client
+expect_output "Found 1 entry" "there is still one entry"
+id=$(sed -n 's/^Entry ID *: //p' <<<"$output")
+spire entry delete -entryID "$id"
+run run --rm --no-deps bootstrap
+expect_success "bootstrap makes the deleted entry again"
+
+step "A command that fails stops it, with the command and what it said"
+run run --rm --no-deps --user 65534:65534 bootstrap
+expect_exit 1 "a bootstrap that may not write the credential or read the socket fails"

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# an idle lab must use less than 120 MiB
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+begin
+
+step "Memory of every container, as the engine counts it"
+total=0
+for container in $(compose ps --quiet); do
+	line=$(docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' "$container")
+	say "    $line"
+	kib=$(awk '{ v = $2; u = v; sub(/[A-Za-z]+/, "", v); sub(/[0-9.]+/, "", u)
+		print int(v * (u == "GiB" ? 1048576 : u == "MiB" ? 1024 : u == "KiB" ? 1 : 1 / 1024)) }' <<<"$line")
+	total=$((total + kib))
+done
+[ "$total" -gt 10240 ] || fail "the engine counts only $total KiB: that is no lab"
+[ "$total" -lt 122880 ] || fail "the lab uses $((total / 1024)) MiB"
+passed "the lab uses $((total / 1024)) MiB"

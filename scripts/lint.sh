@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Every check that needs no running lab.
+set -euo pipefail
+# shellcheck source=lib/lab.sh
+. "$(dirname "$0")/lib/lab.sh"
+
+failed=0
+
+# check NAME COMMAND...: quiet if it passes.
+check() {
+	local name=$1 output
+	shift
+	if output=$("$@" 2>&1); then
+		say "ok   $name"
+	else
+		say "FAIL $name"
+		say "$output" | sed 's/^/  /'
+		failed=$((failed + 1))
+	fi
+}
+
+formatted() {
+	local files
+	files=$(gofmt -l services)
+	[ -z "$files" ] || { say "gofmt would change: $files" && return 1; }
+}
+
+# The scripts, by their first line; the library files have none.
+shell_scripts() {
+	grep -rlE '^#!.*(ba)?sh$' scripts .ci --include '*' --exclude-dir tools
+	ls scripts/lib/*.sh
+}
+
+staticcheck() { (go run -modfile "$LAB_DIR/scripts/tools/lint/go.mod" honnef.co/go/tools/cmd/staticcheck ./...); }
+
+shell_clean() {
+	shell_scripts | xargs shellcheck
+}
+
+validate() {
+	local kind=$1
+	docker run --rm --network none --volume "$LAB_DIR/spire/$kind:/config:ro" --entrypoint "/opt/spire/bin/spire-$kind" \
+		"$(compose config --images "spire-$kind" | grep "/spire-$kind:")" validate -config "/config/$kind.conf"
+}
+
+one_key_order() {
+	# Within a service, the keys stand in this order.
+	awk '
+		BEGIN { n = split("<< image build command pid user network_mode environment volumes tmpfs attach read_only cap_drop cap_add security_opt depends_on healthcheck restart stop_grace_period", order, " ")
+			for (i = 1; i <= n; i++) rank[order[i]] = i }
+		/^services:/ { inside = 1 } /^volumes:/ { inside = 0 }
+		inside && /^  [a-z]/ { service = $1; last = 0 }
+		inside && /^    [a-z<]/ { key = $1; sub(":.*", "", key)
+			if (!(key in rank)) { print service " has the key " key ", which has no place in the order"; bad = 1 }
+			if (rank[key] < last) { print service " has " key " out of order"; bad = 1 }
+			last = rank[key] }
+		END { exit bad }' compose.yaml
+}
+
+cd "$LAB_DIR"
+command -v shellcheck >/dev/null 2>&1 || die "shellcheck was not found" "on Debian and Ubuntu: apt-get install shellcheck"
+need_go "the programs are to be checked" "run make lint where Go is"
+ensure_compose
+
+check "gofmt" formatted
+check "go vet" go vet ./...
+check "staticcheck" staticcheck
+check "shellcheck" shell_clean
+check "docker compose config" compose config --quiet
+check "one key order in compose.yaml" one_key_order
+check "spire-server validate" validate server
+check "spire-agent validate" validate agent
+
+[ "$failed" -eq 0 ] || die "$failed of the checks failed"
