@@ -38,14 +38,14 @@ wait_for_server() {
 	done
 }
 
-# find_entry SPIFFE_ID PARENT_ID: the entry's ID in $found, all that is said of it in $found_as.
-# Of several, the one under the lab's own entry ID wins, else the first.
+# find_entry SPIFFE_ID PARENT_ID ENTRY_ID: the entry's ID in $found, all that is said of it in $found_as.
+# Of several, the one with ENTRY_ID wins, else the first.
 find_entry() {
 	found='' found_as='' id='' spiffe_id='' parent_id='' rest=''
 	while read -r line; do
 		value=${line#*: }
 		case "$line" in
-		'Entry ID '*) id=$value ;;
+		'Entry ID '*) id=$value spiffe_id='' parent_id='' rest='' ;;
 		'SPIFFE ID '*) spiffe_id=$value ;;
 		'Parent ID '*) parent_id=$value ;;
 		'Revision '*) ;;
@@ -56,7 +56,7 @@ find_entry() {
 					found_as=$rest
 				fi
 			fi
-			id='' spiffe_id='' parent_id='' rest=''
+			spiffe_id=''
 			;;
 		*) rest="$rest${line%% *}=$value;" ;;
 		esac
