@@ -53,7 +53,7 @@ done
 
 step "Who can reach what"
 mounts='{{range .Mounts}}{{if eq .Type "volume"}}{{slice .Name '${#COMPOSE_PROJECT_NAME}'}}{{else}}{{.Source}}{{end}}:{{.Destination}}:{{.RW}} {{end}}'
-sorted() { of "$1" "$mounts" | tr ' ' '\n' | sed "s#^$LAB_DIR/##" | grep . | sort | xargs; }
+sorted() { of "$1" "$mounts" | tr ' ' '\n' | sed "s#^$LAB_DIR/##" | sort | xargs; }
 reaches() {
 	local got
 	got=$(sorted "$1")

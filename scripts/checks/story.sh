@@ -19,7 +19,7 @@ eventually 10 "it shows the server's side" told 'Request received from "spiffe:/
 expect "it shows the commands of bootstrap" told '$ spire-server entry create'
 if grep -E '^spire-(agent|server)-1 ' "$story"; then fail "it shows SPIRE's own log"; fi
 passed "it does not show SPIRE's own log"
-kill -INT "$up" 2>/dev/null || true
+kill -TERM "$up" 2>/dev/null || true
 wait "$up" || true
 
 step "SPIRE's log is there for who asks"
