@@ -1,0 +1,121 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/testca"
+)
+
+// source is an [Updates] whose SVID the test sets.
+type source struct {
+	mu      sync.Mutex
+	svid    *x509svid.SVID
+	updated chan struct{}
+}
+
+func (s *source) GetX509SVID() (*x509svid.SVID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.svid, nil
+}
+
+func (s *source) Updated() <-chan struct{} { return s.updated }
+
+func (s *source) set(svid *x509svid.SVID) {
+	s.mu.Lock()
+	s.svid = svid
+	s.mu.Unlock()
+	s.updated <- struct{}{}
+}
+
+func TestRotationIsLoggedOnceAndABundleIsNone(t *testing.T) {
+	ca := testca.New(t, "example.org")
+	first, second := ca.SVID("spiffe://example.org/server", time.Hour), ca.SVID("spiffe://example.org/server", 2*time.Hour)
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		ctx, cancel := context.WithCancel(t.Context())
+		updates := &source{svid: first, updated: make(chan struct{})}
+		go LogRotations(ctx, updates, log.New(&out, "", 0))
+
+		updates.set(first) // the bundle alone has changed
+		updates.set(second)
+		updates.set(second)
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+
+		want := "identity spiffe://example.org/server, serial " + Serial(first) + ", expires " + Expiry(first) + "\n" +
+			"X.509-SVID of spiffe://example.org/server rotated: serial " + Serial(first) + " -> " + Serial(second) + ", expires " + Expiry(second) + "\n"
+		if out.String() != want {
+			t.Errorf("logged\n%snot\n%s", out.String(), want)
+		}
+	})
+}
+
+func TestWaitIsReportedAndBounded(t *testing.T) {
+	var out strings.Builder
+	endpoint := Endpoint{Address: "unix:///nonexistent/api.sock", From: "-socket"}
+	_, err := endpoint.Source(t.Context(), reportEvery+reportEvery/6, log.New(&out, "", 0))
+	if !errors.Is(err, ErrNone) {
+		t.Errorf("gave up with %v, not with ErrNone", err)
+	}
+	const told = "at -socket unix:///nonexistent/api.sock: the socket does not exist; likely cause: is the agent running, and its socket mounted here?"
+	if !strings.Contains(out.String(), "waiting for an identity, 3s of 3.5s: uid ") || !strings.Contains(out.String(), told) {
+		t.Errorf("said while waiting: %q", out.String())
+	}
+	if !strings.HasPrefix(err.Error(), "no identity after 3.5s: uid ") || !strings.HasSuffix(err.Error(), told) {
+		t.Errorf("gave up with %q", err)
+	}
+}
+
+func TestCancelIsNotATimeout(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Endpoint{Address: "unix:///nonexistent/api.sock"}.Source(ctx, time.Hour, log.New(io.Discard, "", 0))
+	if !errors.Is(err, ErrNone) || !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled wait ends with %v", err)
+	}
+}
+
+func TestLikelyCause(t *testing.T) {
+	endpoint := Endpoint{Address: "unix://" + t.TempDir(), From: "SPIFFE_ENDPOINT_SOCKET"}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{status.Error(codes.PermissionDenied, "no identity issued"),
+			"rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this user (make entries shows them)"},
+		{status.Error(codes.Unavailable, "connection refused"),
+			"rpc error: code = Unavailable desc = connection refused; likely cause: is the agent running, and its socket mounted here?"},
+		{nil, "no answer yet; likely cause: is the agent running, and its socket mounted here?"},
+	} {
+		if got := endpoint.explain(c.err); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%v is explained as\n  %s\nnot\n  %s", c.err, got, c.want)
+		}
+	}
+}
+
+func TestBackoffIsCappedAtOneSecond(t *testing.T) {
+	backoff := backoffStrategy{}.NewBackoff()
+	for _, want := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
+		if got := backoff.Next(); got != want*time.Millisecond {
+			t.Errorf("waits %s, not %s", got, want*time.Millisecond)
+		}
+	}
+	backoff.Reset()
+	if got := backoff.Next(); got != firstDelay {
+		t.Errorf("waits %s after a reset", got)
+	}
+}

@@ -1,0 +1,111 @@
+// Package testca is a certificate authority in memory, for unit tests only.
+package testca
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+)
+
+// CA issues certificates for one trust domain.
+type CA struct {
+	t           testing.TB
+	certificate *x509.Certificate
+	key         crypto.Signer
+	trustDomain spiffeid.TrustDomain
+}
+
+// New returns an authority for the trust domain; each has a key of its own.
+func New(t testing.TB, trustDomain string) *CA {
+	t.Helper()
+	ca := &CA{t: t, key: newKey(t), trustDomain: spiffeid.RequireTrustDomainFromString(trustDomain)}
+	template := &x509.Certificate{
+		SerialNumber:          serial(t),
+		Subject:               pkix.Name{CommonName: trustDomain},
+		URIs:                  []*url.URL{ca.trustDomain.ID().URL()},
+		NotBefore:             time.Now().Add(-24 * time.Hour),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
+	ca.certificate = ca.sign(template, template, ca.key.Public(), ca.key)
+	return ca
+}
+
+// Bundle is the trust bundle of the authority's trust domain.
+func (ca *CA) Bundle() *x509bundle.Bundle {
+	return x509bundle.FromX509Authorities(ca.trustDomain, []*x509.Certificate{ca.certificate})
+}
+
+// SVID issues an X.509-SVID that expires after the given time, which may be negative.
+func (ca *CA) SVID(id string, expires time.Duration) *x509svid.SVID {
+	ca.t.Helper()
+	parsed := spiffeid.RequireFromString(id)
+	certificate, key := ca.issue([]*url.URL{parsed.URL()}, expires)
+	return &x509svid.SVID{ID: parsed, Certificates: []*x509.Certificate{certificate}, PrivateKey: key}
+}
+
+// NoID issues a valid certificate that names nobody.
+func (ca *CA) NoID() tls.Certificate {
+	ca.t.Helper()
+	certificate, key := ca.issue(nil, time.Hour)
+	return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}
+}
+
+func (ca *CA) issue(uris []*url.URL, expires time.Duration) (*x509.Certificate, crypto.Signer) {
+	ca.t.Helper()
+	key := newKey(ca.t)
+	template := &x509.Certificate{
+		SerialNumber: serial(ca.t),
+		URIs:         uris,
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(expires),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	return ca.sign(template, ca.certificate, key.Public(), ca.key), key
+}
+
+func (ca *CA) sign(template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) *x509.Certificate {
+	ca.t.Helper()
+	raw, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+	if err != nil {
+		ca.t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(raw)
+	if err != nil {
+		ca.t.Fatal(err)
+	}
+	return certificate
+}
+
+func newKey(t testing.TB) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func serial(t testing.TB) *big.Int {
+	t.Helper()
+	number, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
+}
