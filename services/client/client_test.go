@@ -139,32 +139,64 @@ func TestOtherFailuresAreNotRefusals(t *testing.T) {
 	}
 }
 
-func TestLoopConnectsAnewForEachRequest(t *testing.T) {
+// loopFor runs the client's loop until the server has answered n requests, and returns the number
+// of connections over which they came, and what the loop printed.
+func loopFor(t *testing.T, n int, fail bool, args ...string) (connections int, stdout, stderr string) {
+	t.Helper()
 	ca := testca.New(t, "example.org")
 	peers := make(chan string, 100)
 	url := listen(t, mtls(ca.SVID(serverID, time.Hour), ca, clientID), func(w http.ResponseWriter, r *http.Request) {
+		if fail {
+			w.WriteHeader(http.StatusTeapot)
+		} else {
+			success(w, r)
+		}
 		peers <- r.RemoteAddr
-		success(w, r)
 	})
-	cfg, err := parse([]string{"-socket", "unix:///none", "-url", url, "-interval", "1ms"}, func(string) string { return "" }, io.Discard)
+	args = append([]string{"-socket", "unix:///none", "-url", url, "-interval", "1ms"}, args...)
+	cfg, err := parse(args, func(string) string { return "" }, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
+	var out, errs bytes.Buffer
 	go func() {
-		done <- loop(ctx, newClient(cfg, ca.SVID(clientID, time.Hour), ca.Bundle()), cfg, io.Discard, io.Discard)
+		done <- loop(ctx, newClient(cfg, ca.SVID(clientID, time.Hour), ca.Bundle()), cfg, &out, &errs)
 	}()
 	seen := map[string]bool{}
-	for range 5 {
+	for range n {
 		seen[<-peers] = true
 	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("stopped with %v", err)
 	}
-	if len(seen) != 5 {
-		t.Errorf("5 requests came over %d connections", len(seen))
+	return len(seen), out.String(), errs.String()
+}
+
+func TestLoopConnectsAnewForEachRequest(t *testing.T) {
+	if connections, _, _ := loopFor(t, 5, false); connections != 5 {
+		t.Errorf("5 requests came over %d connections", connections)
+	}
+}
+
+func TestLoopKeepsTheConnectionIfTold(t *testing.T) {
+	if connections, _, _ := loopFor(t, 5, false, "-keep-alive"); connections != 1 {
+		t.Errorf("5 requests came over %d connections", connections)
+	}
+}
+
+func TestLoopAccountsForEveryRequest(t *testing.T) {
+	_, stdout, stderr := loopFor(t, 5, false)
+	served := strings.Count(stdout, "Success!!!\n")
+	if want := fmt.Sprintf("%d requests sent: %d served, 0 failed\n", served, served); served < 5 || stderr != want {
+		t.Errorf("after %d successes it said %q, not %q", served, stderr, want)
+	}
+	_, stdout, stderr = loopFor(t, 5, true)
+	failed := strings.Count(stderr, "answered 418 I'm a teapot\n")
+	if want := fmt.Sprintf("%d requests sent: 0 served, %d failed\n", failed, failed); failed < 5 || stdout != "" || !strings.HasSuffix(stderr, want) {
+		t.Errorf("after %d failures it said %q, not %q", failed, stderr, want)
 	}
 }
 
@@ -204,6 +236,7 @@ func TestCommandLine(t *testing.T) {
 		{"unparsable duration", good, []string{"-interval", "5"}, 2, "client: invalid value \"5\" for flag -interval: want a duration such as 500ms, 5s or 1m\n"},
 		{"zero limit", good, []string{"-timeout", "0s"}, 2, "client: invalid value \"0s\" for flag -timeout: want a positive duration such as 500ms, 5s or 1m\n"},
 		{"health of one request", good, []string{"-health", ":8080"}, 2, "client: -health needs -interval: a client that sends one request has no health to show\n"},
+		{"kept connection of one request", good, []string{"-keep-alive"}, 2, "client: -keep-alive needs -interval: a client that sends one request needs no connection after it\n"},
 		{"unexpected argument", good, []string{"https://server:8443/"}, 2, "client: unexpected argument \"https://server:8443/\": client takes flags only\n"},
 		{"no identity", good, []string{"-wait", "50ms"}, 3, "the socket does not exist; likely cause: is the agent running, and its socket mounted here?\n"},
 	} {

@@ -43,6 +43,7 @@ type config struct {
 	serverID spiffeid.ID
 	timeout  time.Duration
 	interval time.Duration
+	keep     bool
 	maxBody  int64
 	health   string
 }
@@ -69,7 +70,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 }
 
 // newClient returns the client as it runs: mTLS with the SVID of svids, the server verified with
-// bundles and authorized by its exact SPIFFE ID, a new connection for each request.
+// bundles and authorized by its exact SPIFFE ID, a new connection for each request unless -keep-alive.
 func newClient(cfg config, svids x509svid.Source, bundles x509bundle.Source) *http.Client {
 	tlsConfig := tlsconfig.MTLSClientConfig(svids, bundles, tlsconfig.AuthorizeID(cfg.serverID))
 	verify := tlsConfig.VerifyPeerCertificate
@@ -83,7 +84,7 @@ func newClient(cfg config, svids x509svid.Source, bundles x509bundle.Source) *ht
 		Timeout: cfg.timeout,
 		Transport: &http.Transport{
 			TLSClientConfig:   tlsConfig,
-			DisableKeepAlives: true,
+			DisableKeepAlives: !cfg.keep,
 		},
 	}
 }
@@ -122,7 +123,11 @@ func get(ctx context.Context, client *http.Client, cfg config, stdout io.Writer)
 // server that starts or restarts is found at once.
 const soon = 250 * time.Millisecond
 
+// lastRequest is the longest time that a request under way gets when the loop is told to stop.
+const lastRequest = 3 * time.Second
+
 // loop sends a request every interval until ctx is done. A failure is reported, and it goes on.
+// At its end it accounts for every request; so one that is under way is not cut off at once.
 func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr io.Writer) error {
 	latest := &outcome{err: errors.New("no request yet"), freshFor: 3*cfg.interval + cfg.timeout}
 	stopHealth, err := health.Listen(cfg.health, latest.check)
@@ -131,22 +136,27 @@ func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr i
 	}
 	defer stopHealth()
 
+	requests, cutOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutOff()
+	context.AfterFunc(ctx, func() { time.AfterFunc(lastRequest, cutOff) })
+
+	var served, failed int
 	retry := soon
 	for {
-		err := get(ctx, client, cfg, stdout)
-		if ctx.Err() != nil {
-			return nil
-		}
+		err := get(requests, client, cfg, stdout)
 		latest.set(err)
 		pause := cfg.interval
 		if err != nil {
+			failed++
 			fmt.Fprintln(stderr, err)
 			pause, retry = min(retry, cfg.interval), 2*retry
 		} else {
+			served++
 			retry = soon
 		}
 		select {
 		case <-ctx.Done():
+			fmt.Fprintf(stderr, "%d requests sent: %d served, %d failed\n", served+failed, served, failed)
 			return nil
 		case <-time.After(pause):
 		}
@@ -193,6 +203,7 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (config,
 	flags.Var(cli.ID{Value: &cfg.serverID}, "server-id", "`SPIFFE ID` that the server must have")
 	flags.Var(cli.Duration{Value: &cfg.timeout}, "timeout", "longest `time` for a request, the connection included")
 	flags.Var(cli.Duration{Value: &cfg.interval, Zero: true}, "interval", "send a request each such `time`; 0 sends one and exits")
+	flags.BoolVar(&cfg.keep, "keep-alive", false, "with -interval: keep the connection open for the next request")
 	flags.Var(cli.Bytes{Value: &cfg.maxBody}, "max-body", "largest answer in `bytes`")
 	flags.Var(cli.Address{Value: &cfg.health}, "health", "with -interval: `address` to serve plain http /healthz on (default: none)")
 	flags.Usage = func() {
@@ -212,6 +223,9 @@ exit status: 0 success, 2 wrong usage, 3 no identity,
 	}
 	if cfg.health != "" && cfg.interval == 0 {
 		return cfg, cli.Usagef("-health needs -interval: a client that sends one request has no health to show")
+	}
+	if cfg.keep && cfg.interval == 0 {
+		return cfg, cli.Usagef("-keep-alive needs -interval: a client that sends one request needs no connection after it")
 	}
 	var err error
 	cfg.endpoint, err = identity.FindEndpoint(socket, getenv)

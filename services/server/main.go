@@ -43,6 +43,7 @@ type config struct {
 	writeTimeout    time.Duration
 	idleTimeout     time.Duration
 	shutdownTimeout time.Duration
+	maxAge          time.Duration
 	maxBody         int64
 }
 
@@ -83,7 +84,8 @@ func newServer(cfg config, svids x509svid.Source, bundles x509bundle.Source, log
 	tlsConfig.SessionTicketsDisabled = true
 
 	return &http.Server{
-		Handler:        handler(cfg.maxBody, logger),
+		Handler:        bounded(cfg.maxAge, handler(cfg.maxBody, logger)),
+		ConnContext:    withStart,
 		TLSConfig:      tlsConfig,
 		ReadTimeout:    cfg.readTimeout,
 		WriteTimeout:   cfg.writeTimeout,
@@ -91,6 +93,27 @@ func newServer(cfg config, svids x509svid.Source, bundles x509bundle.Source, log
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       logger, // a refused handshake is reported here, with its reason
 	}
+}
+
+// startKey is the key under which a connection's context holds the time of its start.
+type startKey struct{}
+
+func withStart(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, startKey{}, time.Now())
+}
+
+// bounded closes a connection after the first answer that is given past maxAge; 0 is no bound. A
+// client is verified when it connects and never again: the age bounds how long that may count.
+func bounded(maxAge time.Duration, next http.Handler) http.Handler {
+	if maxAge == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if start, ok := r.Context().Value(startKey{}).(time.Time); ok && time.Since(start) >= maxAge {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func handler(maxBody int64, logger *log.Logger) http.Handler {
@@ -167,6 +190,7 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (config,
 	flags.Var(cli.Duration{Value: &cfg.writeTimeout}, "write-timeout", "longest `time` to write an answer")
 	flags.Var(cli.Duration{Value: &cfg.idleTimeout}, "idle-timeout", "`time` after which an idle connection is closed")
 	flags.Var(cli.Duration{Value: &cfg.shutdownTimeout}, "shutdown-timeout", "`time` that open requests get on SIGTERM, 5s at most")
+	flags.Var(cli.Duration{Value: &cfg.maxAge, Zero: true}, "max-connection-age", "`time` after which a connection is closed behind the next answer; 0 never")
 	flags.Var(cli.Bytes{Value: &cfg.maxBody}, "max-body", "largest request body in `bytes`")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), `server answers HTTP over mTLS to exactly one client, known by its SPIFFE ID.

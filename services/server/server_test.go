@@ -223,6 +223,33 @@ func TestServerVerifiesEveryConnectionAnew(t *testing.T) {
 	}
 }
 
+func TestServerBoundsTheAgeOfAConnection(t *testing.T) {
+	ca := testca.New(t, "example.org")
+	for _, c := range []struct {
+		name   string
+		maxAge time.Duration
+		closed bool
+	}{
+		{"no bound", 0, false},
+		{"a bound not reached", time.Hour, false},
+		{"a bound passed", time.Nanosecond, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := start(t, ca, func(cfg *config) { cfg.maxAge = c.maxAge })
+			transport := &http.Transport{TLSClientConfig: peer(ca.SVID(clientID, time.Hour), ca.Bundle())}
+			defer transport.CloseIdleConnections()
+			response, err := (&http.Client{Transport: transport}).Get(server.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if response.StatusCode != http.StatusOK || response.Close != c.closed {
+				t.Errorf("got %s, connection closed: %t; want it served, closed: %t", response.Status, response.Close, c.closed)
+			}
+		})
+	}
+}
+
 func TestServerLimitsTheBody(t *testing.T) {
 	ca := testca.New(t, "example.org")
 	server := start(t, ca, func(cfg *config) { cfg.maxBody = 10 })
