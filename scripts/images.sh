@@ -2,6 +2,7 @@
 # Builds every image of the lab from Go modules with the local Go toolchain, where no image
 # can be pulled, and writes compose.override.yaml so that plain `docker compose up` uses them.
 # What is built is not built again: each image carries a hash of what it was made from.
+# With the argument "lab" it leaves out the tools, which only scenarios need.
 set -euo pipefail
 # shellcheck source=lib/lab.sh
 . "$(dirname "$0")/lib/lab.sh"
@@ -15,6 +16,9 @@ export GOOS GOARCH
 server_image=spiffe-lab/spire-server:$SPIRE_VERSION
 agent_image=spiffe-lab/spire-agent:$SPIRE_VERSION
 stage=$CACHE_DIR/images
+# go-spiffe's own example, unchanged; it looks for the Workload API at /tmp/agent.sock.
+EXAMPLE=github.com/spiffe/go-spiffe/v2/examples/spiffe-http
+WORKLOAD_API=/tmp/spire-agent/public/api.sock
 
 # hash FILE...: of names and contents, one word.
 hash() { (cd "$LAB_DIR" && git hash-object "$@" | git hash-object --stdin | cut -c 1-16); }
@@ -25,11 +29,17 @@ made_from() { say "$GOARCH-$go_version-$SPIRE_VERSION-$1"; }
 # is_built IMAGE HASH
 is_built() { [ "$(docker image inspect --format '{{index .Config.Labels "spiffe-lab.made-from"}}' "$1" 2>/dev/null)" = "$2" ]; }
 
+# staged IMAGE: the name of its folder in $stage.
+staged() {
+	local name=${1##*/}
+	say "${name%%:*}"
+}
+
 # build IMAGE HASH DOCKERFILE [--build-arg ...]: from what stands in $stage/NAME.
 build() {
 	local image=$1 made=$2 dockerfile=$3 name
 	shift 3
-	name=${image#*/} name=${name%%:*}
+	name=$(staged "$image")
 	if ! docker build --quiet --file "$LAB_DIR/$dockerfile" --tag "$image" --label "spiffe-lab.made-from=$made" \
 		"$@" "$stage/$name" >"$stage/$name.log" 2>&1; then
 		cat "$stage/$name.log" >&2
@@ -82,7 +92,7 @@ build_spire() {
 		say "compiling $name ..."
 		(while sleep 20; do say "  still compiling $name, $((SECONDS - started)) s"; done) &
 		progress=$!
-		trap 'kill "$progress" 2>/dev/null || true' EXIT
+		trap 'kill "$progress" 2>/dev/null || true; unlock images' EXIT
 		if [ "$name" = spire-server ]; then
 			export CGO_ENABLED=1
 			go_flags=(-tags "osusergo netgo sqlite_omit_load_extension" -ldflags "$link -extldflags -static")
@@ -92,7 +102,7 @@ build_spire() {
 		fi
 		go_build spire/build "$stage/$name/root/opt/spire/bin/" "github.com/spiffe/spire/cmd/$name"
 		kill "$progress" 2>/dev/null || true
-		trap - EXIT
+		trap 'unlock images' EXIT
 		cp "$(ca_bundle)" "$stage/$name/ca-certificates.crt"
 	done
 	build "$server_image" "$made" spire/build/spire-server.Dockerfile
@@ -112,35 +122,64 @@ ca_bundle() {
 	die "no CA bundle was found on this machine" "install the package ca-certificates"
 }
 
+# short_id IMAGE: changes with what is in it.
+short_id() { docker image inspect --format '{{.Id}}' "$1" | cut -c 8-20; }
+
 build_bootstrap() {
-	local started=$SECONDS made image=spiffe-lab/bootstrap:local
-	made=$(made_from "$(hash scripts/tools/shell/go.mod scripts/tools/shell/go.sum services/bootstrap.Dockerfile scripts/images.sh)-$(docker image inspect --format '{{.Id}}' "$server_image" | cut -c 8-20)")
+	local started=$SECONDS made image=$BOOTSTRAP_IMAGE
+	made=$(made_from "$(hash scripts/tools/shell/go.mod scripts/tools/shell/go.sum services/bootstrap.Dockerfile scripts/images.sh)-$(short_id "$server_image")")
 	if is_built "$image" "$made"; then
 		say "$image is built"
 		return
 	fi
-	fresh bootstrap /bin
+	fresh "$(staged "$image")" /bin
 	export CGO_ENABLED=0
 	go_flags=(-ldflags '-s -w')
-	go_build scripts/tools/shell "$stage/bootstrap/root/bin/" tool
-	mv "$stage/bootstrap/root/bin/gosh" "$stage/bootstrap/root/bin/sh"
+	go_build scripts/tools/shell "$stage/$(staged "$image")/root/bin/" tool
+	mv "$stage/$(staged "$image")/root/bin/gosh" "$stage/$(staged "$image")/root/bin/sh"
 	build "$image" "$made" services/bootstrap.Dockerfile --build-arg "SPIRE_SERVER_IMAGE=$server_image"
 }
 
 # Go's own build cache makes this a second's work; the image is made anew only if a program changed.
 build_workload() {
-	local started=$SECONDS made image=spiffe-lab/workload:local
-	fresh workload /opt/spiffe-lab/bin /etc
+	local started=$SECONDS made image=$WORKLOAD_IMAGE
+	local root
+	root=$stage/$(staged "$image")/root
+	fresh "$(staged "$image")" /opt/spiffe-lab/bin /etc
 	export CGO_ENABLED=0
 	go_flags=(-ldflags '-s -w')
-	go_build . "$stage/workload/root/opt/spiffe-lab/bin/" ./services/...
-	cp "$LAB_DIR/spire/host/passwd" "$stage/workload/root/etc/passwd"
-	made=$(made_from "$(hash services/workload.Dockerfile scripts/images.sh "$stage"/workload/root/etc/passwd "$stage"/workload/root/opt/spiffe-lab/bin/*)")
+	go_build . "$root/opt/spiffe-lab/bin/" ./services/...
+	cp "$LAB_DIR/spire/host/passwd" "$root/etc/passwd"
+	made=$(made_from "$(hash services/workload.Dockerfile scripts/images.sh "$root"/etc/passwd "$root"/opt/spiffe-lab/bin/*)")
 	if is_built "$image" "$made"; then
 		say "$image is built"
 		return
 	fi
 	build "$image" "$made" services/workload.Dockerfile
+}
+
+# The tools that know nothing of SPIFFE are this machine's own, with the libraries they need.
+build_tools() {
+	local started=$SECONDS made image=$TOOLS_IMAGE root
+	[ "$(uname -s)" = Linux ] ||
+		die "the image of the tools (curl, openssl) cannot be built on $(uname -s) without a registry" "the scenarios that need no tools run all the same; for the others use Linux or WSL 2, or let the machine pull $GO_IMAGE"
+	root=$stage/$(staged "$image")/root
+	fresh "$(staged "$image")" /opt/spiffe-lab/bin /etc/ssl /tmp /work
+	chmod 1777 "$root/work"
+	"$LAB_DIR/services/tools/collect.sh" "$root" curl openssl sh cat sleep
+	cp "$LAB_DIR/services/tools/openssl.cnf" "$root/etc/ssl/"
+	cp "$LAB_DIR/spire/host/passwd" "$root/etc/passwd"
+	cp "$stage/$(staged "$WORKLOAD_IMAGE")/root/opt/spiffe-lab/bin/"* "$root/opt/spiffe-lab/bin/"
+	export CGO_ENABLED=0
+	go_flags=(-ldflags '-s -w')
+	go_build . "$root/opt/spiffe-lab/bin/example-server" "$EXAMPLE/server"
+	ln -s "$WORKLOAD_API" "$root/tmp/agent.sock"
+	made=$(made_from "$(find "$LAB_DIR/services/tools.Dockerfile" "$LAB_DIR/scripts/images.sh" "$root" -type f -print0 | sort -z | xargs -0 git hash-object | git hash-object --stdin | cut -c 1-16)-$(short_id "$agent_image")")
+	if is_built "$image" "$made"; then
+		say "$image is built"
+		return
+	fi
+	build "$image" "$made" services/tools.Dockerfile --build-arg "SPIRE_AGENT_IMAGE=$agent_image"
 }
 
 write_override() {
@@ -154,6 +193,10 @@ services:
   spire-agent: {image: "$agent_image", pull_policy: never}
   server: {pull_policy: never}
   client: {pull_policy: never}
+  tools: {build: !reset null, pull_policy: never}
+  impostor: {pull_policy: never}
+  steady: {pull_policy: never}
+  partner-server: {image: "$server_image", pull_policy: never}
 END
 	if cmp -s "$LAB_DIR/compose.override.yaml.new" "$LAB_DIR/compose.override.yaml"; then
 		rm "$LAB_DIR/compose.override.yaml.new"
@@ -164,7 +207,10 @@ END
 }
 
 mkdir -p "$stage"
+lock images 1200 "another make images or make up is building"
+trap 'unlock images' EXIT
 build_spire
 build_bootstrap
 build_workload
+[ "${1:-}" = lab ] || build_tools
 write_override

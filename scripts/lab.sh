@@ -22,7 +22,8 @@ scenario_file() {
 
 case "${1:-}" in
 down)
-	compose down --volumes --remove-orphans
+	compose --profile '*' down --volumes --remove-orphans
+	rm -f "$CACHE_DIR/restore-$(project_name)"
 	;;
 status)
 	need_running

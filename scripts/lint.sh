@@ -38,15 +38,15 @@ shell_clean() {
 }
 
 validate() {
-	local kind=$1
-	docker run --rm --network none --volume "$LAB_DIR/spire/$kind:/config:ro" --entrypoint "/opt/spire/bin/spire-$kind" \
+	local kind=$1 folder=${2:-$1}
+	docker run --rm --network none --volume "$LAB_DIR/spire/$folder:/config:ro" --entrypoint "/opt/spire/bin/spire-$kind" \
 		"$(compose config --images "spire-$kind" | grep "/spire-$kind:")" validate -config "/config/$kind.conf"
 }
 
 one_key_order() {
 	# Within a service, the keys stand in this order.
 	awk '
-		BEGIN { n = split("<< image build command pid user network_mode environment volumes tmpfs attach read_only cap_drop cap_add security_opt depends_on healthcheck restart stop_grace_period", order, " ")
+		BEGIN { n = split("<< profiles image build command pid user network_mode networks environment volumes tmpfs attach read_only cap_drop cap_add security_opt depends_on healthcheck restart stop_grace_period", order, " ")
 			for (i = 1; i <= n; i++) rank[order[i]] = i }
 		/^services:/ { inside = 1 } /^volumes:/ { inside = 0 }
 		inside && /^  [a-z]/ { service = $1; last = 0 }
@@ -66,9 +66,11 @@ check "gofmt" formatted
 check "go vet" go vet ./...
 check "staticcheck" staticcheck
 check "shellcheck" shell_clean
+check "every scenario has a lesson" scripts/lessons.sh
 check "docker compose config" compose config --quiet
 check "one key order in compose.yaml" one_key_order
 check "spire-server validate" validate server
+check "spire-server validate, partner.test" validate server partner
 check "spire-agent validate" validate agent
 
 [ "$failed" -eq 0 ] || die "$failed of the checks failed"

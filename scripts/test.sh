@@ -13,7 +13,7 @@ export COMPOSE_PROJECT_NAME="spiffe-lab-test-$$"
 cleanup() {
 	local status=$?
 	trap '' INT TERM
-	compose down --volumes --remove-orphans >"$log/down.log" 2>&1 || { cat "$log/down.log" >&2 && status=1; }
+	compose --profile '*' down --volumes --remove-orphans >"$log/down.log" 2>&1 || { cat "$log/down.log" >&2 && status=1; }
 	rm -rf "$log"
 	exit "$status"
 }
@@ -33,14 +33,21 @@ unit_tests() {
 	passed=$((passed + ok)) failed=$((failed + bad))
 }
 
-# one FILE: its whole story is shown only if it fails.
+lesson_holds() {
+	[ ! -f "$1" ] || "$LAB_DIR/scripts/lessons.sh" "$2" "$log/one" >"$log/lesson"
+}
+
+# one FILE: its whole story is shown only if it fails. A lesson beside it must quote what it prints.
 one() {
-	if "$1" >"$log/one" 2>&1; then
+	local name=${1##*/}
+	name=${name%.sh}
+	: >"$log/lesson"
+	if "$1" >"$log/one" 2>&1 && lesson_holds "${1%.sh}.md" "$name"; then
 		passed=$((passed + 1))
-		tail -n 1 "$log/one"
+		grep '^PASS' "$log/one"
 	else
 		failed=$((failed + 1))
-		cat "$log/one"
+		cat "$log/one" "$log/lesson"
 	fi
 }
 

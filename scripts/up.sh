@@ -13,19 +13,29 @@ has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 build_services() {
 	local made
 	made=$(cd "$LAB_DIR" && find go.mod go.sum services spire/host -type f -print0 | sort -z | xargs -0 git hash-object | git hash-object --stdin)
-	if has_image spiffe-lab/workload:local && has_image spiffe-lab/bootstrap:local &&
+	if has_image "$WORKLOAD_IMAGE" && has_image "$BOOTSTRAP_IMAGE" &&
 		[ "$(cat "$CACHE_DIR/services-built" 2>/dev/null)" = "$made" ]; then
 		return
 	fi
 	say "building the lab's two programs with $GO_IMAGE: about a minute the first time"
 	compose build --quiet node bootstrap || return 1
+	! has_image "$TOOLS_IMAGE" || compose build --quiet tools || return 1
 	mkdir -p "$CACHE_DIR"
 	say "$made" >"$CACHE_DIR/services-built"
 }
 
+# The image of the tools is built when a scenario first needs it, and kept up to date from then on.
+build_all() {
+	if has_image "$TOOLS_IMAGE"; then
+		"$LAB_DIR/scripts/images.sh"
+	else
+		"$LAB_DIR/scripts/images.sh" lab
+	fi
+}
+
 choose_images() {
 	if [ -f "$LAB_DIR/compose.override.yaml" ]; then
-		"$LAB_DIR/scripts/images.sh"
+		build_all
 		return
 	fi
 	local official="$SPIRE_REGISTRY/spire-server:$SPIRE_VERSION $SPIRE_REGISTRY/spire-agent:$SPIRE_VERSION" image
@@ -36,20 +46,20 @@ choose_images() {
 		say "pulling $image"
 		if ! docker pull --quiet "$image"; then
 			say "$image cannot be pulled: building every image from Go modules instead"
-			"$LAB_DIR/scripts/images.sh"
+			build_all
 			return
 		fi
 	done
 	if ! build_services; then
 		say "the programs cannot be built with $GO_IMAGE: building every image from Go modules instead"
-		"$LAB_DIR/scripts/images.sh"
+		build_all
 	fi
 }
 
 choose_images
 started=$SECONDS
-if ! compose up --detach --quiet-pull --remove-orphans >"$CACHE_DIR/up.log" 2>&1; then
-	cat "$CACHE_DIR/up.log" >&2
+if ! output=$(compose up --detach --quiet-pull --remove-orphans 2>&1); then
+	say "$output" >&2
 	compose logs bootstrap >&2 || true
 	die "the lab did not start" "the lines above say why; make down removes what is half there"
 fi

@@ -4,9 +4,7 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
 # A run that was cut off may have left the entry spoiled: then make it anew.
-restore compose run --rm --no-deps -T bootstrap
-
-spire() { run exec spire-server /opt/spire/bin/spire-server "$@"; }
+restore reset_entries
 
 step "Over a lab that is as it should be, bootstrap changes nothing"
 spire entry show

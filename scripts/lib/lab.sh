@@ -6,8 +6,14 @@ LAB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE_DIR="$LAB_DIR/.cache"
 COMPOSE_MINIMUM=2.20
 
-# shellcheck source=../../.env
-. "$LAB_DIR/.env"
+# What the environment sets wins over .env, as it does for Compose.
+while IFS='=' read -r key value; do
+	case $key in
+	'' | \#*) continue ;;
+	esac
+	[ -n "${!key:-}" ] || printf -v "$key" '%s' "$value"
+done <"$LAB_DIR/.env"
+unset key value
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 	bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' cyan=$'\e[36m' plain=$'\e[0m'
@@ -104,6 +110,17 @@ compose() {
 	fi
 }
 
+# project_name: what Compose calls this lab.
+project=
+project_name() { compose config --format json | sed -n 's/^  "name": "\(.*\)",$/\1/p' | head -n 1; }
+
+# container_of SERVICE: its container, running or not; nothing if there is none. Asks the engine
+# itself, which is several times faster than Compose. Needs $project.
+container_of() {
+	docker ps --all --quiet --filter "label=com.docker.compose.project=${project:?}" \
+		--filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False | head -n 1
+}
+
 # wait_until SECONDS WHAT COMMAND...: polls a condition; says what it waited for if it never held.
 wait_until() {
 	local limit=$1 what=$2 start=$SECONDS
@@ -116,6 +133,26 @@ wait_until() {
 		sleep 0.2
 	done
 }
+
+# lock NAME SECONDS WHAT: one at a time; ends with an error that says what is in the way. The lock
+# is a link whose target is the process that holds it: so it is made in one step, and one whose
+# process has died is seen for what it is.
+lock() {
+	local link="$CACHE_DIR/lock-$1" holder start=$SECONDS
+	mkdir -p "$CACHE_DIR"
+	until ln -s "$$" "$link" 2>/dev/null; do
+		holder=$(readlink "$link" || true)
+		if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+			[ "$(readlink "$link" || true)" != "$holder" ] || rm -f "$link"
+			continue
+		fi
+		[ $((SECONDS - start)) -lt "$2" ] ||
+			die "$3 (process ${holder:-unknown})" "wait until it has ended; if it never does: rm $link"
+		sleep 0.2
+	done
+}
+
+unlock() { rm -f "$CACHE_DIR/lock-$1"; }
 
 # client_served: has the running client's latest request been served?
 client_served() { compose exec -T client probe http://127.0.0.1:8080/healthz; }

@@ -2,16 +2,33 @@
 #
 #   step SENTENCE                   the next step; from here on only new log lines count
 #   run COMMAND...                  shows a docker compose command, runs it, keeps $output and $exit_status
+#   spire ARG...                    the same, for the CLI of the SPIRE server
+#   tool COMMAND...                 the same, in the container of the tools (curl, openssl)
+#   keep FILE COMMAND...            runs a docker compose command into a file of that container, unseen
+#   cast SERVICE...                 starts services of the cast, which go when the scenario ends
+#   explain TEXT                    what the step has shown
+#
 #   expect_success WHY              the last command exited with 0
 #   expect_exit STATUS WHY          the last command exited with STATUS
 #   expect_output TEXT WHY          the last command printed this text
 #   expect_no_output TEXT WHY       ... and this it did not print
 #   expect_log SERVICE REGEX WHY    a line logged since the step began matches, within 10 s
+#   expect_no_log SERVICE REGEX WHY no line logged since the step began matches
 #   expect WHY COMMAND...           a condition that must hold now
-#   eventually SECONDS WHY COMMAND...   a condition that must hold within a time
-#   restore COMMAND...              run when the scenario ends, however it ends; the last one first
-#   explain TEXT                    what the step has shown
+#   eventually SECONDS WHY COMMAND...   a condition that must hold within a time; told while it lasts
 #
+#   traffic_begins                  `steady` sends a request every 250 ms, each over a new connection
+#   traffic_ends                    stops it, and accounts for every request: $sent, $served, $failed,
+#                                   each reason with its number, and $received by the server
+#   expect_lossless WHY             of that traffic nothing failed, and the server saw all of it
+#
+#   restore COMMAND...              run when the scenario ends, however it ends; the last one first.
+#                                   Only words of this file and programs: if the scenario is killed
+#                                   outright, the next one to run does it.
+#   reset_entries                   the lab's registration entries as they were
+#   remove_entry ID                 an entry that a scenario made
+#
+# LOGS names the services whose logs are watched: set it before `begin`.
 # Every expectation is a check: it is counted, and the first that fails ends the scenario.
 # shellcheck shell=bash
 set -euo pipefail
@@ -25,8 +42,11 @@ steps=0
 output=''
 exit_status=0
 failure=''
-restores=()
 marks=''
+journal=''
+held=''
+traffic_mark=''
+sent=0 served=0 failed=0 received=0
 began=$SECONDS
 
 indent() { sed 's/^/    /'; }
@@ -34,42 +54,67 @@ indent() { sed 's/^/    /'; }
 # log_of SERVICE: all that the service's container has logged; nothing if there is none.
 log_of() {
 	local container
-	container=$(compose ps --all --quiet "$1" | head -n 1)
+	container=$(container_of "$1")
 	[ -z "$container" ] || docker logs "$container" 2>&1
 }
 
-# A mark is "service container lines": a container that was made anew starts at line 0.
+# mark_of SERVICE: how far its log has come, "container lines".
+mark_of() {
+	local container lines=0
+	container=$(container_of "$1")
+	[ -z "$container" ] || lines=$(docker logs "$container" 2>&1 | wc -l)
+	say "${container:-none} $((lines))"
+}
+
+# lines_since SERVICE CONTAINER LINES: what it has logged since; a container that was made anew
+# counts from its first line.
+lines_since() {
+	local now lines=$3
+	now=$(container_of "$1")
+	[ "$now" = "$2" ] || lines=0
+	[ -z "$now" ] || docker logs "$now" 2>&1 | tail -n "+$((lines + 1))"
+}
+
 mark_logs() {
-	local service container lines
+	local service
 	marks=''
 	for service in ${LOGS:-server}; do
-		container=$(compose ps --all --quiet "$service" | head -n 1)
-		lines=0
-		[ -z "$container" ] || lines=$(docker logs "$container" 2>&1 | wc -l)
-		marks="$marks$service ${container:-none} $((lines))
+		marks="$marks$service $(mark_of "$service")
 "
 	done
 }
 
 # new_lines SERVICE: what it has logged since the step began.
 new_lines() {
-	local service container lines now
+	local service container lines
 	while read -r service container lines; do
 		[ "$service" = "$1" ] || continue
-		now=$(compose ps --all --quiet "$service" | head -n 1)
-		[ "$now" = "$container" ] || lines=0
-		[ -z "$now" ] || docker logs "$now" 2>&1 | tail -n "+$((lines + 1))"
+		lines_since "$service" "$container" "$lines"
 		return
 	done <<<"$marks"
 	fail "the log of $1 is not watched here: add it to LOGS"
 }
 
 begin() {
+	say "${bold}$name${plain}: $(sed -n '2s/^# //p' "$0")"
+	ensure_compose
+	project=$(project_name)
+	journal=$CACHE_DIR/restore-$project
+	if [ "${LAB_SCENARIO:-}" != "$project" ]; then
+		lock "scenario-$project" 0 "another scenario is running on this lab"
+		held="scenario-$project"
+		export LAB_SCENARIO=$project
+	else
+		journal=$journal-$name # a scenario within a check
+	fi
 	trap finish EXIT
 	trap 'failure="interrupted"; exit 130' INT
 	trap 'failure="terminated"; exit 143' TERM
-	say "${bold}$name${plain}: $(sed -n '2s/^# //p' "$0")"
-	ensure_compose
+	if [ -s "$journal" ]; then
+		say "${dim}a scenario was cut off here: putting back what it changed ...${plain}"
+		put_back "$journal" || fail "could not put back what the scenario before changed"
+	fi
+	: >"$journal"
 	if ! client_served >/dev/null 2>&1; then
 		say "${dim}starting the lab ...${plain}"
 		output=$("$LAB_DIR/scripts/up.sh" 2>&1) || {
@@ -84,28 +129,41 @@ fail() {
 	exit 1
 }
 
-finish() {
-	local status=$? i
-	trap '' INT TERM
-	trap - EXIT
-	for ((i = ${#restores[@]} - 1; i >= 0; i--)); do
-		if ! output=$(eval "${restores[$i]}" 2>&1); then
-			say "could not put back: ${restores[$i]}"
+# put_back JOURNAL: runs what `restore` wrote there, the last line first.
+put_back() {
+	local commands=() command status=0 i
+	while IFS= read -r command; do commands+=("$command"); done <"$1"
+	for ((i = ${#commands[@]} - 1; i >= 0; i--)); do
+		if ! output=$(eval "${commands[$i]}" 2>&1); then
+			say "could not put back: ${commands[$i]}"
 			say "$output" | indent
 			status=1
-			failure=${failure:-"could not put back what it changed"}
 		fi
 	done
+	rm -f "$1"
+	return "$status"
+}
+
+finish() {
+	local status=$?
+	trap '' INT TERM
+	trap - EXIT
+	if [ -e "$journal" ] && ! put_back "$journal"; then
+		status=1
+		failure=${failure:-"could not put back what it changed"}
+	fi
+	[ -z "$held" ] || unlock "$held"
 	say
 	if [ "$status" -eq 0 ] && [ "$checks" -eq 0 ]; then
 		status=1
 		failure='it checked nothing'
 	fi
 	if [ "$status" -eq 0 ]; then
+		[ ! -f "${0%.sh}.md" ] || say "  why it is so: scripts/scenarios/$name.md"
 		say "${green}PASS${plain} $name ($checks checks, $((SECONDS - began)) s)"
 		exit 0
 	fi
-	for service in ${LOGS:-server} spire-agent spire-server; do
+	for service in $(xargs -n 1 <<<"${LOGS:-server} spire-agent spire-server" | awk '!seen[$0]++'); do
 		say "--- the last lines of $service"
 		log_of "$service" | tail -n 15 | indent || true
 	done
@@ -149,6 +207,49 @@ run() {
 	[ "$exit_status" -eq 0 ] || say "    ${dim}exit status $exit_status${plain}"
 }
 
+spire() { run exec spire-server /opt/spire/bin/spire-server "$@"; }
+
+tool() { run exec tools "$@"; }
+
+# keep FILE COMMAND...: what has a private key in it is not for the screen.
+keep() {
+	local file=$1
+	shift
+	say "  ${cyan}\$ docker compose $(quoted "$@") | docker compose exec -T tools sh -c 'cat >$file'${plain}"
+	exit_status=0
+	output=$(compose "$1" -T "${@:2}" 2>&1 </dev/null) || exit_status=$?
+	if [ "$exit_status" -ne 0 ]; then
+		say "$output" | indent
+		say "    ${dim}exit status $exit_status${plain}"
+		return
+	fi
+	# shellcheck disable=SC2016 # it is the shell in the container that expands
+	compose exec -T tools sh -c 'umask 077 && cat >"$1"' sh "$file" <<<"$output" || fail "$file could not be kept"
+	say "    ${dim}kept in /work/$file of tools, which is removed with the scenario${plain}"
+}
+
+cast() {
+	local service
+	if ! docker image inspect "$TOOLS_IMAGE" >/dev/null 2>&1; then
+		say "  ${dim}building the image of the tools, once ...${plain}"
+		output=$(build_tools_image 2>&1) || {
+			say "$output" | indent
+			fail "the image of the tools cannot be built"
+		}
+	fi
+	restore compose rm --stop --force "$@"
+	run up --detach --no-deps "$@"
+	[ "$exit_status" -eq 0 ] || fail "could not start $*"
+}
+
+build_tools_image() {
+	if [ -f "$LAB_DIR/compose.override.yaml" ]; then
+		"$LAB_DIR/scripts/images.sh"
+	else
+		compose build --quiet tools
+	fi
+}
+
 passed() {
 	checks=$((checks + 1))
 	say "  ${green}ok${plain} $1"
@@ -181,8 +282,64 @@ expect() {
 eventually() {
 	local limit=$1 why=$2
 	shift 2
-	wait_until "$limit" "$why" "$@" || fail "$why: not within $limit s: $(quoted "$@")"
+	tell_wait "$limit" "$why" "$@" || fail "$why: not within $limit s: $(quoted "$@")"
 	passed "$why"
+}
+
+# tell_wait SECONDS WHAT COMMAND...: never a silent minute; on a terminal one line that counts.
+tell_wait() {
+	local limit=$1 what=$2 start=$SECONDS told=0 now status=0
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		now=$((SECONDS - start))
+		if [ "$now" -ge "$limit" ]; then
+			status=1
+			break
+		fi
+		if [ "$now" -gt "$told" ] && [ -t 1 ]; then
+			printf '\r  %s... %s s of at most %s: %s%s' "$dim" "$now" "$limit" "$what" "$plain"
+			told=$now
+		elif [ "$now" -ge $((told + 10)) ]; then
+			say "  ... $now s of at most $limit: $what"
+			told=$now
+		fi
+		sleep 0.2
+	done
+	if [ -t 1 ] && [ "$told" -gt 0 ]; then printf '\r\e[K'; fi
+	return "$status"
+}
+
+traffic_begins() {
+	restore compose rm --stop --force steady
+	traffic_mark=$(mark_of server)
+	run up --detach --no-deps --force-recreate steady
+	wait_until 15 "the first request of the traffic is served" steady_logged '^Success!!!$' ||
+		fail "the traffic does not begin: $(log_of steady | tail -n 1)"
+}
+
+steady_logged() { log_of steady | grep -Eq "$1"; }
+
+traffic_ends() {
+	local log said
+	run stop steady
+	log=$(log_of steady | grep -vE '^[0-9/]+ [0-9:]+ ') || true # what has a time is no request's outcome
+	said=$(sed -n 's/^\([0-9]*\) requests sent: \([0-9]*\) served, \([0-9]*\) failed$/\1 \2 \3/p' <<<"$log")
+	[ -n "$said" ] || fail "the traffic ended without an account: $(tail -n 1 <<<"$log")"
+	read -r sent served failed <<<"$said"
+	log=$(grep -v ' requests sent: ' <<<"$log")
+	[ "$(grep -c . <<<"$log") $(grep -c '^Success!!!$' <<<"$log")" = "$sent $served" ] ||
+		fail "the traffic's account ($said) is not what its log shows: $(grep -c . <<<"$log") outcomes, $(grep -c '^Success!!!$' <<<"$log") of them served"
+	# shellcheck disable=SC2086 # a mark is two words
+	received=$(lines_since server $traffic_mark | grep -c 'Request received from .* GET "/steady"' || true)
+	say "    $sent requests: $served served, $failed failed; the server received $received"
+	grep -v '^Success!!!$' <<<"$log" | sed -E 's/([0-9]+\.){3}[0-9]+:[0-9]+/ADDR/g' | sort | uniq -c | sort -rn | indent || true
+	passed "every request is accounted for"
+}
+
+expect_lossless() {
+	[ "$failed" -eq 0 ] || fail "$1: $failed of $sent requests failed"
+	[ "$received" -eq "$sent" ] || fail "$1: the client sent $sent requests, the server received $received"
+	passed "$1: $sent sent, $served served, 0 failed"
 }
 
 logged() { new_lines "$1" | grep -Eq -- "$2"; }
@@ -193,6 +350,19 @@ expect_log() {
 	passed "$3"
 }
 
-restore() { restores+=("$(quoted "$@")"); }
+expect_no_log() {
+	! logged "$1" "$2" || fail "$3: $1 logged: $(new_lines "$1" | grep -E -- "$2" | tail -n 1)"
+	passed "$3"
+}
+
+restore() { printf '%q ' "$@" >>"$journal" && printf '\n' >>"$journal"; }
+
+reset_entries() { compose run --rm --no-deps -T bootstrap; }
+
+remove_entry() {
+	local server=/opt/spire/bin/spire-server
+	! compose exec -T spire-server "$server" entry show -entryID "$1" | grep -q '^Entry ID' ||
+		compose exec -T spire-server "$server" entry delete -entryID "$1"
+}
 
 explain() { say "$1" | fold -s -w 92 | sed 's/^/  /'; }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -110,6 +111,18 @@ func TestClientRefusesAndIsRefused(t *testing.T) {
 				t.Error("a request reached the handler")
 			}
 		})
+	}
+}
+
+func TestEarlyAlertHasTheSameWords(t *testing.T) {
+	alert := &net.OpError{Op: "remote error", Err: tls.AlertError(42)}
+	early := &url.Error{Op: "Get", URL: "https://server:8443/", Err: fmt.Errorf("readLoopPeekFailLocked: %w", alert)}
+	if got, want := plainAlert(early).Error(), `Get "https://server:8443/": remote error: tls: bad certificate`; got != want {
+		t.Errorf("%q is said as %q, not %q", early, got, want)
+	}
+	other := &url.Error{Op: "Get", URL: "https://server:8443/", Err: &net.OpError{Op: "dial", Err: io.EOF}}
+	if got := plainAlert(other); got != error(other) {
+		t.Errorf("%q is said as %q", other, got)
 	}
 }
 

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"flag"
@@ -13,6 +12,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"sync"
@@ -103,7 +103,7 @@ func get(ctx context.Context, client *http.Client, cfg config, stdout io.Writer)
 	response, err := client.Do(request)
 	if err != nil {
 		//lint:ignore ST1005 the words of the go-spiffe example
-		return fmt.Errorf("Error connecting to %q: %w", cfg.url, err)
+		return fmt.Errorf("Error connecting to %q: %w", cfg.url, plainAlert(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, cfg.maxBody+1))
@@ -117,6 +117,24 @@ func get(ctx context.Context, client *http.Client, cfg config, stdout io.Writer)
 	}
 	_, err = fmt.Fprintf(stdout, "%s\n", body)
 	return err
+}
+
+// plainAlert takes away what net/http puts before an alert of the server that arrives ahead of the
+// request, a few in a thousand ("readLoopPeekFailLocked: "): the same refusal has the same words.
+func plainAlert(err error) error {
+	var failed *url.Error
+	if alert, ok := remoteAlert(err); ok && errors.As(err, &failed) {
+		return &url.Error{Op: failed.Op, URL: failed.URL, Err: alert}
+	}
+	return err
+}
+
+// remoteAlert finds a TLS alert from the server, which crypto/tls reports as a [net.OpError] with
+// the operation "remote error".
+func remoteAlert(err error) (*net.OpError, bool) {
+	var remote *net.OpError
+	ok := errors.As(err, &remote) && remote.Op == "remote error"
+	return remote, ok
 }
 
 // soon is when a failed request is repeated at first; the time doubles up to the interval. So a
@@ -255,10 +273,9 @@ func status(err error, stderr io.Writer) int {
 }
 
 // refused tells whether err is one side's refusal of the other: this client's own verification,
-// or a TLS alert from the server, which crypto/tls reports as the operation "remote error".
+// or a TLS alert from the server.
 func refused(err error) bool {
 	var own *refusal
-	var alert tls.AlertError
-	var remote *net.OpError
-	return errors.As(err, &own) || errors.As(err, &alert) || errors.As(err, &remote) && remote.Op == "remote error"
+	_, remote := remoteAlert(err)
+	return remote || errors.As(err, &own)
 }

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Copies programs of this Linux system, and the shared libraries that they need, below a
+# directory: collect.sh DIRECTORY PROGRAM...
+# Runs in the Go image where images can be pulled, and on the learner's machine where not.
+set -eu
+
+destination=$1
+shift
+
+# place FILE: a copy under the same path, links followed.
+place() {
+	mkdir -p "$destination${1%/*}"
+	cp -L "$1" "$destination$1"
+}
+
+for program in "$@"; do
+	path=$(command -v "$program") || {
+		echo "error: the program $program was not found on this machine" >&2
+		echo "hint: on Debian and Ubuntu: apt-get install $program" >&2
+		exit 1
+	}
+	mkdir -p "$destination/bin"
+	cp -L "$path" "$destination/bin/$program"
+	# A static program needs none.
+	for library in $(ldd "$path" 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) .*/\1/p'); do
+		place "$library"
+	done
+done
