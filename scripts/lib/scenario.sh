@@ -203,7 +203,8 @@ run() {
 	exec | run) output=$(compose "$1" -T "${@:2}" 2>&1 </dev/null) || exit_status=$? ;;
 	*) output=$(compose "$@" 2>&1 </dev/null) || exit_status=$? ;;
 	esac
-	[ -z "$output" ] || say "$output" | indent
+	# Compose's own progress is not what a step is about.
+	grep -vE '^( (Container|Volume|Network) |Going to |$)' <<<"$output" | indent || true
 	[ "$exit_status" -eq 0 ] || say "    ${dim}exit status $exit_status${plain}"
 }
 
