@@ -6,7 +6,7 @@ script = @cd "$(CURDIR)" && ./scripts
 .PHONY: help up down status logs entries svid scenarios test lint images clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-16s %s\n", $$1, $$2}' Makefile
 up: ## start the lab, and wait until the client has been served
 	$(script)/up.sh
 down: ## remove the lab's containers, networks and volumes
