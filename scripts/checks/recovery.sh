@@ -5,8 +5,8 @@
 begin
 restore compose up --detach
 
-served() { compose exec -T --user client-workload client client -wait 2s -timeout 2s; }
-identity() { compose exec -T --user client-workload client svid; }
+served() { inside client client-workload client -wait 2s -timeout 2s; }
+identity() { inside client client-workload svid; }
 # serves: both a new process gets an identity, and the running client is served
 serves() { identity && served && client_served; }
 
