@@ -1,19 +1,32 @@
 #!/usr/bin/env bash
-# The one test command: Go unit tests with the race detector, then every check and every
-# scenario against a lab of its own, which is removed at the end. Ends with "N passed, N failed".
+# The one test command: Go unit tests with the race detector, then every check and every scenario
+# (in its quick form) against labs of their own, which are removed at the end. LABS of them work
+# side by side, each takes the next file. Ends with "N passed, N failed".
 set -euo pipefail
 # shellcheck source=lib/lab.sh
 . "$(dirname "$0")/lib/lab.sh"
 
+labs=${LABS:-2}
+case $labs in
+'' | *[!0-9]* | 0) die "LABS is \"$labs\"" "a number of labs such as 1 or 2: about one for each core" ;;
+esac
 passed=0
 failed=0
 log=$(mktemp -d)
-export COMPOSE_PROJECT_NAME="spiffe-lab-test-$$"
+name=spiffe-lab-test-$$
+export QUICK=1
+unset PAUSE COMPOSE_PROJECT_NAME
 
 cleanup() {
-	local status=$?
+	local status=$? i
 	trap '' INT TERM
-	compose --profile '*' down --volumes --remove-orphans >"$log/down.log" 2>&1 || { cat "$log/down.log" >&2 && status=1; }
+	for i in $(jobs -p); do kill -TERM -- "-$i" 2>/dev/null || true; done
+	wait
+	for i in $(seq "$labs"); do
+		COMPOSE_PROJECT_NAME=$name-$i compose --profile '*' down --volumes --remove-orphans >"$log/down" 2>&1 || { cat "$log/down" >&2 && status=1; }
+		rm -f "$CACHE_DIR/restore-$name-$i"*
+	done
+	unlock "$name"
 	rm -rf "$log"
 	exit "$status"
 }
@@ -33,22 +46,46 @@ unit_tests() {
 	passed=$((passed + ok)) failed=$((failed + bad))
 }
 
-lesson_holds() {
-	[ ! -f "$1" ] || "$LAB_DIR/scripts/lessons.sh" "$2" "$log/one" >"$log/lesson"
+# next: takes the first file from the queue.
+next() {
+	lock "$name" 60 "the queue of $name is taken"
+	sed -n 1p "$log/queue"
+	sed 1d "$log/queue" >"$log/rest"
+	mv "$log/rest" "$log/queue"
+	unlock "$name"
 }
+
+lesson_holds() { [ ! -f "$1" ] || "$LAB_DIR/scripts/lessons.sh" "$2" "$3"; }
 
 # one FILE: its whole story is shown only if it fails. A lesson beside it must quote what it prints.
 one() {
-	local name=${1##*/}
-	name=${name%.sh}
-	: >"$log/lesson"
-	if "$1" >"$log/one" 2>&1 && lesson_holds "${1%.sh}.md" "$name"; then
-		passed=$((passed + 1))
-		grep '^PASS' "$log/one"
+	local test=${1##*/} said lesson
+	test=${test%.sh}
+	said=$log/$test.out
+	if ! "$1" >"$said" 2>&1; then
+		cat "$said"
+		say failed >>"$log/results"
+	elif ! lesson=$(lesson_holds "${1%.sh}.md" "$test" "$said"); then
+		say "$(cat "$said")
+$lesson
+${red}FAIL${plain} $test: its lesson does not quote what it prints"
+		say failed >>"$log/results"
 	else
-		failed=$((failed + 1))
-		cat "$log/one" "$log/lesson"
+		grep '^PASS' "$said"
+		say passed >>"$log/results"
 	fi
+}
+
+# work I: in a lab of its own, until the queue is empty.
+work() {
+	local file
+	export COMPOSE_PROJECT_NAME=$name-$1
+	if ! "$LAB_DIR/scripts/up.sh" >"$log/up-$1" 2>&1; then
+		cat "$log/up-$1"
+		say "a lab did not start" >>"$log/results"
+		return
+	fi
+	while file=$(next) && [ -n "$file" ]; do one "$file"; done
 }
 
 need_go "the unit tests are to be run" "run make test where Go is"
@@ -58,15 +95,22 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 unit_tests
-say "starting a lab of its own, $COMPOSE_PROJECT_NAME"
-if "$LAB_DIR/scripts/up.sh" >"$log/up" 2>&1; then
-	for file in "$LAB_DIR"/scripts/scenarios/*.sh "$LAB_DIR"/scripts/checks/*.sh; do
-		one "$file"
-	done
-else
-	cat "$log/up"
-	failed=$((failed + 1))
-fi
+# What takes longest comes first, so that no lab works alone at the end.
+ls "$LAB_DIR"/scripts/checks/*.sh "$LAB_DIR"/scripts/scenarios/*.sh >"$log/queue"
+files=$(wc -l <"$log/queue")
+: >"$log/results"
+say "checks and scenarios, in $labs labs of their own"
+# Each in a process group of its own, so that Ctrl-C can end it with all that it runs.
+set -m
+for i in $(seq "$labs"); do
+	work "$i" &
+done
+set +m
+wait
+ok=$(grep -c '^passed$' "$log/results" || true)
+# What was not run has not passed.
+passed=$((passed + ok)) failed=$((failed + files - ok + $(grep -c '^a lab' "$log/results" || true)))
+say "  $ok of $files passed ($SECONDS s in all)"
 
 say "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
