@@ -6,12 +6,21 @@
 #   tool COMMAND...                 the same, in the container of the tools (curl, openssl)
 #   keep FILE COMMAND...            runs a docker compose command into a file of that container, unseen
 #   cast SERVICE...                 starts services of the cast, which go when the scenario ends
+#   absent SERVICE                  stops a service of the lab, which comes back when the scenario ends
+#   present SERVICE                 brings it back before that, and waits until the clients are served
+#   forge SERVICE NAME ID           makes with openssl, in a service of the cast, a CA of its own (ca.pem)
+#                                   and under it NAME.pem and NAME.key, an X.509-SVID but for its CA
 #   explain TEXT                    what the step has shown
 #
 #   expect_success WHY              the last command exited with 0
 #   expect_exit STATUS WHY          the last command exited with STATUS
 #   expect_output TEXT WHY          the last command printed this text
 #   expect_no_output TEXT WHY       ... and this it did not print
+#   expect_soon SECONDS TEXT WHY COMMAND...   shows a docker compose command and repeats it until it
+#                                   prints this text
+#   expect_refused ALERT REGEX WHY [--cert FILE --key FILE]   with this certificate, or none, curl gets
+#                                   nothing from the server and openssl reads this alert; the server
+#                                   logs for both that the handshake failed, and a reason that matches
 #   expect_log SERVICE REGEX WHY    a line logged since the step began matches, within 10 s
 #   expect_no_log SERVICE REGEX WHY no line logged since the step began matches
 #   expect WHY COMMAND...           a condition that must hold now
@@ -196,13 +205,23 @@ quoted() {
 }
 
 run() {
-	say "  ${cyan}\$ docker compose $(quoted "$@")${plain}"
+	show_command "$@"
+	execute "$@"
+	show_result
+}
+
+show_command() { say "  ${cyan}\$ docker compose $(quoted "$@")${plain}"; }
+
+execute() {
 	exit_status=0
 	case $1 in
 	# Typed at a terminal, exec has one; here its output is read.
 	exec | run) output=$(compose "$1" -T "${@:2}" 2>&1 </dev/null) || exit_status=$? ;;
 	*) output=$(compose "$@" 2>&1 </dev/null) || exit_status=$? ;;
 	esac
+}
+
+show_result() {
 	# Compose's own progress is not what a step is about.
 	grep -vE '^( (Container|Volume|Network) |Going to |$)' <<<"$output" | indent || true
 	[ "$exit_status" -eq 0 ] || say "    ${dim}exit status $exit_status${plain}"
@@ -241,6 +260,30 @@ cast() {
 	restore compose rm --stop --force "$@"
 	run up --detach --no-deps "$@"
 	[ "$exit_status" -eq 0 ] || fail "could not start $*"
+}
+
+absent() {
+	restore wait_until 30 "the client is served again" client_served
+	restore compose up --detach --no-deps "$1"
+	run stop "$1"
+	[ "$exit_status" -eq 0 ] || fail "could not stop $1"
+}
+
+present() {
+	run up --detach --no-deps "$1"
+	expect_soon 20 "Success!!!" "the client is served" exec --user client-workload client client
+	eventually 15 "the client that has been running all along is served too" client_served
+}
+
+forge() {
+	run exec "$1" openssl req -x509 -batch -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc \
+		-keyout ca.key -out ca.pem -subj '/O=Home-made CA' -addext basicConstraints=critical,CA:TRUE
+	[ "$exit_status" -eq 0 ] || fail "the home-made CA could not be made"
+	run exec "$1" openssl req -x509 -batch -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc \
+		-CA ca.pem -CAkey ca.key -keyout "$2.key" -out "$2.pem" -subj /O=SPIRE \
+		-addext basicConstraints=critical,CA:FALSE -addext keyUsage=critical,digitalSignature \
+		-addext extendedKeyUsage=serverAuth,clientAuth -addext "subjectAltName=URI:$3"
+	[ "$exit_status" -eq 0 ] || fail "the home-made certificate could not be made"
 }
 
 build_tools_image() {
@@ -285,6 +328,40 @@ eventually() {
 	shift 2
 	tell_wait "$limit" "$why" "$@" || fail "$why: not within $limit s: $(quoted "$@")"
 	passed "$why"
+}
+
+expect_soon() {
+	local limit=$1 text=$2 why=$3
+	shift 3
+	show_command "$@"
+	if ! tell_wait "$limit" "$why" prints "$text" "$@"; then
+		show_result
+		fail "$why: after $limit s the output lacks: $text"
+	fi
+	show_result
+	passed "$why"
+}
+
+expect_refused() {
+	local alert=$1 regex="TLS handshake error from [^ ]+: $2" why=$3
+	shift 3
+	tool curl -sSk "$@" "https://server:8443/$name"
+	expect_no_output "Success!!!" "curl is not served"
+	expect_log server "$regex" "$why"
+	expect_no_log server "\"/$name\"" "no request came through"
+	explain "curl sends its request before it reads the refusal: what it says differs from run to run. openssl sends nothing, and reads what it is told."
+	mark_logs
+	tool openssl s_client -connect server:8443 "$@" -brief -ign_eof
+	expect_exit 1 "the connection failed"
+	expect_output "alert $alert" "openssl is told by an alert: $alert"
+	expect_log server "$regex" "the server refused it for the same reason"
+}
+
+prints() {
+	local text=$1
+	shift
+	execute "$@"
+	[[ $output == *"$text"* ]]
 }
 
 # tell_wait SECONDS WHAT COMMAND...: never a silent minute; on a terminal one line that counts.
