@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# an SVID must be refused by the server once it has expired
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+begin
+cast tools
+
+step "Mint an SVID of the client that lives for 8 seconds, and use it at once"
+keep short.pem exec spire-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://example.org/client -ttl 8s
+expect_success "the SPIRE server mints it"
+tool curl -sSk --cert short.pem --key short.pem https://server:8443/
+expect_success "curl is served"
+expect_output "Success!!!" "curl prints the server's answer"
+
+step "Wait until it has expired"
+tool openssl x509 -in short.pem -noout -dates
+expect_soon 20 "Certificate will expire" "it has expired" exec tools openssl x509 -in short.pem -noout -checkend 0
+
+step "Use it in the same way"
+expect_refused "bad certificate" 'x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: current time [^ ]+ is after [^ ]+$' "the server refused, and says what the time is and when the SVID expired" --cert short.pem --key short.pem
+explain "Nobody had to revoke anything, and no list of revoked certificates was asked. What lives for minutes is of no use to a thief for longer."

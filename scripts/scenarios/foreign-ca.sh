@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# the right SPIFFE ID in a certificate of a home-made CA must be refused by the server
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+begin
+cast tools
+
+step "First the SVID that SPIRE has issued to client-workload, used by curl"
+run exec --user client-workload tools spire-agent api fetch x509 -write /work
+expect_success "client-workload fetches its SVID, as files"
+run exec --user client-workload tools curl -sSk --cert svid.0.pem --key svid.0.key https://server:8443/
+expect_success "curl is served"
+expect_output "Success!!!" "curl prints the server's answer"
+
+step "Make a CA, and a certificate with the same SPIFFE ID: anyone can"
+forge tools client spiffe://example.org/client
+tool openssl x509 -in client.pem -noout -issuer -ext subjectAltName
+expect_output "URI:spiffe://example.org/client" "the certificate carries the client's SPIFFE ID"
+tool openssl verify -CAfile ca.pem client.pem
+expect_output "client.pem: OK" "under its own CA it is a valid certificate"
+
+step "Use it in the same way"
+expect_refused "bad certificate" 'x509svid: could not verify leaf certificate: x509: certificate signed by unknown authority' "the server refused: no CA that it trusts has signed this" --cert client.pem --key client.key
+explain "A SPIFFE ID is a claim. What makes it true is the signature of a CA that stands in the trust bundle of the ID's trust domain."

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# the server must refuse a client that shows no certificate
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+begin
+cast tools
+
+step "First with a certificate: curl, with the SVID of client-workload"
+run exec --user client-workload tools spire-agent api fetch x509 -write /work
+expect_success "client-workload fetches its SVID, as files"
+run exec --user client-workload tools curl -sSk --cert svid.0.pem --key svid.0.key https://server:8443/
+expect_success "curl is served"
+expect_output "Success!!!" "curl prints the server's answer"
+explain "The k in -sSk turns off curl's own check of the server, which looks for a DNS name and would find none. What the server checks does not depend on it."
+
+step "The same without a certificate, as anyone would try"
+expect_refused "certificate required" "tls: client didn't provide a certificate" "the server refused, and says that it was shown no certificate"
+explain "The alert with the number 116 says just this. The refusal comes before a single byte of HTTP is read."
