@@ -28,13 +28,22 @@
 #
 #   traffic_begins                  `steady` sends a request every 250 ms, each over a new connection
 #   traffic_ends                    stops it, and accounts for every request: $sent, $served, $failed,
-#                                   each reason with its number, and $received by the server
+#                                   each reason with its number, $received and $refused by the server
 #   expect_lossless WHY             of that traffic nothing failed, and the server saw all of it
+#   expect_outage REGEX WHY         its failures came in one piece, all of them with these words;
+#                                   whatever was sent before and after was served
+#
+#   short_lived SECONDS [SERVICE...]  SVIDs that live so long, for server and client or the one named:
+#                                   waits until the running programs hold such, and is put back
+#   seconds_left SERVICE            until the SVID that the running program holds expires, by its log
+#   countdown SERVICE               waits until that SVID has expired, and tells how long it still has
+#   quick QUICK FULL                the first of the two with QUICK=1 in the environment, else the second
 #
 #   restore COMMAND...              run when the scenario ends, however it ends; the last one first.
 #                                   Only words of this file and programs: if the scenario is killed
 #                                   outright, the next one to run does it.
 #   reset_entries                   the lab's registration entries as they were
+#   long_lived                      the same, and both programs hold SVIDs of the usual lifetime
 #   remove_entry ID                 an entry that a scenario made
 #
 # LOGS names the services whose logs are watched: set it before `begin`.
@@ -55,7 +64,9 @@ marks=''
 journal=''
 held=''
 traffic_mark=''
-sent=0 served=0 failed=0 received=0
+traffic_address=''
+outcomes=''
+sent=0 served=0 failed=0 received=0 refused=0
 began=$SECONDS
 
 indent() { sed 's/^/    /'; }
@@ -393,24 +404,45 @@ traffic_begins() {
 	run up --detach --no-deps --force-recreate steady
 	wait_until 15 "the first request of the traffic is served" steady_logged '^Success!!!$' ||
 		fail "the traffic does not begin: $(log_of steady | tail -n 1)"
+	traffic_address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(container_of steady)")
 }
 
 steady_logged() { log_of steady | grep -Eq "$1"; }
 
-traffic_ends() {
-	local log said
-	run stop steady
-	log=$(log_of steady | grep -vE '^[0-9/]+ [0-9:]+ ') || true # what has a time is no request's outcome
-	said=$(sed -n 's/^\([0-9]*\) requests sent: \([0-9]*\) served, \([0-9]*\) failed$/\1 \2 \3/p' <<<"$log")
-	[ -n "$said" ] || fail "the traffic ended without an account: $(tail -n 1 <<<"$log")"
-	read -r sent served failed <<<"$said"
-	log=$(grep -v ' requests sent: ' <<<"$log")
-	[ "$(grep -c . <<<"$log") $(grep -c '^Success!!!$' <<<"$log")" = "$sent $served" ] ||
-		fail "the traffic's account ($said) is not what its log shows: $(grep -c . <<<"$log") outcomes, $(grep -c '^Success!!!$' <<<"$log") of them served"
+# alike: the lines of one reason, which differ in addresses and times only, with their number.
+alike() {
+	sed -E 's/([0-9]+\.){3}[0-9]+:[0-9]+/ADDR/g; s/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z/TIME/g' | sort | uniq -c | sort -rn
+}
+
+# server_saw: what the server has logged since the traffic began.
+server_saw() {
 	# shellcheck disable=SC2086 # a mark is two words
-	received=$(lines_since server $traffic_mark | grep -c 'Request received from .* GET "/steady"' || true)
-	say "    $sent requests: $served served, $failed failed; the server received $received"
-	grep -v '^Success!!!$' <<<"$log" | sed -E 's/([0-9]+\.){3}[0-9]+:[0-9]+/ADDR/g' | sort | uniq -c | sort -rn | indent || true
+	lines_since server $traffic_mark
+}
+
+traffic_ends() {
+	local said refusals
+	run stop steady
+	# TIME OUTCOME of each request; what has a time of its own is no request's outcome.
+	outcomes=$(docker logs --timestamps "$(container_of steady)" 2>&1 | grep -vE '^[^ ]+ [0-9/]+ [0-9:]+ ' | sed -E 's/^[^ ]+T([0-9:.]{12})[^ ]* /\1 /')
+	said=$(sed -nE 's/^[^ ]+ ([0-9]+) requests sent: ([0-9]+) served, ([0-9]+) failed$/\1 \2 \3/p' <<<"$outcomes")
+	[ -n "$said" ] || fail "the traffic ended without an account: $(tail -n 1 <<<"$outcomes")"
+	read -r sent served failed <<<"$said"
+	outcomes=$(grep -v ' requests sent: ' <<<"$outcomes")
+	[ "$(grep -c . <<<"$outcomes") $(grep -c ' Success!!!$' <<<"$outcomes")" = "$sent $served" ] ||
+		fail "the traffic's account ($said) is not what its log shows: $(grep -c . <<<"$outcomes") outcomes, $(grep -c ' Success!!!$' <<<"$outcomes") of them served"
+	received=$(server_saw | grep -c 'Request received from .* GET "/steady"' || true)
+	refusals=$(server_saw | sed -n "s/^.* \\(http: TLS handshake error from $traffic_address:.*\\)/\\1/p")
+	refused=$(grep -c . <<<"$refusals" || true)
+	say "    $sent requests: $served served, $failed failed; the server received $received, and refused $refused"
+	if [ "$failed" -gt 0 ]; then
+		say "    the client's reasons:"
+		cut -d ' ' -f 2- <<<"$outcomes" | grep -v '^Success!!!$' | alike | indent
+	fi
+	if [ "$refused" -gt 0 ]; then
+		say "    the server's reasons:"
+		alike <<<"$refusals" | indent
+	fi
 	passed "every request is accounted for"
 }
 
@@ -419,6 +451,88 @@ expect_lossless() {
 	[ "$received" -eq "$sent" ] || fail "$1: the client sent $sent requests, the server received $received"
 	passed "$1: $sent sent, $served served, 0 failed"
 }
+
+between() { [ "$1" -le "$2" ] && [ "$2" -le "$3" ]; }
+
+expect_outage() {
+	local other timeouts pieces
+	[ "$failed" -gt 0 ] || fail "$2: not one of $sent requests failed"
+	other=$(grep -v ' Success!!!$' <<<"$outcomes" | grep -Ev -- "$1" | head -n 1 || true)
+	[ -z "$other" ] || fail "$2: a request failed for another reason: $other"
+	pieces=$(awk '{ now = ($2 == "Success!!!") } now != before { n++ } { before = now } END { print n + 0, now }' <<<"$outcomes")
+	[ "$pieces" = "3 1" ] || fail "$2: the failures did not come in one piece, with service before and after"
+	# Of a request that timed out nobody knows how far it came.
+	timeouts=$(grep -c 'Client\.Timeout' <<<"$outcomes" || true)
+	between "$served" "$received" $((served + timeouts)) ||
+		fail "$2: the client was served $served times, the server received $received requests"
+	between $((failed - timeouts)) "$refused" "$failed" ||
+		fail "$2: $failed requests failed, $timeouts of them for want of an answer, and the server refused $refused"
+	awk -v failed="$failed" '{ now = ($2 == "Success!!!"); time = substr($1, 1, 10) }
+		now && !gone { until = time } !now && !gone { gone = time } now && gone && !back { back = time }
+		END { printf "    served until %s, %d failures from %s on, served again from %s on\n", until, failed, gone, back }' <<<"$outcomes"
+	passed "$2: $sent sent, $served served, $failed failed, all in one piece"
+}
+
+seconds_left() {
+	local expires now
+	expires=$(log_of "$1" | sed -nE 's/^.* expires .{10}T(..):(..):(..)Z$/(10#\1 * 60 + 10#\2) * 60 + 10#\3/p' | tail -n 1)
+	[ -n "$expires" ] || return 1
+	now=$(date -u '+(10#%H * 60 + 10#%M) * 60 + 10#%S')
+	# The nearer way over midnight: no SVID here lives half a day.
+	# shellcheck disable=SC2004 # they are terms, not names
+	say $((($expires - ($now) + 129600) % 86400 - 43200))
+}
+
+# lives_at_most SECONDS SERVICE..., lives_longer SECONDS SERVICE...: the SVIDs of running programs.
+lives_at_most() {
+	local service
+	for service in "${@:2}"; do [ "$(seconds_left "$service")" -le "$1" ] || return 1; done
+}
+lives_longer() {
+	local service
+	for service in "${@:2}"; do [ "$(seconds_left "$service")" -gt "$1" ] || return 1; done
+}
+
+short_lived() {
+	local seconds=$1 service
+	shift
+	[ $# -gt 0 ] || set -- server client
+	restore long_lived
+	for service in "$@"; do
+		spire entry update -entryID "$service" -parentID spiffe://example.org/host -spiffeID "spiffe://example.org/$service" -selector "unix:user:$service-workload" -x509SVIDTTL "$seconds"
+		expect_success "SVIDs of $service live $seconds s from now on"
+	done
+	eventually 15 "what runs as $* holds an SVID that lives $seconds s at most" lives_at_most "$seconds" "$@"
+}
+
+long_lived() {
+	reset_entries && wait_until 30 "both programs hold an SVID of the usual lifetime" lives_longer 600 server client
+}
+
+countdown() {
+	local left before='' line
+	while :; do
+		left=$(seconds_left "$1") || fail "$1 has not logged which SVID it holds"
+		[ "$left" -le "${before:-$left}" ] || fail "$1 got a new SVID before the old one expired"
+		[ "$left" -ge 0 ] || break
+		if [ "$left" != "$before" ] && { [ -t 1 ] || [ -z "$before" ] || [ $((left % 5)) -eq 0 ]; }; then
+			line="... $left s until the SVID of $1 expires$(so_far)"
+			if [ -t 1 ]; then printf '\r\e[K  %s' "$dim$line$plain"; else say "  $line"; fi
+		fi
+		before=$left
+		sleep 0.2
+	done
+	if [ -t 1 ]; then printf '\r\e[K'; fi
+	passed "the SVID of $1 has expired, by the clock"
+}
+
+# so_far: how the traffic fares, if there is any.
+so_far() {
+	[ -n "$traffic_mark" ] || return 0
+	log_of steady | awk '/^Success!!!$/ { served++ } /^Error / { failed++ } END { printf "; the traffic so far: %d served, %d failed", served, failed }'
+}
+
+quick() { if [ -n "${QUICK:-}" ]; then say "$1"; else say "$2"; fi; }
 
 logged() { new_lines "$1" | grep -Eq -- "$2"; }
 
