@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -195,8 +196,13 @@ func TestLoopConnectsAnewForEachRequest(t *testing.T) {
 }
 
 func TestLoopKeepsTheConnectionIfTold(t *testing.T) {
-	if connections, _, _ := loopFor(t, 5, false, "-keep-alive"); connections != 1 {
+	connections, _, stderr := loopFor(t, 5, false, "-keep-alive")
+	if connections != 1 {
 		t.Errorf("5 requests came over %d connections", connections)
+	}
+	opened := regexp.MustCompile(`new connection 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:\d+; the server's X\.509-SVID on it: serial [0-9A-F]+, valid until 20..-..-..T..:..:..Z\n`)
+	if told := len(opened.FindAllString(stderr, -1)); told != 1 {
+		t.Errorf("of one new connection it told %d times: %s", told, stderr)
 	}
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"flag"
@@ -12,6 +13,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"os/signal"
@@ -160,8 +162,13 @@ func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr i
 
 	var served, failed int
 	retry := soon
+	logger := log.New(stderr, "", log.LstdFlags)
 	for {
-		err := get(requests, client, cfg, stdout)
+		request := requests
+		if cfg.keep {
+			request = logConnection(requests, logger)
+		}
+		err := get(request, client, cfg, stdout)
 		latest.set(err)
 		pause := cfg.interval
 		if err != nil {
@@ -179,6 +186,27 @@ func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr i
 		case <-time.After(pause):
 		}
 	}
+}
+
+// logConnection returns a context for one request. If that opens a connection it is logged, once the
+// server has answered on it, with the X.509-SVID that the server showed: nobody looks at it again.
+func logConnection(ctx context.Context, logger *log.Logger) context.Context {
+	var opened *tls.Conn
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) {
+			if !got.Reused {
+				opened, _ = got.Conn.(*tls.Conn)
+			}
+		},
+		GotFirstResponseByte: func() {
+			if opened == nil {
+				return
+			}
+			shown := &x509svid.SVID{Certificates: opened.ConnectionState().PeerCertificates}
+			logger.Printf("new connection %s -> %s; the server's X.509-SVID on it: serial %s, valid until %s",
+				opened.LocalAddr(), opened.RemoteAddr(), identity.Serial(shown), identity.Expiry(shown))
+		},
+	})
 }
 
 // outcome is how the latest request ended.

@@ -84,7 +84,7 @@ func newServer(cfg config, svids x509svid.Source, bundles x509bundle.Source, log
 	tlsConfig.SessionTicketsDisabled = true
 
 	return &http.Server{
-		Handler:        bounded(cfg.maxAge, handler(cfg.maxBody, logger)),
+		Handler:        bounded(cfg.maxAge, logger, handler(cfg.maxBody, logger)),
 		ConnContext:    withStart,
 		TLSConfig:      tlsConfig,
 		ReadTimeout:    cfg.readTimeout,
@@ -104,12 +104,13 @@ func withStart(ctx context.Context, _ net.Conn) context.Context {
 
 // bounded closes a connection after the first answer that is given past maxAge; 0 is no bound. A
 // client is verified when it connects and never again: the age bounds how long that may count.
-func bounded(maxAge time.Duration, next http.Handler) http.Handler {
+func bounded(maxAge time.Duration, logger *log.Logger, next http.Handler) http.Handler {
 	if maxAge == 0 {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if start, ok := r.Context().Value(startKey{}).(time.Time); ok && time.Since(start) >= maxAge {
+			logger.Printf("closing the connection from %s behind this answer: it is older than -max-connection-age, %s", r.RemoteAddr, maxAge)
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
