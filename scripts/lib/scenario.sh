@@ -35,9 +35,14 @@
 #
 #   short_lived SECONDS [SERVICE...]  SVIDs that live so long, for server and client or the one named:
 #                                   waits until the running programs hold such, and is put back
-#   seconds_left SERVICE            until the SVID that the running program holds expires, by its log
+#   held_until SERVICE              when the SVID that the running program holds expires, by its log
+#   seconds_left SERVICE            the same, counted from now
+#   past TIME                       is this time over? By the clock of this machine
 #   countdown SERVICE               waits until that SVID has expired, and tells how long it still has
 #   quick QUICK FULL                the first of the two with QUICK=1 in the environment, else the second
+#
+#   see_processes SERVICE...        shows which process each of them is, and remembers it
+#   expect_same_processes WHY       each of them is that process still
 #
 #   restore COMMAND...              run when the scenario ends, however it ends; the last one first.
 #                                   Only words of this file and programs: if the scenario is killed
@@ -66,6 +71,7 @@ held=''
 traffic_mark=''
 traffic_address=''
 outcomes=''
+processes=''
 sent=0 served=0 failed=0 received=0 refused=0
 began=$SECONDS
 
@@ -473,9 +479,13 @@ expect_outage() {
 	passed "$2: $sent sent, $served served, $failed failed, all in one piece"
 }
 
+held_until() { log_of "$1" | sed -n 's/^.* expires \(.*Z\)$/\1/p' | tail -n 1; }
+
+past() { [[ $(date -u '+%Y-%m-%dT%H:%M:%SZ') > $1 ]]; }
+
 seconds_left() {
 	local expires now
-	expires=$(log_of "$1" | sed -nE 's/^.* expires .{10}T(..):(..):(..)Z$/(10#\1 * 60 + 10#\2) * 60 + 10#\3/p' | tail -n 1)
+	expires=$(held_until "$1" | sed -nE 's/^.*T(..):(..):(..)Z$/(10#\1 * 60 + 10#\2) * 60 + 10#\3/p')
 	[ -n "$expires" ] || return 1
 	now=$(date -u '+(10#%H * 60 + 10#%M) * 60 + 10#%S')
 	# The nearer way over midnight: no SVID here lives half a day.
@@ -530,6 +540,31 @@ countdown() {
 so_far() {
 	[ -n "$traffic_mark" ] || return 0
 	log_of steady | awk '/^Success!!!$/ { served++ } /^Error / { failed++ } END { printf "; the traffic so far: %d served, %d failed", served, failed }'
+}
+
+# processes_of SERVICE...: their PIDs, as the engine counts them, and since when they run.
+processes_of() {
+	local service
+	for service in "$@"; do
+		docker inspect --format "$service is process {{.State.Pid}}, running since {{.State.StartedAt}}, restarted {{.RestartCount}} times" "$(container_of "$service")"
+	done
+}
+
+see_processes() {
+	processes=$(processes_of "$@")
+	say "$processes" | indent
+}
+
+expect_same_processes() {
+	local now service services=''
+	while read -r service _; do services="$services $service"; done <<<"$processes"
+	# shellcheck disable=SC2086 # a list of words
+	now=$(processes_of $services)
+	[ "$now" = "$processes" ] || fail "$1: they were
+$processes
+and are
+$now"
+	passed "$1"
 }
 
 quick() { if [ -n "${QUICK:-}" ]; then say "$1"; else say "$2"; fi; }

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# an open connection must be seen for what it is: it outlives its peer's SVID and its entry, and a new one does not
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+LOGS='server steady'
+begin
+ttl=$(quick 10 20)
+
+# in_tools USER NAME COMMAND: starts a program there, which writes to /work/NAME.log and ends with
+# the container.
+in_tools() {
+	run exec --detach --user "$1" tools sh -c "exec $3 >/work/$2.log 2>&1"
+	expect_success "$2 is started"
+}
+
+# wrote NAME REGEX: a line of /work/NAME.log matches.
+wrote() { compose exec -T tools grep -Eq -- "$2" "/work/$1.log"; }
+
+# expect_line NAME REGEX WHY: the last such line is shown.
+expect_line() {
+	eventually 10 "$3" wrote "$1" "$2"
+	say "    $1 says: $(compose exec -T tools grep -E -- "$2" "/work/$1.log" | tail -n 1)"
+}
+
+# count NAME REGEX
+count() { compose exec -T tools grep -Ec -- "$2" "/work/$1.log" || true; }
+
+step "SVIDs that live $ttl seconds, and traffic over a new connection for each request"
+short_lived "$ttl"
+traffic_begins
+expect_log steady '^Success!!!$' "each new connection is served"
+
+step "Beside it a client that keeps its one connection, and asks over it once a second"
+cast tools
+in_tools client-workload kept 'client -interval 1s -keep-alive -url https://server:8443/kept'
+expect_line kept 'new connection .*->.*:8443; ' "it has opened a connection"
+expect_log server 'Request received from "spiffe://example\.org/client": GET "/kept"' "it is served"
+
+step "And the same client against a server that lets no connection grow older than 3 seconds"
+in_tools server-workload bounded-server 'server -listen :9443 -max-connection-age 3s'
+in_tools client-workload bounded 'client -interval 1s -keep-alive -url https://tools:9443/bounded'
+expect_line bounded-server 'closing the connection from .* behind this answer: it is older than -max-connection-age, 3s' "the server closes the connection, with an answer"
+again() { [ "$(count bounded 'new connection')" -ge 2 ]; }
+eventually 10 "the client opens another, and is verified anew" again
+expect "no request of it has failed" test "$(count bounded '^Error')" = 0
+
+step "Delete the client's registration entry"
+spire entry delete -entryID client
+expect_success "the entry is gone"
+anonymous() { ! compose exec -T --user client-workload client svid; }
+eventually 10 "client-workload gets no SVID any more" anonymous
+countdown steady
+
+step "What a new connection is worth now"
+expect_log steady 'Get "https://server:8443/steady": remote error: tls: bad certificate$' "the client with new connections is refused"
+expect_log server 'TLS handshake error from .*: x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: ' "the server refused it, for its SVID has expired"
+
+step "What the open connection is worth"
+opened=$(compose exec -T tools grep 'new connection' /work/kept.log)
+say "    kept says: $opened"
+expect "it has opened one connection in all its life" test "$(grep -c . <<<"$opened")" = 1
+expect "the server's SVID that it saw on this connection has expired" past "$(sed 's/.* //' <<<"$opened")"
+expect_log server 'Request received from "spiffe://example\.org/client": GET "/kept"' "and yet the server serves it, under the name that it has lost"
+expect "no request of it has failed" test "$(count kept '^Error')" = 0
+explain "Both SVIDs were verified when the connection was opened, and never since. Nothing closes it: neither the end of an SVID, nor the end of the entry."
+
+step "What the server with a bound has made of it"
+expect_line bounded 'Get "https://tools:9443/bounded": remote error: tls: bad certificate$' "its client had to connect anew, and is refused"
+expect_line bounded-server 'TLS handshake error from .*: x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: ' "its server refused it, for its SVID has expired"
+explain "3 seconds after the SVID's end at the latest the bound has cut off what the open connection would have kept."
+
+step "Create the entry again"
+spire entry create -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL "$ttl"
+expect_success "the entry is back"
+served_again() { [[ $(log_of steady | tail -n 1) == 'Success!!!' ]]; }
+eventually 15 "new connections are served again" served_again
+traffic_ends
+expect_outage 'remote error: tls: bad certificate$' "new connections were refused while there was no valid SVID"
