@@ -29,6 +29,6 @@ expect_output "make scenarios" "it says what to do"
 
 step "Every scenario has its claim on the second line"
 for file in "$LAB_DIR"/scripts/scenarios/*.sh "$LAB_DIR"/scripts/checks/*.sh; do
-	sed -n 2p "$file" | grep -q '^# .* must ' || fail "$file has no claim"
+	sed -n 2p "$file" | has '^# .* must ' || fail "$file has no claim"
 done
 passed "each says what must be"

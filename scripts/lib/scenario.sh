@@ -84,6 +84,10 @@ log_of() {
 	[ -z "$container" ] || docker logs "$container" 2>&1
 }
 
+# has REGEX: a line of what comes in matches. Reads it to its end: a grep that leaves at the first
+# match would fail whoever still writes, and with pipefail the match would count for nothing.
+has() { grep -E -- "$1" >/dev/null; }
+
 # mark_of SERVICE: how far its log has come, "container lines".
 mark_of() {
 	local container lines=0
@@ -413,7 +417,7 @@ traffic_begins() {
 	traffic_address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(container_of steady)")
 }
 
-steady_logged() { log_of steady | grep -Eq "$1"; }
+steady_logged() { log_of steady | has "$1"; }
 
 # alike: the lines of one reason, which differ in addresses and times only, with their number.
 alike() {
@@ -569,7 +573,7 @@ $now"
 
 quick() { if [ -n "${QUICK:-}" ]; then say "$1"; else say "$2"; fi; }
 
-logged() { new_lines "$1" | grep -Eq -- "$2"; }
+logged() { new_lines "$1" | has "$2"; }
 
 expect_log() {
 	wait_until 10 "a line of $1 that matches $2" logged "$1" "$2" || fail "$3: $1 did not log: $2"
@@ -588,7 +592,7 @@ reset_entries() { compose run --rm --no-deps -T bootstrap; }
 
 remove_entry() {
 	local server=/opt/spire/bin/spire-server
-	! compose exec -T spire-server "$server" entry show -entryID "$1" | grep -q '^Entry ID' ||
+	! compose exec -T spire-server "$server" entry show -entryID "$1" | has '^Entry ID' ||
 		compose exec -T spire-server "$server" entry delete -entryID "$1"
 }
 
