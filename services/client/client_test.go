@@ -219,6 +219,24 @@ func TestLoopAccountsForEveryRequest(t *testing.T) {
 	}
 }
 
+func TestRetrySlowsDownToTheInterval(t *testing.T) {
+	for _, c := range []struct {
+		failures       int
+		interval, want time.Duration
+	}{
+		{1, 5 * time.Second, 250 * time.Millisecond},
+		{2, 5 * time.Second, 500 * time.Millisecond},
+		{5, 5 * time.Second, 4 * time.Second},
+		{6, 5 * time.Second, 5 * time.Second},
+		{1, 100 * time.Millisecond, 100 * time.Millisecond},
+		{1000, 5 * time.Second, 5 * time.Second},
+	} {
+		if got := retryAfter(c.failures, c.interval); got != c.want {
+			t.Errorf("after %d failures at %s it pauses %s, not %s", c.failures, c.interval, got, c.want)
+		}
+	}
+}
+
 func TestHealthIsTheLatestRequest(t *testing.T) {
 	latest := &outcome{err: fmt.Errorf("no request yet"), freshFor: time.Hour}
 	if latest.check() == nil {

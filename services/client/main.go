@@ -143,6 +143,15 @@ func remoteAlert(err error) (*net.OpError, bool) {
 // server that starts or restarts is found at once.
 const soon = 250 * time.Millisecond
 
+// retryAfter is the pause after so many failures in a row.
+func retryAfter(failures int, interval time.Duration) time.Duration {
+	pause := soon
+	for i := 1; i < failures && pause < interval; i++ {
+		pause *= 2
+	}
+	return min(pause, interval)
+}
+
 // lastRequest is the longest time that a request under way gets when the loop is told to stop.
 const lastRequest = 3 * time.Second
 
@@ -160,8 +169,7 @@ func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr i
 	defer cutOff()
 	context.AfterFunc(ctx, func() { time.AfterFunc(lastRequest, cutOff) })
 
-	var served, failed int
-	retry := soon
+	var served, failed, inARow int
 	logger := log.New(stderr, "", log.LstdFlags)
 	for {
 		request := requests
@@ -173,11 +181,12 @@ func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr i
 		pause := cfg.interval
 		if err != nil {
 			failed++
+			inARow++
 			fmt.Fprintln(stderr, err)
-			pause, retry = min(retry, cfg.interval), 2*retry
+			pause = retryAfter(inARow, cfg.interval)
 		} else {
 			served++
-			retry = soon
+			inARow = 0
 		}
 		select {
 		case <-ctx.Done():
