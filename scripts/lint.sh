@@ -40,7 +40,7 @@ shell_clean() {
 validate() {
 	local kind=$1 folder=${2:-$1}
 	docker run --rm --network none --volume "$LAB_DIR/spire/$folder:/config:ro" --entrypoint "/opt/spire/bin/spire-$kind" \
-		"$(compose config --images "spire-$kind" | grep "/spire-$kind:")" validate -config "/config/$kind.conf"
+		"$(compose config --images "spire-$kind" | grep "/spire-$kind:")" validate -expandEnv -config "/config/$kind.conf"
 }
 
 one_key_order() {
