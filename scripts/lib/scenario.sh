@@ -1,7 +1,7 @@
 # Sourced by every scenario and check: the words they are written in.
 #
 #   step SENTENCE                   the next step; from here on only new log lines count
-#   run COMMAND...                  shows a docker compose command, runs it, keeps $output and $exit_status
+#   run [NAME=VALUE] COMMAND...     shows a docker compose command, runs it, keeps $output and $exit_status
 #   spire ARG...                    the same, for the CLI of the SPIRE server
 #   tool COMMAND...                 the same, in the container of the tools (curl, openssl)
 #   keep FILE COMMAND...            runs a docker compose command into a file of that container, unseen
@@ -30,8 +30,8 @@
 #   traffic_ends                    stops it, and accounts for every request: $sent, $served, $failed,
 #                                   each reason with its number, $received and $refused by the server
 #   expect_lossless WHY             of that traffic nothing failed, and the server saw all of it
-#   expect_outage REGEX WHY         its failures came in one piece, all of them with these words;
-#                                   whatever was sent before and after was served
+#   expect_outage REGEX WHY TIME    its failures came in one piece, all of them with these words, and
+#                                   none before TIME; whatever was sent before and after was served
 #
 #   short_lived SECONDS [SERVICE...]  SVIDs that live so long, for server and client or the one named:
 #                                   waits until the running programs hold such, and is put back
@@ -50,6 +50,8 @@
 #   reset_entries                   the lab's registration entries as they were
 #   long_lived                      the same, and both programs hold SVIDs of the usual lifetime
 #   remove_entry ID                 an entry that a scenario made
+#   start_spire_server              with its usual settings; waits until it answers
+#   wake                            whatever is paused
 #
 # LOGS names the services whose logs are watched: set it before `begin`.
 # Every expectation is a check: it is counted, and the first that fails ends the scenario.
@@ -227,11 +229,22 @@ quoted() {
 
 run() {
 	show_command "$@"
+	if [[ $1 == [A-Z]*=* ]]; then
+		local -x "$1"
+		shift
+	fi
 	execute "$@"
 	show_result
 }
 
-show_command() { say "  ${cyan}\$ docker compose $(quoted "$@")${plain}"; }
+show_command() {
+	local with=''
+	if [[ $1 == [A-Z]*=* ]]; then
+		with="$1 "
+		shift
+	fi
+	say "  ${cyan}\$ ${with}docker compose $(quoted "$@")${plain}"
+}
 
 execute() {
 	exit_status=0
@@ -434,7 +447,7 @@ traffic_ends() {
 	local said refusals
 	run stop steady
 	# TIME OUTCOME of each request; what has a time of its own is no request's outcome.
-	outcomes=$(docker logs --timestamps "$(container_of steady)" 2>&1 | grep -vE '^[^ ]+ [0-9/]+ [0-9:]+ ' | sed -E 's/^[^ ]+T([0-9:.]{12})[^ ]* /\1 /')
+	outcomes=$(docker logs --timestamps "$(container_of steady)" 2>&1 | grep -vE '^[^ ]+ [0-9/]+ [0-9:]+ ')
 	said=$(sed -nE 's/^[^ ]+ ([0-9]+) requests sent: ([0-9]+) served, ([0-9]+) failed$/\1 \2 \3/p' <<<"$outcomes")
 	[ -n "$said" ] || fail "the traffic ended without an account: $(tail -n 1 <<<"$outcomes")"
 	read -r sent served failed <<<"$said"
@@ -465,7 +478,7 @@ expect_lossless() {
 between() { [ "$1" -le "$2" ] && [ "$2" -le "$3" ]; }
 
 expect_outage() {
-	local other timeouts pieces
+	local other timeouts pieces first
 	[ "$failed" -gt 0 ] || fail "$2: not one of $sent requests failed"
 	other=$(grep -v ' Success!!!$' <<<"$outcomes" | grep -Ev -- "$1" | head -n 1 || true)
 	[ -z "$other" ] || fail "$2: a request failed for another reason: $other"
@@ -477,7 +490,9 @@ expect_outage() {
 		fail "$2: the client was served $served times, the server received $received requests"
 	between $((failed - timeouts)) "$refused" "$failed" ||
 		fail "$2: $failed requests failed, $timeouts of them for want of an answer, and the server refused $refused"
-	awk -v failed="$failed" '{ now = ($2 == "Success!!!"); time = substr($1, 1, 10) }
+	first=$(awk '$2 != "Success!!!" { print $1; exit }' <<<"$outcomes")
+	[[ ! $first < ${3%Z} ]] || fail "$2: the first request failed at $first already, before $3"
+	awk -v failed="$failed" '{ now = ($2 == "Success!!!"); time = substr($1, 12, 10) }
 		now && !gone { until = time } !now && !gone { gone = time } now && gone && !back { back = time }
 		END { printf "    served until %s, %d failures from %s on, served again from %s on\n", until, failed, gone, back }' <<<"$outcomes"
 	passed "$2: $sent sent, $served served, $failed failed, all in one piece"
@@ -592,8 +607,22 @@ reset_entries() { compose run --rm --no-deps -T bootstrap; }
 
 remove_entry() {
 	local server=/opt/spire/bin/spire-server
+	wait_until 30 "the SPIRE server answers" spire_server_answers || return 1
 	! compose exec -T spire-server "$server" entry show -entryID "$1" | has '^Entry ID' ||
 		compose exec -T spire-server "$server" entry delete -entryID "$1"
+}
+
+spire_server_answers() { inside spire-server '' /opt/spire/bin/spire-server healthcheck; }
+
+start_spire_server() {
+	compose up --detach --no-deps spire-server && wait_until 30 "the SPIRE server answers" spire_server_answers
+}
+
+wake() {
+	local paused
+	paused=$(docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter status=paused)
+	# shellcheck disable=SC2086 # a list of containers
+	[ -z "$paused" ] || docker unpause $paused
 }
 
 explain() { say "$1" | fold -s -w 92 | sed 's/^/  /'; }
