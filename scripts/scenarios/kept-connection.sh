@@ -13,17 +13,14 @@ in_tools() {
 	expect_success "$2 is started"
 }
 
-# wrote NAME REGEX: a line of /work/NAME.log matches.
-wrote() { compose exec -T tools grep -Eq -- "$2" "/work/$1.log"; }
+# said NAME REGEX: the lines of /work/NAME.log that match.
+said() { inside tools guest-workload cat "/work/$1.log" | grep -E -- "$2"; }
 
-# expect_line NAME REGEX WHY: the last such line is shown.
-expect_line() {
-	eventually 10 "$3" wrote "$1" "$2"
-	say "    $1 says: $(compose exec -T tools grep -E -- "$2" "/work/$1.log" | tail -n 1)"
+# expect_said NAME REGEX WHY: the last such line is shown.
+expect_said() {
+	eventually 10 "$3" said "$1" "$2"
+	say "    $1 says: $(said "$1" "$2" | tail -n 1)"
 }
-
-# count NAME REGEX
-count() { compose exec -T tools grep -Ec -- "$2" "/work/$1.log" || true; }
 
 step "SVIDs that live $ttl seconds, and traffic over a new connection for each request"
 short_lived "$ttl"
@@ -33,21 +30,21 @@ expect_log steady '^Success!!!$' "each new connection is served"
 step "Beside it a client that keeps its one connection, and asks over it once a second"
 cast tools
 in_tools client-workload kept 'client -interval 1s -keep-alive -url https://server:8443/kept'
-expect_line kept 'new connection .*->.*:8443; ' "it has opened a connection"
+expect_said kept 'new connection .*->.*:8443; ' "it has opened a connection"
 expect_log server 'Request received from "spiffe://example\.org/client": GET "/kept"' "it is served"
 
 step "And the same client against a server that lets no connection grow older than 3 seconds"
 in_tools server-workload bounded-server 'server -listen :9443 -max-connection-age 3s'
 in_tools client-workload bounded 'client -interval 1s -keep-alive -url https://tools:9443/bounded'
-expect_line bounded-server 'closing the connection from .* behind this answer: it is older than -max-connection-age, 3s' "the server closes the connection, with an answer"
-again() { [ "$(count bounded 'new connection')" -ge 2 ]; }
+expect_said bounded-server 'closing the connection from .* behind this answer: it is older than -max-connection-age, 3s' "the server closes the connection, with an answer"
+again() { [ "$(said bounded 'new connection' | grep -c .)" -ge 2 ]; }
 eventually 10 "the client opens another, and is verified anew" again
-expect "no request of it has failed" test "$(count bounded '^Error')" = 0
+expect "no request of it has failed" test -z "$(said bounded '^Error' || true)"
 
 step "Delete the client's registration entry"
 spire entry delete -entryID client
 expect_success "the entry is gone"
-anonymous() { ! compose exec -T --user client-workload client svid; }
+anonymous() { ! inside client client-workload svid; }
 eventually 10 "client-workload gets no SVID any more" anonymous
 countdown steady
 
@@ -56,17 +53,17 @@ expect_log steady 'Get "https://server:8443/steady": remote error: tls: bad cert
 expect_log server 'TLS handshake error from .*: x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: ' "the server refused it, for its SVID has expired"
 
 step "What the open connection is worth"
-opened=$(compose exec -T tools grep 'new connection' /work/kept.log)
+opened=$(said kept 'new connection')
 say "    kept says: $opened"
 expect "it has opened one connection in all its life" test "$(grep -c . <<<"$opened")" = 1
-expect "the server's SVID that it saw on this connection has expired" past "$(sed 's/.* //' <<<"$opened")"
+expect "the server's SVID that it saw on this connection has expired" past "${opened##* }"
 expect_log server 'Request received from "spiffe://example\.org/client": GET "/kept"' "and yet the server serves it, under the name that it has lost"
-expect "no request of it has failed" test "$(count kept '^Error')" = 0
+expect "no request of it has failed" test -z "$(said kept '^Error' || true)"
 explain "Both SVIDs were verified when the connection was opened, and never since. Nothing closes it: neither the end of an SVID, nor the end of the entry."
 
 step "What the server with a bound has made of it"
-expect_line bounded 'Get "https://tools:9443/bounded": remote error: tls: bad certificate$' "its client had to connect anew, and is refused"
-expect_line bounded-server 'TLS handshake error from .*: x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: ' "its server refused it, for its SVID has expired"
+expect_said bounded 'Get "https://tools:9443/bounded": remote error: tls: bad certificate$' "its client had to connect anew, and is refused"
+expect_said bounded-server 'TLS handshake error from .*: x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: ' "its server refused it, for its SVID has expired"
 explain "3 seconds after the SVID's end at the latest the bound has cut off what the open connection would have kept."
 
 step "Create the entry again"

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# without a SPIRE server, the agent must go on serving what it has, and a new entry must wait
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+LOGS='server steady spire-agent'
+begin
+# The quick form leaves out the wait for a renewal that is overdue.
+ttl=$(quick 3600 60)
+guest() { inside client guest-workload svid; }
+
+step "SVIDs live $ttl seconds; requests are sent all the while"
+[ -n "${QUICK:-}" ] || short_lived "$ttl"
+traffic_begins
+see_processes spire-agent server client steady
+run exec --user client-workload client svid
+expect_success "a new process of client-workload gets its identity"
+
+step "Create an entry that the agent has no time to fetch, and stop the SPIRE server"
+restore remove_entry scenario-server-outage
+restore start_spire_server
+restore wake
+run pause spire-agent
+spire entry create -entryID scenario-server-outage -parentID spiffe://example.org/host -spiffeID spiffe://example.org/guest -selector unix:user:guest-workload
+expect_success "the SPIRE server has an entry for guest-workload"
+run stop spire-server
+run unpause spire-agent
+expect_success "the agent goes on, without a server"
+expect_log spire-agent 'msg="Synchronize failed" error="failed to fetch authorized entries: ' "the agent finds no server, and says so"
+
+step "What the agent has, it serves; what it has not, must wait"
+run exec --user client-workload client client
+expect_success "a new process of client-workload gets its identity from the agent's memory"
+expect_output "Success!!!" "and is served with it"
+run exec --user guest-workload client svid
+expect_exit 1 "guest-workload, whose entry the agent has not seen, gets none"
+expect_output "rpc error: code = PermissionDenied desc = no identity issued" "it is told why"
+spire entry show
+expect_exit 1 "there is nobody to ask about entries"
+expect_output 'service "spire-server" is not running' "Compose says why"
+
+if [ -z "${QUICK:-}" ]; then
+	step "Wait until new SVIDs are overdue: the old ones are past half their life"
+	eventually "$ttl" "both programs hold an SVID that would long have been renewed" lives_at_most $((ttl / 2 + 1)) server steady
+	expect_no_log server ' rotated: ' "the server has the old one"
+	expect_no_log steady ' rotated: ' "so has the client"
+	expect_log steady '^Success!!!$' "which is as good as ever: the client is served"
+	explain "This is why an SVID is renewed at half its life: the other half is how long the SPIRE server may be away before anyone notices."
+fi
+
+step "Start the SPIRE server again, and nothing else"
+run start spire-server
+eventually 60 "guest-workload gets its identity: the agent has asked again" guest
+if [ -z "${QUICK:-}" ]; then
+	expect_log server ' rotated: ' "the server has a new SVID"
+	expect_log steady ' rotated: ' "so has the client"
+fi
+expect_same_processes "agent and workloads are the processes that they were"
+traffic_ends
+expect_lossless "the workloads did not notice"
