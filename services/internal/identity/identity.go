@@ -16,6 +16,8 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -99,6 +101,7 @@ func (e Endpoint) Source(ctx context.Context, limit time.Duration, logger *log.L
 		workloadapi.WithAddr(e.Address),
 		workloadapi.WithLogger(last),
 		workloadapi.WithBackoffStrategy(backoffStrategy{}),
+		workloadapi.WithDialOptions(grpc.WithConnectParams(connectParams)),
 	))
 	timedOut := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	cancel()
@@ -110,6 +113,14 @@ func (e Endpoint) Source(ctx context.Context, limit time.Duration, logger *log.L
 		return nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	return nil, fmt.Errorf("%w after %s: %s", ErrNone, limit, e.explain(last.get()))
+}
+
+// connectParams bound how long gRPC itself waits before it connects again, below the tries that
+// [backoffStrategy] spaces. By default it waits up to two minutes: the longer an agent was away,
+// the longer a workload would take to notice that it is back.
+var connectParams = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: firstDelay, Multiplier: 2, MaxDelay: longest},
+	MinConnectTimeout: 5 * time.Second,
 }
 
 // explain says who waits for what, what the Workload API said last, and the likely cause.
@@ -197,14 +208,14 @@ func (l *lastError) Errorf(format string, args ...any) {
 // backoffStrategy is capped at one second: in a lab the identity that one waits for comes soon.
 type backoffStrategy struct{}
 
-func (backoffStrategy) NewBackoff() workloadapi.Backoff { return &backoff{firstDelay} }
+func (backoffStrategy) NewBackoff() workloadapi.Backoff { return &doubling{firstDelay} }
 
-type backoff struct{ next time.Duration }
+type doubling struct{ next time.Duration }
 
-func (b *backoff) Next() time.Duration {
+func (b *doubling) Next() time.Duration {
 	delay := b.next
 	b.next = min(2*b.next, longest)
 	return delay
 }
 
-func (b *backoff) Reset() { b.next = firstDelay }
+func (b *doubling) Reset() { b.next = firstDelay }

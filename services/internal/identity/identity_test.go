@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -104,6 +106,40 @@ func TestLikelyCause(t *testing.T) {
 		if got := endpoint.explain(c.err); !strings.HasSuffix(got, c.want) {
 			t.Errorf("%v is explained as\n  %s\nnot\n  %s", c.err, got, c.want)
 		}
+	}
+}
+
+// An agent that was away is found again at once. Each try of a Workload API that hangs up is a
+// connection: by gRPC's own backoff there would be two in this time.
+func TestReconnectionIsNotSlowedDownByGRPC(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "api.sock")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tries := make(chan struct{}, 100)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				close(tries)
+				return
+			}
+			conn.Close()
+			tries <- struct{}{}
+		}
+	}()
+	_, err = Endpoint{Address: "unix://" + path}.Source(t.Context(), 2*time.Second, log.New(io.Discard, "", 0))
+	listener.Close()
+	if !errors.Is(err, ErrNone) {
+		t.Errorf("ended with %v, not with ErrNone", err)
+	}
+	got := 0
+	for range tries {
+		got++
+	}
+	if got < 4 {
+		t.Errorf("connected %d times in 2 s, not 4 times or more", got)
 	}
 }
 
