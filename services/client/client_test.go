@@ -32,7 +32,7 @@ const (
 func success(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "Success!!!") }
 
 // listen serves with the TLS configuration, and returns the URL.
-func listen(t *testing.T, config *tls.Config, handler http.HandlerFunc) string {
+func listen(t testing.TB, config *tls.Config, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	listener := tls.NewListener(server.Listener, config)

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"net"
 	"net/url"
 	"testing"
 	"time"
@@ -50,27 +51,44 @@ func (ca *CA) Bundle() *x509bundle.Bundle {
 	return x509bundle.FromX509Authorities(ca.trustDomain, []*x509.Certificate{ca.certificate})
 }
 
+// Pool is the bundle as crypto/tls takes it.
+func (ca *CA) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.certificate)
+	return pool
+}
+
 // SVID issues an X.509-SVID that expires after the given time, which may be negative.
 func (ca *CA) SVID(id string, expires time.Duration) *x509svid.SVID {
 	ca.t.Helper()
 	parsed := spiffeid.RequireFromString(id)
-	certificate, key := ca.issue([]*url.URL{parsed.URL()}, expires)
+	certificate, key := ca.issue([]*url.URL{parsed.URL()}, nil, expires)
 	return &x509svid.SVID{ID: parsed, Certificates: []*x509.Certificate{certificate}, PrivateKey: key}
 }
 
 // NoID issues a valid certificate that names nobody.
 func (ca *CA) NoID() tls.Certificate {
 	ca.t.Helper()
-	certificate, key := ca.issue(nil, time.Hour)
+	certificate, key := ca.issue(nil, nil, time.Hour)
 	return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}
 }
 
-func (ca *CA) issue(uris []*url.URL, expires time.Duration) (*x509.Certificate, crypto.Signer) {
+// Static issues a certificate as crypto/tls verifies it without SPIFFE: for 127.0.0.1, and with the
+// SPIFFE ID all the same.
+func (ca *CA) Static(id string) tls.Certificate {
+	ca.t.Helper()
+	loopback := []net.IP{net.IPv4(127, 0, 0, 1)}
+	certificate, key := ca.issue([]*url.URL{spiffeid.RequireFromString(id).URL()}, loopback, time.Hour)
+	return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key, Leaf: certificate}
+}
+
+func (ca *CA) issue(uris []*url.URL, addresses []net.IP, expires time.Duration) (*x509.Certificate, crypto.Signer) {
 	ca.t.Helper()
 	key := newKey(ca.t)
 	template := &x509.Certificate{
 		SerialNumber: serial(ca.t),
 		URIs:         uris,
+		IPAddresses:  addresses,
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(expires),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
