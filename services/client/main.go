@@ -152,6 +152,10 @@ func retryAfter(failures int, interval time.Duration) time.Duration {
 	return min(pause, interval)
 }
 
+// together is how long a server that does not listen yet is no failure: the lab's services start
+// together, and either may be the first.
+const together = 3 * time.Second
+
 // lastRequest is the longest time that a request under way gets when the loop is told to stop.
 const lastRequest = 3 * time.Second
 
@@ -170,6 +174,7 @@ func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr i
 	context.AfterFunc(ctx, func() { time.AfterFunc(lastRequest, cutOff) })
 
 	var served, failed, inARow int
+	began := time.Now()
 	logger := log.New(stderr, "", log.LstdFlags)
 	for {
 		request := requests
@@ -177,6 +182,10 @@ func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr i
 			request = logConnection(requests, logger)
 		}
 		err := get(request, client, cfg, stdout)
+		if errors.Is(err, syscall.ECONNREFUSED) && served+failed == 0 && time.Since(began) < together && ctx.Err() == nil {
+			time.Sleep(soon / 5) // no request was sent
+			continue
+		}
 		latest.set(err)
 		pause := cfg.interval
 		if err != nil {

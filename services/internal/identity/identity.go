@@ -29,8 +29,9 @@ var ErrNone = errors.New("no identity")
 
 const (
 	reportEvery = 3 * time.Second        // how often a wait is reported
-	firstDelay  = 100 * time.Millisecond // before the first retry; it doubles from there
-	longest     = time.Second            // between two tries
+	glance      = 25 * time.Millisecond  // between two looks for the socket
+	firstDelay  = 50 * time.Millisecond  // before the first retry; it doubles from there
+	longest     = 250 * time.Millisecond // between two tries
 )
 
 // Endpoint is the address of a Workload API.
@@ -96,6 +97,7 @@ func (e Endpoint) Source(ctx context.Context, limit time.Duration, logger *log.L
 		}
 	}()
 
+	e.awaitSocket(ctx)
 	// The context bounds the wait for the first X.509-SVID only; later updates go on without it.
 	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(
 		workloadapi.WithAddr(e.Address),
@@ -123,17 +125,32 @@ var connectParams = grpc.ConnectParams{
 	MinConnectTimeout: 5 * time.Second,
 }
 
+// awaitSocket returns when there is a socket, or ctx is done. The agent makes it once it is ready:
+// to look for it is cheaper than to connect in vain, and so can be done more often.
+func (e Endpoint) awaitSocket(ctx context.Context) {
+	for e.path() != "" {
+		if _, err := os.Stat(e.path()); !errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(glance):
+		}
+	}
+}
+
 // explain says who waits for what, what the Workload API said last, and the likely cause.
 func (e Endpoint) explain(err error) string {
 	cause := "is the agent running, and its socket mounted here?"
 	path := e.path()
 	switch _, statErr := os.Stat(path); {
+	case path != "" && errors.Is(statErr, os.ErrNotExist):
+		err = errors.New("the socket does not exist")
 	case err == nil:
 		err = errors.New("no answer yet")
 	case status.Code(err) == codes.PermissionDenied:
 		cause = "no registration entry matches this user (make entries shows them)"
-	case path != "" && errors.Is(statErr, os.ErrNotExist):
-		err = errors.New("the socket does not exist")
 	}
 	return fmt.Sprintf("uid %d at %s %s: %v; likely cause: %s", os.Getuid(), e.From, e.Address, err, cause)
 }
@@ -205,7 +222,7 @@ func (l *lastError) Errorf(format string, args ...any) {
 	l.err = err
 }
 
-// backoffStrategy is capped at one second: in a lab the identity that one waits for comes soon.
+// backoffStrategy is capped far below a second: in a lab the identity that one waits for comes soon.
 type backoffStrategy struct{}
 
 func (backoffStrategy) NewBackoff() workloadapi.Backoff { return &doubling{firstDelay} }
