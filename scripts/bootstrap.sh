@@ -25,9 +25,11 @@ spire() {
 	fi
 }
 
+# wait_for_server: the first command is tried until it is answered, which is when the server is ready.
 wait_for_server() {
+	say '$ spire-server entry show'
 	tries=0
-	until [ -S "$admin_socket" ] && output=$(spire-server healthcheck 2>&1); do
+	until [ -S "$admin_socket" ] && output=$(spire-server entry show 2>&1); do
 		tries=$((tries + 1))
 		if [ "$tries" -ge 600 ]; then
 			say "bootstrap: no answer from the SPIRE server on $admin_socket for 60 s: ${output:-the socket does not exist}"
@@ -84,13 +86,12 @@ entry() {
 }
 
 wait_for_server
+entries=$output
 
 # The credential with which the host's agent proves who it is, and the trust bundle with
 # which it verifies the server.
 spire x509 mint -spiffeID spiffe://example.org/node/host -ttl 8700h -write "$credential"
 
-spire entry show
-entries=$output
 entry host "$host" spiffe://example.org/spire/server "spiffe_id:$agent"
 entry server spiffe://example.org/server "$host" unix:user:server-workload
 entry client spiffe://example.org/client "$host" unix:user:client-workload
