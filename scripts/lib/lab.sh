@@ -133,6 +133,20 @@ wait_until() {
 	done
 }
 
+# need_built: the images of the lab are on this machine.
+need_built() {
+	local image
+	for image in $(compose config --images); do
+		docker image inspect "$image" >/dev/null 2>&1 || die "no lab has been built on this machine yet: there is no image $image" "make up"
+	done
+}
+
+# kib SIZE: a size as `docker stats` prints it, in KiB.
+kib() {
+	awk -v size="$1" 'BEGIN { unit = size; sub(/[0-9.]+/, "", unit)
+		print int(size * (unit == "GiB" ? 1048576 : unit == "MiB" ? 1024 : unit == "KiB" ? 1 : 1 / 1024)) }'
+}
+
 # lock NAME SECONDS WHAT: one at a time; ends with an error that says what is in the way. The lock
 # is a link whose target is the process that holds it: so it is made in one step, and one whose
 # process has died is seen for what it is.
@@ -165,3 +179,14 @@ inside() {
 
 # client_served: has the running client's latest request been served?
 client_served() { inside client client-workload probe http://127.0.0.1:8080/healthz; }
+
+# build_bench: the tool that measures, for this machine and for the lab's containers.
+build_bench() {
+	local folder=$CACHE_DIR/bench
+	mkdir -p "$folder/lab"
+	(
+		cd "$LAB_DIR/scripts/tools/bench" && export CGO_ENABLED=0
+		go build -trimpath -ldflags '-s -w' -o "$folder/bench" . &&
+			GOOS=linux GOARCH=$(docker version --format '{{.Server.Arch}}') go build -trimpath -ldflags '-s -w' -o "$folder/lab/bench" .
+	) || die "the tool that measures could not be built from its Go module" "does this machine reach a Go module mirror? (cd scripts/tools/bench && go mod download)"
+}

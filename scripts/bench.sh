@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Measures the lab on the machine at hand, in labs of its own that are removed at the end.
+# QUICK=1 makes few and short runs: it shows that measuring works, not how fast the lab is.
+# ONLY="start path" measures these parts alone.
+set -euo pipefail
+# shellcheck source=lib/lab.sh
+. "$(dirname "$0")/lib/lab.sh"
+
+parts='start footprint propagation path classroom'
+results=$CACHE_DIR/bench
+
+wanted=${ONLY:-$parts}
+for part in $wanted; do
+	case " $parts " in
+	*" $part "*) ;;
+	*) die "ONLY names \"$part\", which is nothing that is measured" "the parts are: $parts" ;;
+	esac
+done
+if [ -n "${QUICK:-}" ]; then series='1 2'; else series='1 5 10 20'; fi
+
+need_go "the lab is to be measured" "run make bench where Go is"
+ensure_compose
+need_built
+lock bench 0 "another make bench is running"
+
+project=${COMPOSE_PROJECT_NAME:-spiffe}-bench
+export COMPOSE_PROJECT_NAME=$project BENCH_COMPOSE=$COMPOSE WORKLOAD_IMAGE QUICK=${QUICK:-}
+
+cleanup() {
+	local status=$?
+	trap '' INT TERM
+	trap - EXIT
+	"$LAB_DIR/scripts/classroom.sh" down >/dev/null 2>&1 || true
+	compose --profile '*' down --volumes --remove-orphans >/dev/null 2>&1 || true
+	unlock bench
+	exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# What else the machine has to do: it goes into every figure.
+load=$(awk '{print $1}' /proc/loadavg 2>/dev/null || uptime | sed 's/.*averages*: *//; s/[ ,].*//')
+others=$(docker ps --quiet | wc -l)
+export BENCH_LOAD="$load, $((others)) other containers"
+if [ "$((others))" -gt 0 ]; then
+	say "$((others)) other containers run on this machine: what they do goes into the figures"
+fi
+
+mkdir -p "$results/lab"
+say "building the tool that measures"
+build_bench
+cd "$LAB_DIR"
+[ ! -f "$results/results.json" ] || mv "$results/results.json" "$results/previous.json"
+rm -f "$results"/{start,footprint,propagation,path,classroom-*}.json
+
+for part in $wanted; do
+	say "${bold}$part${plain}"
+	if [ "$part" = classroom ]; then
+		for n in $series; do
+			"$LAB_DIR/scripts/classroom.sh" up "$n" | sed 's/^/  /'
+			"$LAB_DIR/scripts/classroom.sh" down >/dev/null
+		done
+	else
+		"$results/bench" "$part"
+	fi
+done
+"$results/bench" report

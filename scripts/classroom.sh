@@ -1,0 +1,247 @@
+#!/usr/bin/env bash
+# A lab for each learner on one machine: classroom.sh up N, classroom.sh down. The labs share the
+# images and nothing else: each is a Compose project of its own.
+set -euo pipefail
+# shellcheck source=lib/lab.sh
+. "$(dirname "$0")/lib/lab.sh"
+
+prefix=${COMPOSE_PROJECT_NAME:-spiffe}-class
+scenarios='happy-path bad-id'
+most=200
+results=$CACHE_DIR/bench
+work=$CACHE_DIR/classroom-$prefix
+# What a lab takes from the machine, the engine's share included, in MiB.
+lab_needs=150
+
+lab_name() { printf '%s-%02d\n' "$prefix" "$1"; }
+
+# labs: those of this classroom that are there, whole or in part.
+labs() {
+	local label='{{.Label "com.docker.compose.project"}}'
+	{
+		docker ps --all --format "$label"
+		docker network ls --format "$label"
+		docker volume ls --format "$label"
+	} | grep -E "^$prefix-[0-9]+\$" | sort -u || true
+}
+
+# free_networks: for how many more networks the engine has addresses. It takes them from its pools,
+# and leaves out what overlaps a network or a route that is there.
+free_networks() {
+	local pools
+	pools=$(docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{.Size}}{{"\n"}}{{end}}')
+	if [ -z "$pools" ]; then
+		# The engine's own, where its configuration names none.
+		pools='172.17.0.0/16 16
+172.18.0.0/16 16
+172.19.0.0/16 16
+172.20.0.0/14 16
+172.24.0.0/14 16
+172.28.0.0/14 16
+192.168.0.0/16 20'
+	fi
+	{
+		docker network ls --quiet | xargs docker network inspect --format '{{range .IPAM.Config}}used {{.Subnet}}{{"\n"}}{{end}}'
+		ip -o -4 route show 2>/dev/null | awk '$1 ~ "/" {print "used", $1}' || true
+		printf 'pool %s\n' "$pools" | sed '2,$s/^/pool /'
+	} | awk '
+		function first(cidr, part, ip) {
+			split(cidr, part, "/"); split(part[1], ip, ".")
+			return ((ip[1] * 256 + ip[2]) * 256 + ip[3]) * 256 + ip[4]
+		}
+		function bits(cidr, part) { split(cidr, part, "/"); return part[2] }
+		$2 ~ ":" { next } # IPv6 has no end
+		$1 == "used" && NF == 2 { n++; from[n] = first($2); to[n] = from[n] + 2 ^ (32 - bits($2)) }
+		$1 == "pool" && NF == 3 { m++; base[m] = first($2); size[m] = 2 ^ (32 - $3); count[m] = 2 ^ ($3 - bits($2)) }
+		END {
+			for (p = 1; p <= m; p++)
+				for (i = 0; i < count[p]; i++) {
+					start = base[p] + i * size[p]; taken = 0
+					for (u = 1; u <= n && !taken; u++) taken = start < to[u] && from[u] < start + size[p]
+					free += !taken
+				}
+			print free + 0
+		}'
+}
+
+need_networks() {
+	local free
+	free=$(free_networks)
+	[ "$free" -ge "$1" ] || die "Docker has addresses for $free more networks, and $1 labs need $1" "have fewer labs; or remove networks that nobody uses (docker network prune); or widen Docker's address pools: put this into
+      /etc/docker/daemon.json (Docker Desktop: Settings, Docker Engine), and restart the engine:
+      {\"default-address-pools\": [{\"base\": \"10.201.0.0/16\", \"size\": 24}]}"
+}
+
+# available: MiB of memory that the machine has left; nothing where that cannot be seen.
+available() { [ ! -r /proc/meminfo ] || awk '/^MemAvailable:/ {print int($2 / 1024)}' /proc/meminfo; }
+
+need_memory() {
+	local left
+	left=$(available)
+	[ -z "$left" ] || [ "$left" -ge $(($1 * lab_needs)) ] ||
+		die "this machine has $left MiB of memory left, and $1 labs need about $(($1 * lab_needs))" "have $((left / lab_needs)) labs at most, or end something else"
+}
+
+# seconds_between STAMP STAMP: of the engine's clock.
+seconds_between() {
+	awk -v a="$1" -v b="$2" '
+		function of(stamp, t) { split(substr(stamp, 12), t, ":"); return t[1] * 3600 + t[2] * 60 + substr(t[3], 1, 9) }
+		BEGIN { d = of(b) - of(a); if (d < 0) d += 86400; printf "%.2f\n", d }'
+}
+
+# first_success: when the client of $project was first served, by the engine's clock.
+first_success() { docker logs --timestamps "$(container_of client)" 2>/dev/null | awk '$2 == "Success!!!" {print $1; found = 1; exit} END {exit !found}'; }
+
+# start LAB: its time in $work/LAB.ready, or what went wrong in $work/LAB.result. The lab's log
+# tells the time, so that watching costs it nothing.
+start() {
+	local began
+	project=$1
+	began=$(docker info --format '{{.SystemTime}}')
+	if COMPOSE_PROJECT_NAME=$1 compose up --detach >"$work/$1.log" 2>&1 &&
+		wait_until 60 "the client of $1 is served" first_success 2>>"$work/$1.log"; then
+		seconds_between "$began" "$(first_success)" >"$work/$1.ready"
+	else
+		say "did not start: see $work/$1.log" >"$work/$1.result"
+	fi
+}
+
+# verify LAB: runs the scenarios on it.
+verify() {
+	local scenario
+	[ ! -e "$work/$1.result" ] || return 0
+	for scenario in $scenarios; do
+		if ! COMPOSE_PROJECT_NAME=$1 "$LAB_DIR/scripts/scenarios/$scenario.sh" >>"$work/$1.log" 2>&1 </dev/null; then
+			say "$scenario failed: see $work/$1.log" >"$work/$1.result"
+			say "  $1: $scenario FAILED"
+			return 0
+		fi
+	done
+	say ok >"$work/$1.result"
+	say "  $1: $scenarios passed"
+}
+
+remove() {
+	COMPOSE_PROJECT_NAME=$1 compose --profile '*' down --volumes --remove-orphans >"$work/$1.log" 2>&1 || {
+		say "  $1 could not be removed:"
+		sed 's/^/    /' "$work/$1.log"
+		return 1
+	}
+	rm -f "$CACHE_DIR/restore-$1"
+	say "  $1 is removed"
+}
+
+# each WORD LAB...: does it to every lab, as many at a time as there are cores.
+each() {
+	local word=$1
+	shift
+	printf '%s\n' "$@" | xargs -n 1 -P "$(docker info --format '{{.NCPU}}')" "$LAB_DIR/scripts/classroom.sh" "$word"
+}
+
+up() {
+	local n=$1 all=() lab i began=$SECONDS before after left
+	case $n in
+	'' | *[!0-9]* | 0* | ????*) n=0 ;;
+	esac
+	if [ "$n" -lt 1 ] || [ "$n" -gt "$most" ]; then
+		die "N is \"$1\": want a number of labs from 1 to $most" "make classroom N=20"
+	fi
+	ensure_compose
+	need_built
+	lock "classroom-$prefix" 0 "a classroom is being started or removed"
+	trap 'unlock "classroom-$prefix"' EXIT
+	left=$(labs)
+	[ -z "$left" ] || die "a classroom is there already, of $(wc -l <<<"$left" | xargs) labs: $(xargs <<<"$left")" "make classroom-down removes it"
+	need_networks "$n"
+	need_memory "$n"
+	trap 'unlock "classroom-$prefix"; say "interrupted: make classroom-down removes what is there" >&2; exit 130' INT TERM
+
+	rm -rf "$work"
+	mkdir -p "$work" "$results"
+	for ((i = 1; i <= n; i++)); do all+=("$(lab_name "$i")"); done
+	before=$(available)
+	say "starting $n labs, one after the other"
+	for lab in "${all[@]}"; do
+		start "$lab"
+		say "  $lab: $(if [ -s "$work/$lab.ready" ]; then say "ready after $(cat "$work/$lab.ready") s"; else cat "$work/$lab.result"; fi)"
+	done
+	after=$(available)
+	say "verifying each: $scenarios"
+	each verify "${all[@]}"
+	memory_of_all >"$work/memory"
+	tabulate "${all[@]}"
+	record "$((SECONDS - began))" "$((${before:-0} - ${after:-0}))" "${all[@]}" >"$results/classroom-$n.json"
+	say
+	say "learners choose their lab with COMPOSE_PROJECT_NAME, for instance:"
+	say "  COMPOSE_PROJECT_NAME=${all[0]} make status"
+	say "make classroom-down removes all of them ($((SECONDS - began)) s)"
+	for lab in "${all[@]}"; do
+		[ "$(cat "$work/$lab.result")" = ok ] || die "not every lab is as it should be" "the table says which"
+	done
+}
+
+# memory_of_all: "LAB MiB" for each lab, as the engine counts it.
+memory_of_all() {
+	docker ps --quiet --filter "name=^$prefix-[0-9]+-" | xargs docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' |
+		while read -r container used _; do
+			say "$(sed -E "s/^($prefix-[0-9]+)-.*/\1/" <<<"$container") $(kib "$used")"
+		done | awk '{sum[$1] += $2} END {for (lab in sum) printf "%s %.1f\n", lab, sum[lab] / 1024}'
+}
+
+memory_of() { awk -v lab="$1" '$1 == lab {print $2; found = 1} END {if (!found) print 0}' "$work/memory"; }
+
+ready_of() { if [ -s "$work/$1.ready" ]; then cat "$work/$1.ready"; else say 0; fi; }
+
+tabulate() {
+	local lab width=$((${#prefix} + 4))
+	say
+	printf "%-${width}s %11s %12s  %s\n" lab 'ready after' memory result
+	for lab in "$@"; do
+		printf "%-${width}s %9s s %8s MiB  %s\n" "$lab" "$(ready_of "$lab")" "$(memory_of "$lab")" "$(cat "$work/$lab.result")"
+	done
+}
+
+# record SECONDS MIB LAB...: for machines to read.
+record() {
+	local seconds=$1 mib=$2 lab comma=''
+	shift 2
+	printf '{"n": %s, "seconds": %s, "machine_memory_mib": %s, "labs": [' "$#" "$seconds" "$mib"
+	for lab in "$@"; do
+		printf '%s\n  {"lab": "%s", "ready_s": %s, "memory_mib": %s, "result": "%s"}' "$comma" "$lab" "$(ready_of "$lab")" "$(memory_of "$lab")" "$(cat "$work/$lab.result")"
+		comma=,
+	done
+	printf '\n]}\n'
+}
+
+down() {
+	local left lab folder all=()
+	ensure_compose
+	lock "classroom-$prefix" 0 "a classroom is being started or removed"
+	trap 'unlock "classroom-$prefix"' EXIT
+	left=$(labs)
+	if [ -z "$left" ]; then
+		say "there is no classroom"
+		return
+	fi
+	while read -r lab; do
+		folder=$(docker ps --all --filter "label=com.docker.compose.project=$lab" --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u)
+		if [ -n "$folder" ] && [ "$(cd "$folder" 2>/dev/null && pwd -P)" != "$(cd "$LAB_DIR" && pwd -P)" ]; then
+			die "$lab was started from another folder, $folder" "make -C $folder classroom-down"
+		fi
+		all+=("$lab")
+	done <<<"$left"
+	mkdir -p "$work"
+	say "removing ${#all[@]} labs"
+	each remove "${all[@]}" || die "not every lab could be removed" "the lines above say why; make classroom-down tries again"
+	left=$(labs)
+	[ -z "$left" ] || die "of these labs something is left: $(xargs <<<"$left")" "make classroom-down tries again"
+	rm -rf "$work"
+}
+
+case "${1:-}" in
+up) up "${2:-}" ;;
+down) down ;;
+verify | remove) "$1" "$2" ;; # for `each`
+networks) free_networks ;;
+*) die "unknown command \"${1:-}\"" "want up N or down" ;;
+esac

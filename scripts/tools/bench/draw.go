@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"image/color"
+	"os"
+	"path/filepath"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+var (
+	blue   = color.RGBA{0x2f, 0x6f, 0xb0, 0xff}
+	orange = color.RGBA{0xd9, 0x7a, 0x2b, 0xff}
+	grey   = color.RGBA{0x9a, 0x9a, 0x9a, 0xff}
+	clear  = color.RGBA{}
+)
+
+// draw writes the pictures for which there are results, and returns their names.
+func (r *Results) draw() ([]string, error) {
+	var written []string
+	if r.Start != nil {
+		name := filepath.Join(folder, "stages.svg")
+		if err := r.Start.draw(name); err != nil {
+			return nil, err
+		}
+		written = append(written, name)
+	}
+	if len(r.Classrooms) > 0 {
+		name := filepath.Join(folder, "classroom.svg")
+		if err := drawClassrooms(r.Classrooms, name); err != nil {
+			return nil, err
+		}
+		written = append(written, name)
+	}
+	return written, nil
+}
+
+// draw shows the stages as steps: each bar begins where the one before ended. The floor stands below.
+func (s *Start) draw(name string) error {
+	p := plot.New()
+	p.Title.Text = fmt.Sprintf("Time to first success: median %.2f s of %d runs", s.Success.Median, s.Success.Runs)
+	p.X.Label.Text = "seconds since docker compose up -d"
+	p.X.Min = 0
+
+	// The first bar is the lowest.
+	labels := []string{fmt.Sprintf("floor: %d x docker run", len(services))}
+	begin, length := plotter.Values{0}, plotter.Values{s.Floor.Median}
+	steps := s.Stages[:1+len(stages)]
+	for i := len(steps) - 1; i >= 0; i-- {
+		from := 0.0
+		if i > 0 {
+			from = steps[i-1].At.Median
+		}
+		labels = append(labels, steps[i].Name)
+		begin = append(begin, min(from, steps[i].At.Median))
+		length = append(length, max(0, steps[i].At.Median-from))
+	}
+	before, err := plotter.NewBarChart(begin, vg.Points(16))
+	if err != nil {
+		return err
+	}
+	before.Horizontal, before.Color, before.LineStyle.Width = true, clear, 0
+	bars, err := plotter.NewBarChart(length, vg.Points(16))
+	if err != nil {
+		return err
+	}
+	bars.Horizontal, bars.Color, bars.LineStyle.Width = true, blue, 0
+	bars.StackOn(before)
+	p.Add(plotter.NewGrid(), before, bars)
+	p.NominalY(labels...)
+	return p.Save(18*vg.Centimeter, 8*vg.Centimeter, name)
+}
+
+// drawClassrooms shows what a lab costs in a classroom of N: each lab is a dot, the medians a line.
+func drawClassrooms(classrooms []Classroom, name string) error {
+	panels := make([]*plot.Plot, 2)
+	for i, panel := range []struct {
+		title, unit string
+		of          func(Classroom) (values []float64, middle float64)
+	}{
+		{"ready after", "seconds", func(c Classroom) (values []float64, middle float64) {
+			for _, lab := range c.Labs {
+				values = append(values, lab.Ready)
+			}
+			return values, spread(values).Median
+		}},
+		{"memory of a lab", "MiB", func(c Classroom) (values []float64, middle float64) {
+			for _, lab := range c.Labs {
+				values = append(values, lab.Memory)
+			}
+			return values, spread(values).Median
+		}},
+	} {
+		p := plot.New()
+		p.Title.Text, p.X.Label.Text, p.Y.Label.Text = panel.title, "labs in the classroom", panel.unit
+		p.X.Min, p.Y.Min = 0, 0
+		var dots, middles plotter.XYs
+		for _, c := range classrooms {
+			values, middle := panel.of(c)
+			for _, value := range values {
+				dots = append(dots, plotter.XY{X: float64(c.N), Y: value})
+			}
+			middles = append(middles, plotter.XY{X: float64(c.N), Y: middle})
+		}
+		scatter, err := plotter.NewScatter(dots)
+		if err != nil {
+			return err
+		}
+		scatter.Color, scatter.Radius, scatter.Shape = grey, vg.Points(2), draw.CircleGlyph{}
+		line, points, err := plotter.NewLinePoints(middles)
+		if err != nil {
+			return err
+		}
+		line.Color, line.Width, points.Color, points.Shape = orange, vg.Points(1.5), orange, draw.CircleGlyph{}
+		p.Add(plotter.NewGrid(), scatter, line, points)
+		p.Y.Max *= 1.1
+		panels[i] = p
+	}
+	picture := vgsvg.New(20*vg.Centimeter, 8*vg.Centimeter)
+	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Centimeter, PadLeft: vg.Points(6), PadRight: vg.Points(12), PadTop: vg.Points(6), PadBottom: vg.Points(6)}
+	for i, canvas := range plot.Align([][]*plot.Plot{panels}, tiles, draw.New(picture))[0] {
+		panels[i].Draw(canvas)
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if _, err := picture.WriteTo(file); err != nil {
+		file.Close()
+		return err
+	}
+	return file.Close()
+}
