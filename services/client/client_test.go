@@ -49,14 +49,18 @@ func mtls(svid x509svid.Source, ca *testca.CA, authorized string) *tls.Config {
 }
 
 // try sends one request as the lab's client does, and returns its exit status and output.
-func try(t *testing.T, url string, ca *testca.CA, svid x509svid.Source) (exit int, stdout, stderr string) {
+func try(t *testing.T, url string, ca *testca.CA, svid x509svid.Source, args ...string) (exit int, stdout, stderr string) {
 	t.Helper()
-	cfg, err := parse([]string{"-socket", "unix:///none", "-url", url, "-timeout", "5s"}, func(string) string { return "" }, io.Discard)
+	args = append([]string{"-socket", "unix:///none", "-url", url, "-timeout", "5s"}, args...)
+	cfg, err := parse(args, func(string) string { return "" }, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	exit = status(get(context.Background(), newClient(cfg, svid, ca.Bundle()), cfg, &out), &errs)
+	// No client may need longer; one that never ends is cut off, and says so in other words.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	exit = status(get(ctx, newClient(cfg, svid, ca.Bundle()), cfg, &out), &errs)
 	return exit, out.String(), errs.String()
 }
 
@@ -66,6 +70,20 @@ func TestClientIsServed(t *testing.T) {
 	exit, stdout, stderr := try(t, url, ca, ca.SVID(clientID, time.Hour))
 	if exit != 0 || stdout != "Success!!!\n" || stderr != "" {
 		t.Errorf("exit status %d, %q, %q", exit, stdout, stderr)
+	}
+}
+
+func TestClientWantsTheServerItIsTold(t *testing.T) {
+	ca := testca.New(t, "example.org")
+	good := ca.SVID(clientID, time.Hour)
+	other := listen(t, mtls(ca.SVID("spiffe://example.org/other", time.Hour), ca, clientID), success)
+	usual := listen(t, mtls(ca.SVID(serverID, time.Hour), ca, clientID), success)
+	if exit, _, stderr := try(t, other, ca, good, "-server-id", "spiffe://example.org/other"); exit != 0 {
+		t.Errorf("the server that -server-id names is refused: %s", stderr)
+	}
+	exit, stdout, stderr := try(t, usual, ca, good, "-server-id", "spiffe://example.org/other")
+	if exit != 4 || stdout != "" || !strings.Contains(stderr, `unexpected ID "spiffe://example.org/server"`) {
+		t.Errorf("a server that -server-id does not name: exit status %d, %q, %q", exit, stdout, stderr)
 	}
 }
 
@@ -112,6 +130,15 @@ func TestClientRefusesAndIsRefused(t *testing.T) {
 				t.Error("a request reached the handler")
 			}
 		})
+	}
+}
+
+func TestClientDoesNotWaitForEver(t *testing.T) {
+	ca := testca.New(t, "example.org")
+	url := listen(t, mtls(ca.SVID(serverID, time.Hour), ca, clientID), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	exit, stdout, stderr := try(t, url, ca, ca.SVID(clientID, time.Hour), "-timeout", "200ms")
+	if exit != 1 || stdout != "" || !strings.Contains(stderr, "Client.Timeout exceeded while awaiting headers") {
+		t.Errorf("of a server that never answers: exit status %d, %q, %q", exit, stdout, stderr)
 	}
 }
 

@@ -182,6 +182,19 @@ func TestServerRefuses(t *testing.T) {
 	}
 }
 
+func TestServerServesTheClientItIsTold(t *testing.T) {
+	ca := testca.New(t, "example.org")
+	const other = "spiffe://example.org/other"
+	server := start(t, ca, func(cfg *config) { cfg.clientID = spiffeid.RequireFromString(other) })
+	if body, err := get(peer(ca.SVID(other, time.Hour), ca.Bundle()), server.url); err != nil {
+		t.Errorf("the client that -client-id names is not served: %q, %v", body, err)
+	}
+	if body, err := get(peer(ca.SVID(clientID, time.Hour), ca.Bundle()), server.url); err == nil {
+		t.Errorf("a client that -client-id does not name is served: %q", body)
+	}
+	server.log.await(t, `unexpected ID "spiffe://example.org/client"`)
+}
+
 func TestServerTellsPlainHTTP(t *testing.T) {
 	ca := testca.New(t, "example.org")
 	server := start(t, ca, nil)

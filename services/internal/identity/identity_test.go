@@ -69,7 +69,17 @@ func TestRotationIsLoggedOnceAndABundleIsNone(t *testing.T) {
 func TestWaitIsReportedAndBounded(t *testing.T) {
 	var out strings.Builder
 	endpoint := Endpoint{Address: "unix:///nonexistent/api.sock", From: "-socket"}
-	_, err := endpoint.Source(t.Context(), reportEvery+reportEvery/6, log.New(&out, "", 0))
+	given := make(chan error, 1)
+	go func() {
+		_, err := endpoint.Source(t.Context(), reportEvery+reportEvery/6, log.New(&out, "", 0))
+		given <- err
+	}()
+	var err error
+	select {
+	case err = <-given:
+	case <-time.After(4 * reportEvery):
+		t.Fatalf("did not give up: after %s it still waits for an identity", 4*reportEvery)
+	}
 	if !errors.Is(err, ErrNone) {
 		t.Errorf("gave up with %v, not with ErrNone", err)
 	}
