@@ -1,7 +1,8 @@
 # Sourced by every scenario and check: the words they are written in.
 #
 #   step SENTENCE                   the next step; from here on only new log lines count
-#   run [NAME=VALUE] COMMAND...     shows a docker compose command, runs it, keeps $output and $exit_status
+#   run [NAME=VALUE] COMMAND...     shows a docker compose command, runs it, keeps $output and $exit_status;
+#                                   one that does not end within 2 minutes fails
 #   spire ARG...                    the same, for the CLI of the SPIRE server
 #   tool COMMAND...                 the same, in the container of the tools (curl, openssl)
 #   keep FILE COMMAND...            runs a docker compose command into a file of that container, unseen
@@ -76,6 +77,7 @@ outcomes=''
 processes=''
 sent=0 served=0 failed=0 received=0 refused=0
 began=$SECONDS
+run_limit=${RUN_LIMIT:-120}
 
 indent() { sed 's/^/    /'; }
 
@@ -151,7 +153,7 @@ begin() {
 		say "${dim}starting the lab ...${plain}"
 		output=$("$LAB_DIR/scripts/up.sh" 2>&1) || {
 			say "$output"
-			fail "the lab does not start"
+			fail "the lab does not start: $(sed -n 's/^error: //p' <<<"$output" | tail -n 1)"
 		}
 	fi
 }
@@ -228,6 +230,7 @@ quoted() {
 }
 
 run() {
+	local start=$SECONDS
 	show_command "$@"
 	if [[ $1 == [A-Z]*=* ]]; then
 		local -x "$1"
@@ -235,6 +238,7 @@ run() {
 	fi
 	execute "$@"
 	show_result
+	[ $((SECONDS - start)) -lt "$run_limit" ] || fail "this did not end within $run_limit s: docker compose $(quoted "$@")"
 }
 
 show_command() {
@@ -250,9 +254,25 @@ execute() {
 	exit_status=0
 	case $1 in
 	# Typed at a terminal, exec has one; here its output is read.
-	exec | run) output=$(compose "$1" -T "${@:2}" 2>&1 </dev/null) || exit_status=$? ;;
-	*) output=$(compose "$@" 2>&1 </dev/null) || exit_status=$? ;;
+	exec | run) output=$(limited "$1" -T "${@:2}") || exit_status=$? ;;
+	*) output=$(limited "$@") || exit_status=$? ;;
 	esac
+}
+
+# limited ARG...: Compose in place of the (sub)shell that calls it, and a watch over it.
+limited() {
+	local shell
+	shell=$(exec sh -c 'echo $PPID')
+	(
+		seconds=0
+		while [ "$seconds" -lt "$run_limit" ]; do
+			sleep 1
+			kill -0 "$shell" || exit 0
+			seconds=$((seconds + 1))
+		done
+		kill -TERM "$shell"
+	) >/dev/null 2>&1 &
+	exec "$COMPOSE" --project-directory "$LAB_DIR" "$@" 2>&1 </dev/null
 }
 
 show_result() {
