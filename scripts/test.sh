@@ -62,7 +62,7 @@ one() {
 	local test=${1##*/} said lesson
 	test=${test%.sh}
 	said=$log/$test.out
-	if ! "$1" >"$said" 2>&1; then
+	if ! "$LAB_DIR/scripts/as-found.sh" "$1" >"$said" 2>&1; then
 		cat "$said"
 		say failed >>"$log/results"
 	elif ! lesson=$(lesson_holds "${1%.sh}.md" "$test" "$said"); then
