@@ -3,7 +3,7 @@ SHELL := /bin/bash
 script = @cd "$(CURDIR)" && ./scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs entries svid scenarios test lint images clean
+.PHONY: help up down status logs entries svid scenarios test mutants lint images clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,8 @@ scenario-%: ## run one scenario; PAUSE=1 waits for Enter between its steps
 	$(script)/lab.sh scenario '$*'
 test: ## unit tests, checks and all scenarios, against a lab of its own
 	$(script)/test.sh
+mutants: ## break the lab in many ways, and see that the suite notices each; ONLY=name for one
+	$(script)/mutants.sh
 lint: ## gofmt, vet, staticcheck, shellcheck, and SPIRE's and Compose's own checks
 	$(script)/lint.sh
 images: ## build every image from Go modules, where none can be pulled

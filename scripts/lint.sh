@@ -28,7 +28,7 @@ formatted() {
 # The scripts, by their first line; the library files have none.
 shell_scripts() {
 	grep -rlE '^#!.*(ba)?sh$' scripts .ci --include '*' --exclude-dir tools
-	ls scripts/lib/*.sh
+	ls scripts/lib/*.sh scripts/mutants/*.sh
 }
 
 staticcheck() { (go run -modfile "$LAB_DIR/scripts/tools/lint/go.mod" honnef.co/go/tools/cmd/staticcheck ./...); }
@@ -67,6 +67,7 @@ check "go vet" go vet ./...
 check "staticcheck" staticcheck
 check "shellcheck" shell_clean
 check "every scenario has a lesson" scripts/lessons.sh
+check "every mutant fits and compiles" scripts/mutants.sh check
 check "docker compose config" compose config --quiet
 check "one key order in compose.yaml" one_key_order
 check "spire-server validate" validate server

@@ -1,0 +1,6 @@
+# shellcheck shell=bash
+# the agent sees every process of the machine (pid: host)
+replace compose.yaml '    command: ["-config", "/etc/spire/agent/agent.conf"]
+    pid: service:node' '    command: ["-config", "/etc/spire/agent/agent.conf"]
+    pid: host'
+caught_by check least-privilege 'spire-agent has a privilege that it does not need, PID namespace: host'

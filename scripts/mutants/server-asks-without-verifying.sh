@@ -1,0 +1,13 @@
+# shellcheck shell=bash
+# the server asks for a client certificate, and does not verify it
+replace services/server/main.go '	tlsConfig.SessionTicketsDisabled = true
+' '	tlsConfig.SessionTicketsDisabled = true
+	tlsConfig.ClientAuth = tls.RequireAnyClientCert
+	tlsConfig.VerifyPeerCertificate = nil
+'
+replace services/server/main.go '	"context"
+' '	"context"
+	"crypto/tls"
+'
+caught_by unit server TestServerRefuses/the_right_ID_under_another_CA 'served: "Success!!!"'
+caught_by scenario bad-id 'the client says that it was refused: exit status is 0, not 4'

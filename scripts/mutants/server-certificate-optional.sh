@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+# the server verifies a client certificate only if it is shown one
+replace services/server/main.go '	tlsConfig.SessionTicketsDisabled = true
+' '	tlsConfig.SessionTicketsDisabled = true
+	tlsConfig.ClientAuth = tls.RequestClientCert
+	verify := tlsConfig.VerifyPeerCertificate
+	tlsConfig.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) error {
+		if len(raw) == 0 {
+			return nil
+		}
+		return verify(raw, chains)
+	}
+'
+replace services/server/main.go '	"context"
+' '	"context"
+	"crypto/tls"
+	"crypto/x509"
+'
+caught_by unit server TestServerRefuses/no_certificate 'the client got'
