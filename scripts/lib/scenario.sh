@@ -5,6 +5,11 @@
 #                                   one that does not end within 2 minutes fails
 #   spire ARG...                    the same, for the CLI of the SPIRE server
 #   tool COMMAND...                 the same, in the container of the tools (curl, openssl)
+#   tool_as USER COMMAND...         the same, as another user of the host
+#   s_client ADDRESS OPTION...      the same, as client-workload: one request by openssl s_client,
+#                                   which reads until the server closes
+#   fetch USER                      the user's SVID, key and bundle, as files in /work of tools
+#   only REGEX COMMAND...           any of these; of its output only the matching lines are shown
 #   keep FILE COMMAND...            runs a docker compose command into a file of that container, unseen
 #   cast SERVICE...                 starts services of the cast, which go when the scenario ends
 #   absent SERVICE                  stops a service of the lab, which comes back when the scenario ends
@@ -53,6 +58,7 @@
 #   remove_entry ID                 an entry that a scenario made
 #   start_spire_server              with its usual settings; waits until it answers
 #   wake                            whatever is paused
+#   one_authority                   what was begun with `localauthority x509` is finished: one CA is left
 #
 # LOGS names the services whose logs are watched: set it before `begin`.
 # Every expectation is a check: it is counted, and the first that fails ends the scenario.
@@ -247,7 +253,7 @@ show_command() {
 		with="$1 "
 		shift
 	fi
-	say "  ${cyan}\$ ${with}docker compose $(quoted "$@")${plain}"
+	say "  ${cyan}\$ ${with}docker compose $(quoted "$@")${shown:+ | grep -E $(quoted "$shown")}${plain}"
 }
 
 execute() {
@@ -277,13 +283,32 @@ limited() {
 
 show_result() {
 	# Compose's own progress is not what a step is about.
-	grep -vE '^( (Container|Volume|Network) |Going to |$)' <<<"$output" | indent || true
+	grep -vE '^( (Container|Volume|Network) |Going to |$)' <<<"$output" | grep -E -- "${shown:-}" | indent || true
 	[ "$exit_status" -eq 0 ] || say "    ${dim}exit status $exit_status${plain}"
 }
 
 spire() { run exec spire-server /opt/spire/bin/spire-server "$@"; }
 
 tool() { run exec tools "$@"; }
+
+tool_as() { run exec --user "$1" tools "${@:2}"; }
+
+# In TLS 1.3 a session ticket, and a refusal too, comes after the handshake: so it reads on.
+s_client() {
+	local words
+	printf -v words '%s ' -connect "$@"
+	tool_as client-workload sh -c "printf \"GET / HTTP/1.0\\r\\n\\r\\n\" | openssl s_client -ign_eof ${words}2>&1"
+}
+
+fetch() {
+	tool_as "$1" spire-agent api fetch x509 -write /work
+	[ "$exit_status" -eq 0 ] || fail "$1 gets no SVID"
+}
+
+only() {
+	local shown=$1
+	"${@:2}"
+}
 
 # keep FILE COMMAND...: what has a private key in it is not for the screen.
 keep() {
@@ -625,11 +650,36 @@ restore() { printf '%q ' "$@" >>"$journal" && printf '\n' >>"$journal"; }
 
 reset_entries() { compose run --rm --no-deps -T bootstrap; }
 
+server_cli() { compose exec -T spire-server /opt/spire/bin/spire-server "$@" </dev/null; }
+
 remove_entry() {
-	local server=/opt/spire/bin/spire-server
 	wait_until 30 "the SPIRE server answers" spire_server_answers || return 1
-	! compose exec -T spire-server "$server" entry show -entryID "$1" | has '^Entry ID' ||
-		compose exec -T spire-server "$server" entry delete -entryID "$1"
+	! server_cli entry show -entryID "$1" | has '^Entry ID' || server_cli entry delete -entryID "$1"
+}
+
+# authority Active|Prepared|Old: its ID, from what `localauthority x509 show` prints; nothing if there is none.
+authority() { awk -v state="$1" '/ X.509 authority:$/ {mine = $1 == state} mine && /^ *Authority ID: / {print $NF}'; }
+
+one_authority() {
+	local prepared old said
+	prepared=$(server_cli localauthority x509 show | authority Prepared)
+	[ -z "$prepared" ] || server_cli localauthority x509 activate -authorityID "$prepared" || return 1
+	reset_entries || return 1 # the host's credential, of the active CA
+	old=$(server_cli localauthority x509 show | authority Old)
+	[ -n "$old" ] || return 0
+	if ! said=$(server_cli localauthority x509 taint -authorityID "$old" 2>&1); then
+		case $said in
+		*'no ca found'*) return 0 ;; # it is revoked
+		*'already tainted'*) ;;
+		*) say "$said" && return 1 ;;
+		esac
+	fi
+	# Now each SVID is issued anew; a restart of the agent does not leave that to time.
+	compose restart spire-agent &&
+		wait_until 30 "the client is served with an SVID of the new CA" compose exec -T --user client-workload client client &&
+		server_cli localauthority x509 revoke -authorityID "$old" &&
+		reset_entries && # the bundle, without the old CA
+		wait_until 30 "the client is served after the old CA was revoked" compose exec -T --user client-workload client client
 }
 
 spire_server_answers() { inside spire-server '' /opt/spire/bin/spire-server healthcheck; }

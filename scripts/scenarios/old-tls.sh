@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# TLS below 1.2 must be refused, also to a client with the right SVID
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+begin
+
+# offer VERSION: one request with the client's real SVID. OpenSSL itself forbids the old
+# versions; SECLEVEL=0 makes it offer them.
+offer() {
+	only '^(CONNECTION|Protocol|Success)|error:' s_client server:8443 "-$1" -cipher DEFAULT@SECLEVEL=0 -brief \
+		-cert svid.0.pem -key svid.0.key -CAfile bundle.0.pem -verify_return_error
+}
+
+step "First the versions that the server speaks, with the SVID of client-workload"
+cast tools
+fetch client-workload
+for version in 3 2; do
+	offer "tls1_$version"
+	expect_output "Protocol version: TLSv1.$version" "TLS 1.$version is agreed on"
+	expect_output "Success!!!" "the request is served"
+done
+
+step "The same SVID and the same request, over TLS 1.1 and 1.0"
+for version in tls1_1 tls1; do
+	offer "$version"
+	expect_exit 1 "there is no connection"
+	expect_output "alert protocol version" "the client is told that it is the version"
+	expect_no_output "CONNECTION ESTABLISHED" "no handshake was completed"
+	expect_no_output "Success!!!" "nothing was served"
+	case $version in
+	tls1_1) offered='302 301' ;;
+	tls1) offered='301' ;;
+	esac
+	expect_log server "TLS handshake error from [^ ]+: tls: client offered only unsupported versions: \[$offered\]$" "the server refused, and says what it was offered"
+done
+explain "The numbers are hexadecimal, as they stand on the wire: 301 is TLS 1.0, 302 is TLS 1.1. The client got no further than its first message, so that its SVID was never asked for."

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# an entry under another parent must not reach this host's workloads
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+LOGS="server spire-agent"
+begin
+
+# entry create|update PARENT WHY: the one entry of this scenario.
+entry() {
+	spire entry "$1" -entryID scenario-wrong-parent -parentID "$2" -spiffeID spiffe://example.org/guest -selector unix:user:guest-workload
+	expect_success "$3"
+}
+has_identity() { compose exec -T --user guest-workload client svid; }
+has_none() { ! has_identity; }
+
+step "First an entry for guest-workload whose parent is this host"
+restore remove_entry scenario-wrong-parent
+entry create spiffe://example.org/host "the entry is made"
+eventually 10 "it has reached guest-workload" has_identity
+run exec --user guest-workload client svid
+expect_output "SPIFFE ID   spiffe://example.org/guest" "guest-workload has the identity of the entry"
+
+step "Move the entry under another parent, and change nothing else"
+entry update spiffe://example.org/elsewhere "the parent is another host, which this one is not"
+eventually 10 "guest-workload has lost the identity" has_none
+run exec --user guest-workload client svid
+expect_exit 1 "svid, run as guest-workload, ends"
+expect_output "rpc error: code = PermissionDenied desc = no identity issued" "the agent tells it that there is no identity for it"
+expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false' "for the agent there is no such entry"
+spire entry show -entryID scenario-wrong-parent
+expect_output "Parent ID               : spiffe://example.org/elsewhere" "and yet the SPIRE server has it"
+expect_output "Selector                : unix:user:guest-workload" "with a selector that matches"
+explain "The SPIRE server sends an agent only the entries below the identity of that agent or of its host. The agent did not refuse this entry: it has never heard of it."

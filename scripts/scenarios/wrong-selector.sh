@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# the selectors of an entry must all match: one of two is not enough
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+LOGS="server spire-agent"
+begin
+
+has_identity() { compose exec -T --user guest-workload client svid; }
+
+step "An entry with two selectors: the user guest-workload, and the program svid"
+restore remove_entry scenario-wrong-selector
+spire entry create -entryID scenario-wrong-selector -parentID spiffe://example.org/host -spiffeID spiffe://example.org/guest \
+	-selector unix:user:guest-workload -selector unix:path:/opt/spiffe-lab/bin/svid
+expect_success "the entry is made"
+eventually 10 "the entry has reached this host" has_identity
+
+step "First a process that has both"
+run exec --user guest-workload client svid
+expect_success "svid, run as guest-workload, has an identity"
+expect_output "SPIFFE ID   spiffe://example.org/guest" "it is the one of the entry"
+
+step "The right user, and another program"
+run exec --user guest-workload client client -wait 2s
+expect_exit 3 "the client ends for want of an identity"
+expect_output "rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this user" "it was told that there is no identity for it"
+expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false' "for the agent no entry matches"
+
+step "The right program, and another user"
+run exec --user 4242 client svid
+expect_exit 1 "svid, run as another user, ends"
+expect_output "uid 4242: rpc error: code = PermissionDenied desc = no identity issued" "it is told that there is no identity for it"
+expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false' "for the agent no entry matches"
+
+step "The process that has both, once more"
+run exec --user guest-workload client svid
+expect_output "SPIFFE ID   spiffe://example.org/guest" "the entry was there all the time"
+explain "The agent finds out all it can about a process, here its user, its groups, its program and the hash of that. An entry applies if its selectors are all among what was found."
