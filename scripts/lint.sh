@@ -73,5 +73,7 @@ check "one key order in compose.yaml" one_key_order
 check "spire-server validate" validate server
 check "spire-server validate, partner.test" validate server partner
 check "spire-agent validate" validate agent
+check "spire-agent validate, host-b" validate agent host-b
+check "spire-agent validate, partner.test" validate agent partner
 
 [ "$failed" -eq 0 ] || die "$failed of the checks failed"
