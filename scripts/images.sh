@@ -20,8 +20,8 @@ stage=$CACHE_DIR/images
 EXAMPLE=github.com/spiffe/go-spiffe/v2/examples/spiffe-http
 WORKLOAD_API=/tmp/spire-agent/public/api.sock
 
-# hash FILE...: of names and contents, one word.
-hash() { (cd "$LAB_DIR" && git hash-object "$@" | git hash-object --stdin | cut -c 1-16); }
+# hash FUNCTION FILE...: of how it is made and what from, one word.
+hash() { (cd "$LAB_DIR" && { declare -f "$1" build fresh go_build && git hash-object "${@:2}"; } | git hash-object --stdin | cut -c 1-16); }
 
 go_version=$(cd "$LAB_DIR/spire/build" && go env GOVERSION)
 made_from() { say "$GOARCH-$go_version-$SPIRE_VERSION-$1"; }
@@ -74,7 +74,7 @@ check_spire_pin() {
 # spire-server keeps its entries in SQLite, which is C: this one image needs a C compiler.
 build_spire() {
 	local started=$SECONDS made name
-	made=$(made_from "$(hash spire/build/go.mod spire/build/go.sum spire/build/spire-server.Dockerfile spire/build/spire-agent.Dockerfile scripts/images.sh)")
+	made=$(made_from "$(hash build_spire spire/build/go.mod spire/build/go.sum spire/build/spire-server.Dockerfile spire/build/spire-agent.Dockerfile)")
 	if is_built "$server_image" "$made" && is_built "$agent_image" "$made"; then
 		say "$server_image and $agent_image are built"
 		return
@@ -127,7 +127,7 @@ short_id() { docker image inspect --format '{{.Id}}' "$1" | cut -c 8-20; }
 
 build_bootstrap() {
 	local started=$SECONDS made image=$BOOTSTRAP_IMAGE
-	made=$(made_from "$(hash scripts/tools/shell/go.mod scripts/tools/shell/go.sum services/bootstrap.Dockerfile scripts/images.sh)-$(short_id "$server_image")")
+	made=$(made_from "$(hash build_bootstrap scripts/tools/shell/go.mod scripts/tools/shell/go.sum services/bootstrap.Dockerfile)-$(short_id "$server_image")")
 	if is_built "$image" "$made"; then
 		say "$image is built"
 		return
@@ -150,7 +150,7 @@ build_workload() {
 	go_flags=(-ldflags '-s -w')
 	go_build . "$root/opt/spiffe-lab/bin/" ./services/...
 	cp "$LAB_DIR/spire/host/passwd" "$root/etc/passwd"
-	made=$(made_from "$(hash services/workload.Dockerfile scripts/images.sh "$root"/etc/passwd "$root"/opt/spiffe-lab/bin/*)")
+	made=$(made_from "$(hash build_workload services/workload.Dockerfile "$root"/etc/passwd "$root"/opt/spiffe-lab/bin/*)")
 	if is_built "$image" "$made"; then
 		say "$image is built"
 		return
@@ -174,7 +174,7 @@ build_tools() {
 	go_flags=(-ldflags '-s -w')
 	go_build . "$root/opt/spiffe-lab/bin/example-server" "$EXAMPLE/server"
 	ln -s "$WORKLOAD_API" "$root/tmp/agent.sock"
-	made=$(made_from "$(find "$LAB_DIR/services/tools.Dockerfile" "$LAB_DIR/scripts/images.sh" "$root" -type f -print0 | sort -z | xargs -0 git hash-object | git hash-object --stdin | cut -c 1-16)-$(short_id "$agent_image")")
+	made=$(made_from "$(find "$root" -type f -print0 | sort -z | xargs -0 git hash-object >"$root.hashes" && hash build_tools services/tools.Dockerfile "$root.hashes")-$(short_id "$agent_image")")
 	if is_built "$image" "$made"; then
 		say "$image is built"
 		return
@@ -196,6 +196,9 @@ services:
   tools: {build: !reset null, pull_policy: never}
   impostor: {pull_policy: never}
   steady: {pull_policy: never}
+  host-b: {pull_policy: never}
+  server-for-partner: {pull_policy: never}
+  partner-host: {pull_policy: never}
   partner-server: {image: "$server_image", pull_policy: never}
 END
 	if cmp -s "$LAB_DIR/compose.override.yaml.new" "$LAB_DIR/compose.override.yaml"; then

@@ -11,11 +11,15 @@
 #   fetch USER                      the user's SVID, key and bundle, as files in /work of tools
 #   only REGEX COMMAND...           any of these; of its output only the matching lines are shown
 #   keep FILE COMMAND...            runs a docker compose command into a file of that container, unseen
+#   pipe COMMAND... -- COMMAND...   shows and runs two docker compose commands; the second reads what
+#                                   the first prints
 #   cast SERVICE...                 starts services of the cast, which go when the scenario ends
 #   absent SERVICE                  stops a service of the lab, which comes back when the scenario ends
 #   present SERVICE                 brings it back before that, and waits until the clients are served
 #   forge SERVICE NAME ID           makes with openssl, in a service of the cast, a CA of its own (ca.pem)
 #                                   and under it NAME.pem and NAME.key, an X.509-SVID but for its CA
+#   join HOST SERVER ID             starts a host of the cast, and has its agent join that SPIRE server
+#                                   with a $token, as ID
 #   explain TEXT                    what the step has shown
 #
 #   expect_success WHY              the last command exited with 0
@@ -58,6 +62,10 @@
 #   remove_entry ID                 an entry that a scenario made
 #   start_spire_server              with its usual settings; waits until it answers
 #   wake                            whatever is paused
+#   remove_host ID                  a host that has joined with a token
+#   old_disk                        the SPIRE server has its data back, and the empty disk is gone
+#   readmit AGENT_ID                the host's agent, banned or not
+#   end_federation TRUST_DOMAIN     with its bundle, which is taken from every entry
 #   one_authority                   what was begun with `localauthority x509` is finished: one CA is left
 #
 # LOGS names the services whose logs are watched: set it before `begin`.
@@ -81,6 +89,7 @@ traffic_mark=''
 traffic_address=''
 outcomes=''
 processes=''
+token=''
 sent=0 served=0 failed=0 received=0 refused=0
 began=$SECONDS
 run_limit=${RUN_LIMIT:-120}
@@ -310,6 +319,23 @@ only() {
 	"${@:2}"
 }
 
+pipe() {
+	local first=()
+	while [ "$1" != -- ]; do
+		first+=("$1")
+		shift
+	done
+	shift
+	# Neither has a terminal.
+	set -- "$1" -T "${@:2}"
+	first=("${first[0]}" -T "${first[@]:1}")
+	say "  ${cyan}\$ docker compose $(quoted "${first[@]}") | docker compose $(quoted "$@")${plain}"
+	exit_status=0
+	output=$({ compose "${first[@]}" </dev/null | compose "$@"; } 2>&1) || exit_status=$?
+	grep . <<<"$output" | indent || true
+	[ "$exit_status" -eq 0 ] || say "    ${dim}exit status $exit_status${plain}"
+}
+
 # keep FILE COMMAND...: what has a private key in it is not for the screen.
 keep() {
 	local file=$1
@@ -363,6 +389,21 @@ forge() {
 		-addext basicConstraints=critical,CA:FALSE -addext keyUsage=critical,digitalSignature \
 		-addext extendedKeyUsage=serverAuth,clientAuth -addext "subjectAltName=URI:$3"
 	[ "$exit_status" -eq 0 ] || fail "the home-made certificate could not be made"
+}
+
+join() {
+	local cli=/opt/spire/bin/spire-server
+	[ "$2" != spire-server ] || restore remove_host "$3"
+	cast "$1"
+	pipe exec "$2" "$cli" bundle show -- exec "$1" sh -c 'cat >/work/bundle.pem'
+	expect_success "$1 can tell the true SPIRE server from any other"
+	run exec "$2" "$cli" token generate -spiffeID "$3"
+	token=$(sed -n 's/^Token: //p' <<<"$output")
+	[ -n "$token" ] || fail "$2 made no token"
+	run exec --detach "$1" spire-agent run -config /etc/spire/agent/agent.conf -joinToken "$token" -logFile /proc/1/fd/1
+	expect_log "$1" "Node attestation was successful.*/spire/agent/join_token/$token\"" "its agent has joined"
+	expect_log "$2" "Agent attestation request completed.*/spire/agent/join_token/$token\"" "$2 knows it by the token"
+	expect_log "$1" 'Starting agent APIs' "it serves the Workload API to the programs of $1"
 }
 
 build_tools_image() {
@@ -653,8 +694,21 @@ reset_entries() { compose run --rm --no-deps -T bootstrap; }
 server_cli() { compose exec -T spire-server /opt/spire/bin/spire-server "$@" </dev/null; }
 
 remove_entry() {
+	local entries
 	wait_until 30 "the SPIRE server answers" spire_server_answers || return 1
-	! server_cli entry show -entryID "$1" | has '^Entry ID' || server_cli entry delete -entryID "$1"
+	entries=$(server_cli entry show) || return 1
+	! has "^Entry ID *: $1\$" <<<"$entries" || server_cli entry delete -entryID "$1"
+}
+
+# The token's agent is the parent of the entry that names the host. Evicting it removes that entry
+# too; one whose token was never used is left.
+remove_host() {
+	local entries agents entry agent
+	entries=$(server_cli entry show -spiffeID "$1") && agents=$(server_cli agent list) || return 1
+	while read -r entry agent; do
+		! has " $agent\$" <<<"$agents" || server_cli agent evict -spiffeID "$agent" || return 1
+		remove_entry "$entry" || return 1
+	done < <(awk '/^Entry ID/ {entry = $NF} /^Parent ID.*\/spire\/agent\/join_token\// {print entry, $NF}' <<<"$entries")
 }
 
 # authority Active|Prepared|Old: its ID, from what `localauthority x509 show` prints; nothing if there is none.
@@ -680,6 +734,30 @@ one_authority() {
 		server_cli localauthority x509 revoke -authorityID "$old" &&
 		reset_entries && # the bundle, without the old CA
 		wait_until 30 "the client is served after the old CA was revoked" compose exec -T --user client-workload client client
+}
+
+readmit() {
+	local banned
+	banned=$(server_cli agent list -banned true) || return 1
+	! has " $1\$" <<<"$banned" || server_cli agent evict -spiffeID "$1" || return 1
+	# The longer it was kept out, the longer Docker waits before it starts it again.
+	compose restart spire-agent && wait_until 30 "a program gets an identity" inside client client-workload svid
+}
+
+old_disk() {
+	local volume=${project:?}_spire-server-empty-disk
+	if [ -n "$(docker ps --all --quiet --filter "volume=$volume")" ]; then
+		compose rm --stop --force spire-agent && compose up --detach || return 1
+		wait_until 30 "a program gets an identity" inside client client-workload svid || return 1
+	fi
+	[ -z "$(docker volume ls --quiet --filter "name=^$volume\$")" ] || docker volume rm "$volume"
+}
+
+end_federation() {
+	local relationships bundles
+	relationships=$(server_cli federation list) && bundles=$(server_cli bundle list) || return 1
+	! has "^Trust domain *: $1\$" <<<"$relationships" || server_cli federation delete -id "$1" || return 1
+	! has "^\* $1\$" <<<"$bundles" || server_cli bundle delete -id "spiffe://$1" -mode dissociate
 }
 
 spire_server_answers() { inside spire-server '' /opt/spire/bin/spire-server healthcheck; }

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# a banned agent must stay out until the ban is lifted
+# shellcheck source=../lib/scenario.sh
+. "$(dirname "$0")/../lib/scenario.sh"
+LOGS='server steady spire-agent spire-server'
+begin
+agent=spiffe://example.org/spire/agent/host
+
+# refused_often N: so many times since the step began the agent asked to be let in, and was not.
+refused_often() { [ "$(new_lines spire-server | grep -c 'Failed to attest: agent is banned')" -ge "$1" ]; }
+admitted() { server_cli agent show -spiffeID "$agent" | has '^Serial number' && inside client client-workload svid; }
+
+step "Requests all the while, and the agent as the SPIRE server knows it"
+traffic_begins
+spire agent show -spiffeID "$agent"
+expect_output "$agent" "the agent of the host is attested"
+
+step "Ban it"
+restore readmit "$agent"
+spire agent ban -spiffeID "$agent"
+expect_success "the SPIRE server has banned the agent"
+expect_log spire-server "Agent is banned.*caller_id=\"$agent\"" "its next call is refused"
+expect_log spire-agent 'Agent is banned: removing SVID and shutting down' "the agent is told, throws away its certificate and key, and ends"
+
+step "It is started again and again, and stays out"
+tries=$(quick 2 4)
+eventually 60 "it has tried $tries times to attest" refused_often "$tries"
+expect_log spire-server "Failed to attest: agent is banned\" agent_id=\"$agent\"" "the SPIRE server knows it by what it proves, and refuses it"
+expect_log spire-agent 'PermissionDenied desc = failed to attest: agent is banned"' "the agent is told why, and ends"
+spire agent list -banned true
+expect_output "Banned            : true" "the SPIRE server lists it as banned"
+run exec --user client-workload client client -wait 3s
+expect_exit 3 "a program that starts now gets no identity"
+expect_output "the socket does not exist" "there is no agent to ask"
+
+step "Lift the ban: eviction makes the SPIRE server forget it"
+spire agent evict -spiffeID "$agent"
+expect_success "the SPIRE server has forgotten the agent, ban and all"
+eventually 75 "the agent is in again" admitted
+expect_log spire-server "Agent attestation request completed.*agent_id=\"$agent\"" "the next time it is started it is let in"
+run exec --user client-workload client client
+expect_success "a program that starts now is served"
+
+step "Account for every request"
+traffic_ends
+expect_lossless "the programs went on with the SVIDs that they had"
+explain "Nobody calls an SVID back: the server's is good until $(held_until server), and a ban that lasts longer ends the service then (make scenario-agent-outage shows how). The shorter SVIDs live, the sooner a ban bites."
