@@ -5,8 +5,8 @@
 begin
 cast tools
 
-step "Mint an SVID of the client that lives for 8 seconds, and use it at once"
-keep short.pem exec spire-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://example.org/client -ttl 8s
+step "Mint an SVID of the client that lives for 12 seconds, and use it at once"
+keep short.pem exec spire-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://example.org/client -ttl 12s
 expect_success "the SPIRE server mints it"
 tool curl -sSk --cert short.pem --key short.pem https://server:8443/
 expect_success "curl is served"
