@@ -2,3 +2,4 @@
 # the client does not verify the server, but goes on with a warning
 replace services/client/main.go 'return &refusal{err}' 'log.Printf("warning: %v", err)'
 caught_by unit client TestClientRefusesAndIsRefused/the_right_ID_under_another_CA 'exit status 0, not 4'
+caught_by scenario foreign-server-ca 'the client refuses: exit status is 0, not 4'

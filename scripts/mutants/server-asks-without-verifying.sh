@@ -10,4 +10,4 @@ replace services/server/main.go '	"context"
 	"crypto/tls"
 '
 caught_by unit server TestServerRefuses/the_right_ID_under_another_CA 'served: "Success!!!"'
-caught_by scenario bad-id 'the client says that it was refused: exit status is 0, not 4'
+caught_by scenario foreign-ca 'curl is not served: the output has: Success!!!'

@@ -17,3 +17,4 @@ replace services/server/main.go '	"context"
 	"crypto/x509"
 '
 caught_by unit server TestServerRefuses/no_certificate 'the client got'
+caught_by scenario no-certificate 'the server refused, and says that it was shown no certificate: server did not log: '
