@@ -16,8 +16,7 @@ expect_log steady '^Success!!!$' "the client is served"
 see_processes server client steady
 
 step "Stop the agent"
-restore compose start spire-agent
-run stop spire-agent
+absent spire-agent
 expect_success "the agent is gone"
 
 step "The programs that run have what they need, until the client's SVID expires"
