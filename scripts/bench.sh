@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib/lab.sh"
 
 parts='start footprint propagation path classroom'
-results=$CACHE_DIR/bench
+results=${BENCH_OUT:-$CACHE_DIR/bench}
 
 wanted=${ONLY:-$parts}
 for part in $wanted; do
@@ -24,7 +24,19 @@ need_built
 lock bench 0 "another make bench is running"
 
 project=${COMPOSE_PROJECT_NAME:-spiffe}-bench
-export COMPOSE_PROJECT_NAME=$project BENCH_COMPOSE=$COMPOSE WORKLOAD_IMAGE QUICK=${QUICK:-}
+export COMPOSE_PROJECT_NAME=$project BENCH_COMPOSE=$COMPOSE BENCH_OUT=$results WORKLOAD_IMAGE QUICK=${QUICK:-}
+
+# build_tool: for this machine, and for the lab's containers, into which it is mounted.
+build_tool() {
+	local arch
+	arch=$(docker version --format '{{.Server.Arch}}')
+	mkdir -p "$CACHE_DIR/bin" "$CACHE_DIR/bench-mount"
+	(
+		cd "$LAB_DIR/scripts/tools/bench" && export CGO_ENABLED=0
+		go build -trimpath -ldflags '-s -w' -o "$CACHE_DIR/bin/bench" . &&
+			GOOS=linux GOARCH=$arch go build -trimpath -ldflags '-s -w' -o "$CACHE_DIR/bench-mount/bench" .
+	) || die "the tool that measures could not be built from its Go module" "does this machine reach a Go module mirror? (cd scripts/tools/bench && go mod download)"
+}
 
 cleanup() {
 	local status=$?
@@ -47,22 +59,22 @@ if [ "$((others))" -gt 0 ]; then
 	say "$((others)) other containers run on this machine: what they do goes into the figures"
 fi
 
-mkdir -p "$results/lab"
-say "building the tool that measures"
-build_bench
+[ -x "$CACHE_DIR/bin/bench" ] || say "building the tool that measures: about a minute, once"
+build_tool
+mkdir -p "$results"
 cd "$LAB_DIR"
 [ ! -f "$results/results.json" ] || mv "$results/results.json" "$results/previous.json"
-rm -f "$results"/{start,footprint,propagation,path,classroom-*}.json
 
 for part in $wanted; do
 	say "${bold}$part${plain}"
 	if [ "$part" = classroom ]; then
+		rm -f "$results"/classroom-*.json
 		for n in $series; do
 			"$LAB_DIR/scripts/classroom.sh" up "$n" | sed 's/^/  /'
 			"$LAB_DIR/scripts/classroom.sh" down >/dev/null
 		done
 	else
-		"$results/bench" "$part"
+		"$CACHE_DIR/bin/bench" "$part"
 	fi
 done
-"$results/bench" report
+"$CACHE_DIR/bin/bench" report

@@ -8,7 +8,7 @@ set -euo pipefail
 prefix=${COMPOSE_PROJECT_NAME:-spiffe}-class
 scenarios='happy-path bad-id'
 most=200
-results=$CACHE_DIR/bench
+results=${BENCH_OUT:-$CACHE_DIR/bench}
 work=$CACHE_DIR/classroom-$prefix
 # What a lab takes from the machine, the engine's share included, in MiB.
 lab_needs=150
@@ -82,11 +82,19 @@ need_memory() {
 		die "this machine has $left MiB of memory left, and $1 labs need about $(($1 * lab_needs))" "have $((left / lab_needs)) labs at most, or end something else"
 }
 
-# seconds_between STAMP STAMP: of the engine's clock.
+# seconds_between STAMP STAMP: of the engine's clock, as RFC 3339 writes it; less than a day.
 seconds_between() {
 	awk -v a="$1" -v b="$2" '
-		function of(stamp, t) { split(substr(stamp, 12), t, ":"); return t[1] * 3600 + t[2] * 60 + substr(t[3], 1, 9) }
-		BEGIN { d = of(b) - of(a); if (d < 0) d += 86400; printf "%.2f\n", d }'
+		function of(stamp, t, zone) {
+			if (match(stamp, /[+-][0-9][0-9]:[0-9][0-9]$/)) {
+				split(substr(stamp, RSTART + 1), t, ":")
+				zone = t[1] * 3600 + t[2] * 60
+				if (substr(stamp, RSTART, 1) == "-") zone = -zone
+			}
+			split(substr(stamp, 12), t, ":")
+			return t[1] * 3600 + t[2] * 60 + substr(t[3], 1, 9) - zone
+		}
+		BEGIN { d = of(b) - of(a); while (d < 0) d += 86400; while (d >= 86400) d -= 86400; printf "%.2f\n", d }'
 }
 
 # first_success: when the client of $project was first served, by the engine's clock.
@@ -108,7 +116,7 @@ start() {
 
 # verify LAB: runs the scenarios on it.
 verify() {
-	local scenario
+	local scenario count
 	[ ! -e "$work/$1.result" ] || return 0
 	for scenario in $scenarios; do
 		if ! COMPOSE_PROJECT_NAME=$1 "$LAB_DIR/scripts/scenarios/$scenario.sh" >>"$work/$1.log" 2>&1 </dev/null; then
@@ -118,7 +126,8 @@ verify() {
 		fi
 	done
 	say ok >"$work/$1.result"
-	say "  $1: $scenarios passed"
+	count=$(cat "$work"/*.result | wc -l)
+	say "  $1: $scenarios passed ($((count)) of $(wc -l <"$work/labs" | xargs))"
 }
 
 remove() {
@@ -151,7 +160,7 @@ up() {
 	lock "classroom-$prefix" 0 "a classroom is being started or removed"
 	trap 'unlock "classroom-$prefix"' EXIT
 	left=$(labs)
-	[ -z "$left" ] || die "a classroom is there already, of $(wc -l <<<"$left" | xargs) labs: $(xargs <<<"$left")" "make classroom-down removes it"
+	[ -z "$left" ] || die "a classroom is there already, with $(wc -l <<<"$left" | xargs) of its labs: $(xargs <<<"$left")" "make classroom-down removes it"
 	need_networks "$n"
 	need_memory "$n"
 	trap 'unlock "classroom-$prefix"; say "interrupted: make classroom-down removes what is there" >&2; exit 130' INT TERM
@@ -159,22 +168,28 @@ up() {
 	rm -rf "$work"
 	mkdir -p "$work" "$results"
 	for ((i = 1; i <= n; i++)); do all+=("$(lab_name "$i")"); done
+	printf '%s\n' "${all[@]}" >"$work/labs"
 	before=$(available)
-	say "starting $n labs, one after the other"
+	say "starting the labs, one after the other: $n"
+	i=0
 	for lab in "${all[@]}"; do
 		start "$lab"
-		say "  $lab: $(if [ -s "$work/$lab.ready" ]; then say "ready after $(cat "$work/$lab.ready") s"; else cat "$work/$lab.result"; fi)"
+		i=$((i + 1))
+		say "  $lab: $(if [ -s "$work/$lab.ready" ]; then say "ready after $(cat "$work/$lab.ready") s"; else cat "$work/$lab.result"; fi) ($i of $n)"
 	done
+	# Of labs that are idle: what the scenarios run in the containers comes on top for a while.
 	after=$(available)
+	memory_of_all >"$work/memory"
 	say "verifying each: $scenarios"
 	each verify "${all[@]}"
-	memory_of_all >"$work/memory"
 	tabulate "${all[@]}"
 	record "$((SECONDS - began))" "$((${before:-0} - ${after:-0}))" "${all[@]}" >"$results/classroom-$n.json"
 	say
 	say "learners choose their lab with COMPOSE_PROJECT_NAME, for instance:"
 	say "  COMPOSE_PROJECT_NAME=${all[0]} make status"
 	say "make classroom-down removes all of them ($((SECONDS - began)) s)"
+	# The picture of what a lab costs by their number; the tool that draws comes with make bench.
+	[ ! -x "$CACHE_DIR/bin/bench" ] || (cd "$LAB_DIR" && BENCH_OUT=$results "$CACHE_DIR/bin/bench" draw)
 	for lab in "${all[@]}"; do
 		[ "$(cat "$work/$lab.result")" = ok ] || die "not every lab is as it should be" "the table says which"
 	done
@@ -231,7 +246,7 @@ down() {
 		all+=("$lab")
 	done <<<"$left"
 	mkdir -p "$work"
-	say "removing ${#all[@]} labs"
+	say "removing the labs: ${#all[@]}"
 	each remove "${all[@]}" || die "not every lab could be removed" "the lines above say why; make classroom-down tries again"
 	left=$(labs)
 	[ -z "$left" ] || die "of these labs something is left: $(xargs <<<"$left")" "make classroom-down tries again"

@@ -16,9 +16,7 @@ total=0
 for container in $(compose ps --quiet); do
 	line=$(docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' "$container")
 	say "    $line"
-	kib=$(awk '{ v = $2; u = v; sub(/[A-Za-z]+/, "", v); sub(/[0-9.]+/, "", u)
-		print int(v * (u == "GiB" ? 1048576 : u == "MiB" ? 1024 : u == "KiB" ? 1 : 1 / 1024)) }' <<<"$line")
-	total=$((total + kib))
+	total=$((total + $(kib "$(awk '{print $2}' <<<"$line")")))
 done
 [ "$total" -gt 10240 ] || fail "the engine counts only $total KiB: that is no lab"
 [ "$total" -lt 122880 ] || fail "the lab uses $((total / 1024)) MiB"

@@ -179,14 +179,3 @@ inside() {
 
 # client_served: has the running client's latest request been served?
 client_served() { inside client client-workload probe http://127.0.0.1:8080/healthz; }
-
-# build_bench: the tool that measures, for this machine and for the lab's containers.
-build_bench() {
-	local folder=$CACHE_DIR/bench
-	mkdir -p "$folder/lab"
-	(
-		cd "$LAB_DIR/scripts/tools/bench" && export CGO_ENABLED=0
-		go build -trimpath -ldflags '-s -w' -o "$folder/bench" . &&
-			GOOS=linux GOARCH=$(docker version --format '{{.Server.Arch}}') go build -trimpath -ldflags '-s -w' -o "$folder/lab/bench" .
-	) || die "the tool that measures could not be built from its Go module" "does this machine reach a Go module mirror? (cd scripts/tools/bench && go mod download)"
-}

@@ -9,7 +9,7 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
+	vgdraw "gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
@@ -20,24 +20,26 @@ var (
 	clear  = color.RGBA{}
 )
 
-// draw writes the pictures for which there are results, and returns their names.
-func (r *Results) draw() ([]string, error) {
-	var written []string
-	if r.Start != nil {
-		name := filepath.Join(folder, "stages.svg")
-		if err := r.Start.draw(name); err != nil {
-			return nil, err
+// draw writes the pictures for which there are results.
+func (r *Results) draw() error {
+	for _, picture := range []struct {
+		name  string
+		there bool
+		draw  func(name string) error
+	}{
+		{"stages.svg", r.Start != nil, func(name string) error { return r.Start.draw(name) }},
+		{"classroom.svg", len(r.Classrooms) > 0, func(name string) error { return drawClassrooms(r.Classrooms, name) }},
+	} {
+		if !picture.there {
+			continue
 		}
-		written = append(written, name)
-	}
-	if len(r.Classrooms) > 0 {
-		name := filepath.Join(folder, "classroom.svg")
-		if err := drawClassrooms(r.Classrooms, name); err != nil {
-			return nil, err
+		name := filepath.Join(folder(), picture.name)
+		if err := picture.draw(name); err != nil {
+			return err
 		}
-		written = append(written, name)
+		fmt.Printf("drawn: %s\n", name)
 	}
-	return written, nil
+	return nil
 }
 
 // draw shows the stages as steps: each bar begins where the one before ended. The floor stands below.
@@ -111,19 +113,19 @@ func drawClassrooms(classrooms []Classroom, name string) error {
 		if err != nil {
 			return err
 		}
-		scatter.Color, scatter.Radius, scatter.Shape = grey, vg.Points(2), draw.CircleGlyph{}
+		scatter.Color, scatter.Radius, scatter.Shape = grey, vg.Points(2), vgdraw.CircleGlyph{}
 		line, points, err := plotter.NewLinePoints(middles)
 		if err != nil {
 			return err
 		}
-		line.Color, line.Width, points.Color, points.Shape = orange, vg.Points(1.5), orange, draw.CircleGlyph{}
+		line.Color, line.Width, points.Color, points.Shape = orange, vg.Points(1.5), orange, vgdraw.CircleGlyph{}
 		p.Add(plotter.NewGrid(), scatter, line, points)
 		p.Y.Max *= 1.1
 		panels[i] = p
 	}
 	picture := vgsvg.New(20*vg.Centimeter, 8*vg.Centimeter)
-	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Centimeter, PadLeft: vg.Points(6), PadRight: vg.Points(12), PadTop: vg.Points(6), PadBottom: vg.Points(6)}
-	for i, canvas := range plot.Align([][]*plot.Plot{panels}, tiles, draw.New(picture))[0] {
+	tiles := vgdraw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Centimeter, PadLeft: vg.Points(6), PadRight: vg.Points(12), PadTop: vg.Points(6), PadBottom: vg.Points(6)}
+	for i, canvas := range plot.Align([][]*plot.Plot{panels}, tiles, vgdraw.New(picture))[0] {
 		panels[i].Draw(canvas)
 	}
 	file, err := os.Create(name)

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -136,12 +135,4 @@ func clock(ctx context.Context) (time.Duration, error) {
 		return engine.Sub(after), nil
 	}
 	return 0, nil // not to be told apart
-}
-
-// need returns an error that names what is missing.
-func need(missing []string, what string) error {
-	if len(missing) == 0 {
-		return nil
-	}
-	return errors.New(what + ": " + strings.Join(missing, ", "))
 }

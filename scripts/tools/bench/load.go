@@ -56,15 +56,24 @@ func load(ctx context.Context, o options) error {
 	var all []Traffic
 	for _, connection := range []string{"new", "kept"} {
 		rate := vegeta.Rate{Freq: map[string]int{"new": 100, "kept": 200}[connection], Per: time.Second}
-		attackers, metrics := map[string]*vegeta.Attacker{}, map[string]*vegeta.Metrics{}
+		clients, metrics := map[string]*http.Client{}, map[string]*vegeta.Metrics{}
 		for _, kind := range kinds {
-			attackers[kind] = vegeta.NewAttacker(vegeta.TLSConfig(targets[kind].config), vegeta.KeepAlive(connection == "kept"), vegeta.HTTP2(false), vegeta.Timeout(5*time.Second))
+			clients[kind] = &http.Client{
+				Timeout: 5 * time.Second,
+				Transport: &http.Transport{
+					TLSClientConfig:     targets[kind].config,
+					DisableKeepAlives:   connection == "new",
+					MaxIdleConnsPerHost: vegeta.DefaultConnections,
+				},
+			}
 			metrics[kind] = &vegeta.Metrics{}
 		}
 		for round := range 1 + pick(o, 8, 1) {
 			for _, kind := range kinds {
 				target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: targets[kind].url})
-				for result := range attackers[kind].Attack(target, rate, pick(o, 2*time.Second, time.Second), kind) {
+				// An attacker attacks once; the client keeps its connections.
+				attacker := vegeta.NewAttacker(vegeta.Client(clients[kind]))
+				for result := range attacker.Attack(target, rate, pick(o, 2*time.Second, time.Second), kind) {
 					if result.Error != "" {
 						return fmt.Errorf("%s: %s", targets[kind].url, result.Error)
 					}

@@ -1,8 +1,9 @@
 // Command bench measures the lab: how fast it starts, what it costs, how soon a change takes
 // effect, and what go-spiffe costs on the way of a request. scripts/bench.sh runs it.
 //
-// On the learner's machine, in the lab's folder: start, footprint, propagation, path, report.
+// On the learner's machine, in the lab's folder: start, footprint, propagation, path; draw, report.
 // In a container of the lab: watch, load, serve.
+// The parts that it has measured stay in the folder of results as they are until measured again.
 package main
 
 import (
@@ -15,14 +16,12 @@ import (
 	"syscall"
 )
 
-// folder is where results go, below the lab's folder.
-const folder = ".cache/bench"
-
 var commands = map[string]func(context.Context, options) error{
 	"start":       start,
 	"footprint":   footprint,
 	"propagation": propagation,
 	"path":        path,
+	"draw":        draw,
 	"report":      report,
 	"watch":       watch,
 	"load":        load,
@@ -33,6 +32,9 @@ var commands = map[string]func(context.Context, options) error{
 type options struct {
 	quick bool // few and short runs: shows that it works, not how fast it is
 }
+
+// folder is where results go.
+func folder() string { return os.Getenv("BENCH_OUT") }
 
 // pick returns full, or quick if that was asked for.
 func pick[T any](o options, full, quick T) T {

@@ -63,19 +63,19 @@ type Machine struct {
 
 // save keeps a part of the results, for report.
 func save(name string, part any) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder(), 0o755); err != nil {
 		return err
 	}
 	text, err := json.MarshalIndent(part, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(folder, name+".json"), append(text, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(folder(), name+".json"), append(text, '\n'), 0o644)
 }
 
 // saved reads a part; nil if it was not measured.
 func saved[T any](name string) (*T, error) {
-	text, err := os.ReadFile(filepath.Join(folder, name+".json"))
+	text, err := os.ReadFile(filepath.Join(folder(), name+".json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -98,15 +98,37 @@ func report(ctx context.Context, o options) error {
 	if results.Machine, err = machine(ctx); err != nil {
 		return err
 	}
+	if err := results.collect(); err != nil {
+		return err
+	}
+	results.figures()
+	results.print(before)
+	if err := save("results", results); err != nil {
+		return err
+	}
+	fmt.Printf("\nwritten: %s\n", filepath.Join(folder(), "results.json"))
+	return results.draw()
+}
+
+func draw(context.Context, options) error {
+	var results Results
+	if err := results.collect(); err != nil {
+		return err
+	}
+	return results.draw()
+}
+
+// collect reads the parts that are there.
+func (r *Results) collect() error {
 	var errs [4]error
-	results.Start, errs[0] = saved[Start]("start")
-	results.Footprint, errs[1] = saved[Footprint]("footprint")
-	results.Propagation, errs[2] = saved[Propagation]("propagation")
-	results.Path, errs[3] = saved[Path]("path")
+	r.Start, errs[0] = saved[Start]("start")
+	r.Footprint, errs[1] = saved[Footprint]("footprint")
+	r.Propagation, errs[2] = saved[Propagation]("propagation")
+	r.Path, errs[3] = saved[Path]("path")
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
-	files, err := filepath.Glob(filepath.Join(folder, "classroom-*.json"))
+	files, err := filepath.Glob(filepath.Join(folder(), "classroom-*.json"))
 	if err != nil {
 		return err
 	}
@@ -115,19 +137,9 @@ func report(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		results.Classrooms = append(results.Classrooms, *one)
+		r.Classrooms = append(r.Classrooms, *one)
 	}
-	slices.SortFunc(results.Classrooms, func(a, b Classroom) int { return a.N - b.N })
-	results.figures()
-	results.print(before)
-	if err := save("results", results); err != nil {
-		return err
-	}
-	pictures, err := results.draw()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\nwritten: %s\n", strings.Join(append([]string{filepath.Join(folder, "results.json")}, pictures...), " "))
+	slices.SortFunc(r.Classrooms, func(a, b Classroom) int { return a.N - b.N })
 	return nil
 }
 
@@ -154,8 +166,8 @@ func (r *Results) figures() {
 			name := fmt.Sprintf("%s, %s connection", c.Program, c.Connection)
 			add(name, "us", 0, c.SPIFFE.Microseconds)
 			goal := map[string]float64{"new": 10, "kept": 3}[c.Connection]
-			add(name+", above static", "%", goal, one(above(c.SPIFFE.Microseconds.Median, c.Static.Microseconds.Median)))
-			add(name+", CPU above static", "%", goal, one(above(c.SPIFFE.CPU.Median, c.Static.CPU.Median)))
+			add(name+", above static", "%", goal, c.Above)
+			add(name+", CPU above static", "%", goal, c.AboveCPU)
 		}
 		for _, t := range p.Real {
 			add(fmt.Sprintf("between containers, %s connection, %s, p50", t.Connection, t.Kind), "ms", 0, one(t.P50))
@@ -263,8 +275,8 @@ func (r *Results) print(before *Results) {
 		row("", "static", "go-spiffe", "", "CPU static", "CPU go-spiffe", "", "p")
 		for _, c := range p.Benchmarks {
 			row(c.Program+", "+c.Connection+" connection",
-				c.Static.Microseconds.Median, c.SPIFFE.Microseconds.Median, fmt.Sprintf("%+.1f %%", above(c.SPIFFE.Microseconds.Median, c.Static.Microseconds.Median)),
-				c.Static.CPU.Median, c.SPIFFE.CPU.Median, fmt.Sprintf("%+.1f %%", above(c.SPIFFE.CPU.Median, c.Static.CPU.Median)), fmt.Sprintf("%.3f", c.P))
+				c.Static.Microseconds.Median, c.SPIFFE.Microseconds.Median, fmt.Sprintf("%+.1f %%", c.Above.Median),
+				c.Static.CPU.Median, c.SPIFFE.CPU.Median, fmt.Sprintf("%+.1f %%", c.AboveCPU.Median), fmt.Sprintf("%.3f", c.P))
 		}
 		section("Where the CPU time of a request on a new connection goes: microseconds below each function")
 		row("", "static", "go-spiffe")
