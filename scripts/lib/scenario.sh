@@ -320,18 +320,18 @@ only() {
 }
 
 pipe() {
-	local first=()
+	local giver=()
 	while [ "$1" != -- ]; do
-		first+=("$1")
+		giver+=("$1")
 		shift
 	done
 	shift
 	# Neither has a terminal.
 	set -- "$1" -T "${@:2}"
-	first=("${first[0]}" -T "${first[@]:1}")
-	say "  ${cyan}\$ docker compose $(quoted "${first[@]}") | docker compose $(quoted "$@")${plain}"
+	giver=("${giver[0]}" -T "${giver[@]:1}")
+	say "  ${cyan}\$ docker compose $(quoted "${giver[@]}") | docker compose $(quoted "$@")${plain}"
 	exit_status=0
-	output=$({ compose "${first[@]}" </dev/null | compose "$@"; } 2>&1) || exit_status=$?
+	output=$({ compose "${giver[@]}" </dev/null | compose "$@"; } 2>&1) || exit_status=$?
 	grep . <<<"$output" | indent || true
 	[ "$exit_status" -eq 0 ] || say "    ${dim}exit status $exit_status${plain}"
 }
@@ -730,10 +730,10 @@ one_authority() {
 	fi
 	# Now each SVID is issued anew; a restart of the agent does not leave that to time.
 	compose restart spire-agent &&
-		wait_until 30 "the client is served with an SVID of the new CA" compose exec -T --user client-workload client client &&
+		wait_until 30 "the client is served with an SVID of the new CA" inside client client-workload client &&
 		server_cli localauthority x509 revoke -authorityID "$old" &&
 		reset_entries && # the bundle, without the old CA
-		wait_until 30 "the client is served after the old CA was revoked" compose exec -T --user client-workload client client
+		wait_until 30 "the client is served after the old CA was revoked" inside client client-workload client
 }
 
 readmit() {
