@@ -42,16 +42,17 @@ func (r *Results) draw() error {
 	return nil
 }
 
-// draw shows the stages as steps: each bar begins where the one before ended. The floor stands below.
+// draw shows the stages as steps: each bar begins where the one before ended. The floor, at the
+// bottom, is how long as many containers take alone.
 func (s *Start) draw(name string) error {
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("Time to first success: median %.2f s of %d runs", s.Success.Median, s.Success.Runs)
+	p.Title.Text = fmt.Sprintf("Time to first success: median %.2f s of %d runs; floor: %d times plain docker run", s.Success.Median, s.Success.Runs, len(services))
 	p.X.Label.Text = "seconds since docker compose up -d"
 	p.X.Min = 0
 
 	// The first bar is the lowest.
-	labels := []string{fmt.Sprintf("floor: %d x docker run", len(services))}
-	begin, length := plotter.Values{0}, plotter.Values{s.Floor.Median}
+	labels := []string{"floor"}
+	begin, length, floor := plotter.Values{0}, plotter.Values{0}, plotter.Values{s.Floor.Median}
 	steps := s.Stages[:1+len(stages)]
 	for i := len(steps) - 1; i >= 0; i-- {
 		from := 0.0
@@ -61,19 +62,26 @@ func (s *Start) draw(name string) error {
 		labels = append(labels, steps[i].Name)
 		begin = append(begin, min(from, steps[i].At.Median))
 		length = append(length, max(0, steps[i].At.Median-from))
+		floor = append(floor, 0)
 	}
-	before, err := plotter.NewBarChart(begin, vg.Points(16))
-	if err != nil {
-		return err
+	p.Add(plotter.NewGrid())
+	var below *plotter.BarChart
+	for _, part := range []struct {
+		values plotter.Values
+		color  color.Color
+	}{{begin, clear}, {length, blue}, {floor, grey}} {
+		bars, err := plotter.NewBarChart(part.values, vg.Points(16))
+		if err != nil {
+			return err
+		}
+		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, part.color, 0
+		if below != nil {
+			bars.StackOn(below)
+		}
+		p.Add(bars)
+		below = bars
 	}
-	before.Horizontal, before.Color, before.LineStyle.Width = true, clear, 0
-	bars, err := plotter.NewBarChart(length, vg.Points(16))
-	if err != nil {
-		return err
-	}
-	bars.Horizontal, bars.Color, bars.LineStyle.Width = true, blue, 0
-	bars.StackOn(before)
-	p.Add(plotter.NewGrid(), before, bars)
+	p.X.Max *= 1.03
 	p.NominalY(labels...)
 	return p.Save(18*vg.Centimeter, 8*vg.Centimeter, name)
 }
