@@ -3,7 +3,7 @@
 # tests and scenarios that should notice do notice, and in which words. The wrong versions stand in
 # a copy of this folder and run as a lab of their own, with images of their own; all is removed at the end.
 #
-#   mutants.sh          every mutant of scripts/mutants, or the one that ONLY names
+#   mutants.sh          every mutant of scripts/mutants, or those that ONLY names
 #   mutants.sh check    needs no lab: does every mutant still fit the sources, and compile?
 #
 # A mutant is a file, scripts/mutants/NAME.sh, whose second line says what is wrong. Its words:
@@ -73,14 +73,13 @@ names() {
 	done
 }
 
-# chosen: every name, or the one in ONLY.
+# chosen: every name, or those in ONLY.
 chosen() {
-	if [ -z "${ONLY:-}" ]; then
-		names
-	else
-		[ -f "$folder/$ONLY.sh" ] || die "there is no mutant \"$ONLY\"" "ONLY can be one of: $(names | xargs)"
-		say "$ONLY"
-	fi
+	local name
+	for name in ${ONLY:-$(names)}; do
+		[ -f "$folder/$name.sh" ] || die "there is no mutant \"$name\"" "ONLY can be one or more of: $(names | xargs)"
+		say "$name"
+	done
 }
 
 # read_mutant NAME: learns $fault and $catchers.
@@ -121,7 +120,7 @@ make_copies() {
 	cp -Rp "$right/." "$copy/"
 	mkdir "$copy/.cache"
 	[ ! -d "$CACHE_DIR/bin" ] || ln -s "$CACHE_DIR/bin" "$copy/.cache/bin"
-	LAB_DIR=$copy # for Compose
+	LAB_DIR=$copy folder=$right/scripts/mutants # from here on
 }
 
 # --- mutants.sh check
@@ -294,7 +293,7 @@ tell() { printf '%s\n' "$@" | sed 's/^/          /'; }
 
 # hunt: each catcher in turn; fails if one did not catch the mutant.
 hunt() {
-	local i who words status=0 any=''
+	local i who words status=0 any='' # any: somebody noticed something
 	for ((i = 0; i < ${#catchers[@]}; i++)); do
 		IFS= read -r who <<<"${catchers[$i]}"
 		words=${catchers[$i]#*
@@ -308,7 +307,7 @@ hunt() {
 			status=1
 		elif [[ $why != *"$words"* ]]; then
 			tell "not by $(title $who), which lacks the words \"$words\" and says:" "$why"
-			status=1
+			status=1 any=1
 		else
 			tell "by $(title $who): $(grep -F -m 1 -- "$words" <<<"$why")"
 			any=1
@@ -378,6 +377,7 @@ cleanup() {
 run_all() {
 	local chosen name
 	chosen=$(chosen)
+	[ -n "$chosen" ] || die "ONLY names no mutant" "ONLY can be one or more of: $(names | xargs)"
 	need_go "the wrong versions are to be built" "run make mutants where Go is"
 	ensure_compose
 	lock mutants 0 "another make mutants is running here"

@@ -81,9 +81,9 @@ only_needs() {
 		awk -F : -v user="$user" '$1 == user && $3 > 0 {found = 1} END {exit !found}' "$passwd" || fail "$1 has the user \"$user\", which is none of spire/host/passwd"
 		needs=${needs/user: one of the host/user: $user}
 	fi
-	more=$(grep -vxF "$needs" <<<"$has" || true)
-	less=$(grep -vxF "$has" <<<"$needs" || true)
-	[ -z "$more" ] || fail "$1 has a privilege that it does not need, ${more//$'\n'/, } (want ${less:-nothing of the kind})"
+	more=$({ grep -vxF "$needs" <<<"$has" || true; } | paste -s -d ';' -)
+	less=$({ grep -vxF "$has" <<<"$needs" || true; } | paste -s -d ';' -)
+	[ -z "$more" ] || fail "$1 has a privilege that it does not need, $more (it needs ${less:-nothing of the kind})"
 	[ -z "$less" ] || fail "$1 lacks what it needs, $less"
 	passed "$1: user $(sed -n 's/^user: //p' <<<"$has"), capabilities $(sed -n 's/^added capabilities: //p' <<<"$has"), PID namespace: $(sed -n 's/^PID namespace: //p' <<<"$has")$(sed -n 's/^mounts: /, /p' <<<"$has" | tr -d '\n')"
 }

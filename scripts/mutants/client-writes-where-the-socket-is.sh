@@ -3,4 +3,4 @@
 replace compose.yaml '      - workload-api:/tmp/spire-agent/public:ro
     depends_on: [server]' '      - workload-api:/tmp/spire-agent/public
     depends_on: [server]'
-caught_by check least-privilege 'client has a privilege that it does not need, mounts: _workload-api on /tmp/spire-agent/public (want'
+caught_by check least-privilege 'client has a privilege that it does not need, mounts: _workload-api on /tmp/spire-agent/public (it needs'

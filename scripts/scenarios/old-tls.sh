@@ -21,16 +21,16 @@ for version in 3 2; do
 done
 
 step "The same SVID and the same request, over TLS 1.1 and 1.0"
-for version in tls1_1 tls1; do
-	offer "$version"
-	expect_exit 1 "there is no connection"
-	expect_output "alert protocol version" "the client is told that it is the version"
-	expect_no_output "CONNECTION ESTABLISHED" "no handshake was completed"
-	expect_no_output "Success!!!" "nothing was served"
+for version in 1.1 1.0; do
 	case $version in
-	tls1_1) offered='302 301' ;;
-	tls1) offered='301' ;;
+	1.1) option=tls1_1 offered='302 301' ;;
+	1.0) option=tls1 offered='301' ;;
 	esac
+	offer "$option"
+	expect_no_output "CONNECTION ESTABLISHED" "no handshake is completed over TLS $version"
+	expect_no_output "Success!!!" "nothing is served"
+	expect_exit 1 "the client ends with an error"
+	expect_output "alert protocol version" "it is told that the version is the reason"
 	expect_log server "TLS handshake error from [^ ]+: tls: client offered only unsupported versions: \[$offered\]$" "the server refused, and says what it was offered"
 done
 explain "The numbers are hexadecimal, as they stand on the wire: 301 is TLS 1.0, 302 is TLS 1.1. The client got no further than its first message, so that its SVID was never asked for."

@@ -12,11 +12,11 @@ knock() {
 
 # refused_by ADDRESS: is the SVID that was fetched first no longer good for a request?
 refused_by() {
-	! compose exec -T --user client-workload tools curl -sS -k --cert svid.0.pem --key svid.0.key "https://$1/"
+	! inside tools client-workload curl -sS -k --cert svid.0.pem --key svid.0.key "https://$1/"
 }
 
 # serves HOST: the lab's client, with the SVID of today.
-serves() { compose exec -T --user client-workload client client -url "https://$1:8443/"; }
+serves() { inside client client-workload client -url "https://$1:8443/"; }
 
 step "Beside the lab's server, start one with the library's default: go-spiffe's own example"
 cast tools
@@ -28,7 +28,7 @@ fetch client-workload
 for version in tls1_3 tls1_2; do
 	only '^(New|Success|Post-Handshake)' s_client server:8443 "-$version" -cert svid.0.pem -key svid.0.key -sess_out lab-session
 	expect_output "Success!!!" "the lab's server serves the request"
-	expect "it gives no session to resume" compose exec -T tools sh -c 'test ! -e lab-session'
+	expect "the lab's server gives no session to resume" inside tools client-workload sh -c 'test ! -e lab-session'
 done
 only '^(New|Success|Post-Handshake)' s_client tools:8443 -tls1_3 -cert svid.0.pem -key svid.0.key -sess_out session
 expect_output "Success!!!" "the example server serves the request"

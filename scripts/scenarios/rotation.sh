@@ -23,6 +23,8 @@ expect_one_identity() {
 
 step "Give both sides SVIDs that live $ttl seconds, and send requests all the while"
 short_lived "$ttl"
+run restart server
+expect_success "the server is started anew: it has known no other SVID"
 traffic_begins
 see_processes server steady
 explain "The server is the lab's own. The client is a second one, which sends a request over a new connection every 250 ms: so every handshake shows whichever SVID is the current one."
