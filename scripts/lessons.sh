@@ -53,5 +53,8 @@ fi
 bad=0
 for scenario in "$folder"/*.sh; do
 	check_parts "${scenario%.sh}.md" || bad=1
+	name=${scenario##*/} name=${name%.sh}
+	row="| [$name](scripts/scenarios/$name.md) | $(sed -n '2s/^# //p' "$scenario") |"
+	grep -qFx -- "$row" "$LAB_DIR/README.md" || { say "README.md lacks this row: $row" && bad=1; }
 done
 exit "$bad"

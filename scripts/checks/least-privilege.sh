@@ -51,6 +51,8 @@ _workload-api on /tmp/spire-agent/public
 spire/agent/agent.conf on /etc/spire/agent/agent.conf, read-only
 spire/host/passwd on /etc/passwd, read-only'
 		;;
+	host-b) user=65534:65534 pid='its own' mounts='spire/host-b/agent.conf on /etc/spire/agent/agent.conf, read-only' ;;
+	partner-host) user=65534:65534 pid='its own' mounts='spire/partner/agent.conf on /etc/spire/agent/agent.conf, read-only' ;;
 	partner-server)
 		user=1000:1000 pid='its own'
 		mounts='spire/partner/server.conf on /etc/spire/server/server.conf, read-only'
