@@ -21,8 +21,9 @@ plain_lines() {
 		-e 's/[[:space:]]+/ /g; s/^ //; s/ $//'
 }
 
-# quoted_lines LESSON: the lines between ```console and ```; "..." stands for what is left out.
-quoted_lines() { awk '/^```console$/ {on = 1; next} /^```/ {on = 0} on && NF && $0 !~ /^ *\.\.\.$/' "$1"; }
+# quoted_lines LESSON: the lines between ```console and ```; what begins with "..." is left out,
+# or told only while a wait lasts.
+quoted_lines() { awk '/^```console$/ {on = 1; next} /^```/ {on = 0} on && NF && $0 !~ /^ *\.\.\./' "$1"; }
 
 check_parts() {
 	local file=$1 part bad=0
