@@ -23,7 +23,7 @@ scenarios: ## list the scenarios with their claims
 	$(script)/lab.sh scenarios
 scenario-%: ## run one scenario; PAUSE=1 waits for Enter between its steps
 	$(script)/lab.sh scenario '$*'
-test: ## unit tests, checks and all scenarios, against a lab of its own
+test: ## unit tests, checks and all scenarios, against labs of their own
 	$(script)/test.sh
 mutants: ## break the lab in many ways, and see that the suite notices each; ONLY=name for one
 	$(script)/mutants.sh
