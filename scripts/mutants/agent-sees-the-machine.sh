@@ -3,4 +3,4 @@
 replace compose.yaml '    command: ["-config", "/etc/spire/agent/agent.conf"]
     pid: service:node' '    command: ["-config", "/etc/spire/agent/agent.conf"]
     pid: host'
-caught_by check least-privilege 'spire-agent has a privilege that it does not need, PID namespace: host'
+caught_by check least-privilege 'PID namespace: host (it needs '
