@@ -38,6 +38,7 @@ run run --rm --no-deps bootstrap
 expect_success "bootstrap makes the deleted entry again"
 
 step "A command that fails stops it, with the command and what it said"
+restore remove_entry client
 spire entry delete -entryID client
 spire entry create -entryID client -parentID spiffe://example.org/elsewhere -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 expect_success "the lab's entry ID is taken by an entry under another parent"
