@@ -14,7 +14,9 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -243,6 +245,43 @@ func TestLoopAccountsForEveryRequest(t *testing.T) {
 	failed := strings.Count(stderr, "answered 418 I'm a teapot\n")
 	if want := fmt.Sprintf("%d requests sent: 0 served, %d failed\n", failed, failed); failed < 5 || stdout != "" || !strings.HasSuffix(stderr, want) {
 		t.Errorf("after %d failures it said %q, not %q", failed, stderr, want)
+	}
+}
+
+// unborn is a server that nobody reaches before it listens.
+type unborn struct{ listensAt time.Time }
+
+func (u unborn) RoundTrip(*http.Request) (*http.Response, error) {
+	if time.Now().Before(u.listensAt) {
+		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("Success!!!"))}, nil
+}
+
+func TestLoopLetsTheServerStartBesideIt(t *testing.T) {
+	for _, c := range []struct {
+		listensAfter time.Duration
+		want         string
+	}{
+		{together - 100*time.Millisecond, "4 requests sent: 4 served, 0 failed\n"},
+		{together + 100*time.Millisecond, "Error connecting to \"https://server:8443/\": Get \"https://server:8443/\": dial: connection refused\n" +
+			"4 requests sent: 3 served, 1 failed\n"},
+	} {
+		t.Run(c.listensAfter.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), together+3*time.Second)
+				defer cancel()
+				cfg := config{url: "https://server:8443/", interval: time.Second, maxBody: 100}
+				var stdout, stderr bytes.Buffer
+				client := &http.Client{Transport: unborn{time.Now().Add(c.listensAfter)}}
+				if err := loop(ctx, client, cfg, &stdout, &stderr); err != nil {
+					t.Fatal(err)
+				}
+				if stderr.String() != c.want {
+					t.Errorf("said %q, not %q", stderr.String(), c.want)
+				}
+			})
+		})
 	}
 }
 

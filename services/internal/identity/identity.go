@@ -185,8 +185,10 @@ type Updates interface {
 	Updated() <-chan struct{}
 }
 
-// Serial is the serial number in hexadecimal digits, as openssl prints it.
-func Serial(svid *x509svid.SVID) string { return fmt.Sprintf("%X", svid.Certificates[0].SerialNumber) }
+// Serial is the serial number in hexadecimal digits, two for each byte as openssl prints it.
+func Serial(svid *x509svid.SVID) string {
+	return fmt.Sprintf("%X", svid.Certificates[0].SerialNumber.Bytes())
+}
 
 // Expiry is the end of the validity in UTC, as RFC 3339 writes it.
 func Expiry(svid *x509svid.SVID) string {

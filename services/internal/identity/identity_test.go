@@ -2,9 +2,11 @@ package identity
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"path/filepath"
 	"strings"
@@ -64,6 +66,13 @@ func TestRotationIsLoggedOnceAndABundleIsNone(t *testing.T) {
 			t.Errorf("logged\n%snot\n%s", out.String(), want)
 		}
 	})
+}
+
+func TestSerialIsAsOpensslPrintsIt(t *testing.T) {
+	svid := &x509svid.SVID{Certificates: []*x509.Certificate{{SerialNumber: big.NewInt(0xA1B)}}}
+	if got := Serial(svid); got != "0A1B" {
+		t.Errorf("serial number 0xA1B is %s, not 0A1B", got)
+	}
 }
 
 func TestWaitIsReportedAndBounded(t *testing.T) {
