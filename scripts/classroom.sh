@@ -82,21 +82,6 @@ need_memory() {
 		die "this machine has $left MiB of memory left, and $1 labs need about $(($1 * lab_needs))" "have $((left / lab_needs)) labs at most, or end something else"
 }
 
-# seconds_between STAMP STAMP: of the engine's clock, as RFC 3339 writes it; less than a day.
-seconds_between() {
-	awk -v a="$1" -v b="$2" '
-		function of(stamp, t, zone) {
-			if (match(stamp, /[+-][0-9][0-9]:[0-9][0-9]$/)) {
-				split(substr(stamp, RSTART + 1), t, ":")
-				zone = t[1] * 3600 + t[2] * 60
-				if (substr(stamp, RSTART, 1) == "-") zone = -zone
-			}
-			split(substr(stamp, 12), t, ":")
-			return t[1] * 3600 + t[2] * 60 + substr(t[3], 1, 9) - zone
-		}
-		BEGIN { d = of(b) - of(a); while (d < 0) d += 86400; while (d >= 86400) d -= 86400; printf "%.2f\n", d }'
-}
-
 # first_success: when the client of $project was first served, by the engine's clock.
 first_success() { docker logs --timestamps "$(container_of client)" 2>/dev/null | awk '$2 == "Success!!!" {print $1; found = 1; exit} END {exit !found}'; }
 
@@ -105,7 +90,7 @@ first_success() { docker logs --timestamps "$(container_of client)" 2>/dev/null 
 start() {
 	local began
 	project=$1
-	began=$(docker info --format '{{.SystemTime}}')
+	began=$(engine_time)
 	if COMPOSE_PROJECT_NAME=$1 compose up --detach >"$work/$1.log" 2>&1 &&
 		wait_until 60 "the client of $1 is served" first_success 2>>"$work/$1.log"; then
 		seconds_between "$began" "$(first_success)" >"$work/$1.ready"

@@ -147,6 +147,24 @@ kib() {
 		print int(size * (unit == "GiB" ? 1048576 : unit == "MiB" ? 1024 : unit == "KiB" ? 1 : 1 / 1024)) }'
 }
 
+# engine_time: now, by the engine's clock, by which `docker logs --timestamps` tells the time too.
+engine_time() { docker info --format '{{.SystemTime}}'; }
+
+# seconds_between STAMP STAMP: of the engine's clock, as RFC 3339 writes it; of less than half a day.
+seconds_between() {
+	awk -v a="$1" -v b="$2" '
+		function of(stamp, t, zone) {
+			if (match(stamp, /[+-][0-9][0-9]:[0-9][0-9]$/)) {
+				split(substr(stamp, RSTART + 1), t, ":")
+				zone = t[1] * 3600 + t[2] * 60
+				if (substr(stamp, RSTART, 1) == "-") zone = -zone
+			}
+			split(substr(stamp, 12), t, ":")
+			return t[1] * 3600 + t[2] * 60 + substr(t[3], 1, 9) - zone
+		}
+		BEGIN { d = of(b) - of(a); while (d < -43200) d += 86400; while (d >= 43200) d -= 86400; printf "%.2f\n", d }'
+}
+
 # lock NAME SECONDS WHAT: one at a time; ends with an error that says what is in the way. The lock
 # is a link whose target is the process that holds it: so it is made in one step, and one whose
 # process has died is seen for what it is.

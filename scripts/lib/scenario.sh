@@ -32,6 +32,8 @@
 #                                   nothing from the server and openssl reads this alert; the server
 #                                   logs for both that the handshake failed, and a reason that matches
 #   expect_log SERVICE REGEX WHY    a line logged since the step began matches, within 10 s
+#   expect_log_within SECONDS TIME SERVICE REGEX WHY   ... and the first such line came so soon after
+#                                   TIME, which is of engine_time
 #   expect_no_log SERVICE REGEX WHY no line logged since the step began matches
 #   expect WHY COMMAND...           a condition that must hold now
 #   eventually SECONDS WHY COMMAND...   a condition that must hold within a time; told while it lasts
@@ -121,7 +123,7 @@ lines_since() {
 	local now lines=$3
 	now=$(container_of "$1")
 	[ "$now" = "$2" ] || lines=0
-	[ -z "$now" ] || docker logs "$now" 2>&1 | tail -n "+$((lines + 1))"
+	[ -z "$now" ] || docker logs ${with_time:+--timestamps} "$now" 2>&1 | tail -n "+$((lines + 1))"
 }
 
 mark_logs() {
@@ -680,6 +682,17 @@ expect_log() {
 	wait_until 10 "a line of $1 that matches $2" logged "$1" "$2" || fail "$3: $1 did not log: $2"
 	say "    $1 logs: $(new_lines "$1" | grep -E -- "$2" | tail -n 1)"
 	passed "$3"
+}
+
+expect_log_within() {
+	local with_time=1 first after
+	wait_until 10 "a line of $3 that matches $4" logged "$3" "$4" || fail "$5: $3 did not log: $4"
+	first=$(new_lines "$3" | grep -E -m 1 -- "$4" || true)
+	after=$(seconds_between "$2" "${first%% *}")
+	[[ $after != -* ]] || after=0 # before whoever asked for it was told that it is done
+	say "    $3 logs, $after s later: ${first#* }"
+	awk -v after="$after" -v limit="$1" 'BEGIN {exit !(after <= limit)}' || fail "$5: it took $after s, not $1 s at most"
+	passed "$5"
 }
 
 expect_no_log() {

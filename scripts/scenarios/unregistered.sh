@@ -29,7 +29,7 @@ expect_output "remote error: tls: bad certificate" "the client is told that its 
 expect_log server 'TLS handshake error from [^ ]+: unexpected ID "spiffe://example\.org/guest"' "the server refused, and says which SPIFFE ID it saw"
 run exec --user guest-workload client svid
 expect_output "SPIFFE ID   spiffe://example.org/guest" "guest-workload has the SPIFFE ID of its entry"
-explain "The agent asks the SPIRE server for changes every second. An identity is not yet a permission: which identities may ask is for the server to say."
+explain "The agent asks the SPIRE server for changes several times a second. An identity is not yet a permission: which identities may ask is for the server to say."
 
 step "Delete the entry"
 spire entry delete -entryID scenario-unregistered
