@@ -8,7 +8,7 @@ set -euo pipefail
 state() {
 	docker ps --all --filter "label=com.docker.compose.project=$project" --format '{{.Label "com.docker.compose.service"}} is {{.State}}' | sort
 	docker volume ls --filter "label=com.docker.compose.project=$project" --format 'volume {{.Name}}' | sort
-	inside spire-server '' /opt/spire/bin/spire-server entry show | sed -n -E 's/ +: /: /; /^Revision/!s/^[A-Z]/entry: &/p'
+	inside spire-server '' /opt/spire/bin/spire-server entry show | sed -n -E 's/ +: /: /; /^(Revision:|Found )/!s/^[A-Z]/entry: &/p'
 }
 
 file=$1

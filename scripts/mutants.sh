@@ -14,7 +14,7 @@
 #   caught_by check NAME WORDS         the same for a check of scripts/checks
 #
 # What is replaced decides what is made anew: services/ the image, and with it server and client;
-# scripts/bootstrap.sh the registration entries; compose.yaml and spire/ the whole lab.
+# compose.yaml, spire/ and scripts/bootstrap.sh the whole lab.
 #
 # Who is to catch a mutant must first pass without it. Each must then catch it: one that passes, or
 # fails for another reason, means that the mutant survived.
@@ -30,7 +30,7 @@ replaced=''  # files, one a line
 catchers=()  # "KIND NAME [TEST]", a line break, the words
 tried='' broken=''
 child=''
-lab=''       # what the lab runs: nothing yet, "right", or what was made anew: "programs", "entries", "whole"
+lab=''       # what the lab runs: nothing yet, "right", or what was made anew: "programs", "whole"
 renewed=''   # the lab is what this mutant made of it
 caught=0 survived=0
 
@@ -269,14 +269,13 @@ renew() {
 		lab=programs WORKLOAD_IMAGE=$right_workload-$1 TOOLS_IMAGE=$right_tools-$1
 	else
 		WORKLOAD_IMAGE=$right_workload TOOLS_IMAGE=$right_tools
-		if touched scripts/bootstrap.sh; then lab=entries; elif touched scripts/; then lab=right; else lab=whole; fi
+		if touched scripts/scenarios/; then lab=right; else lab=whole; fi
 	fi
 	if [ "$before" = whole ] || [ "$lab" = whole ]; then
 		must "removing the lab" compose down --volumes
 		must "starting the lab" compose up --detach
-	else
-		[[ "$before $lab" != *programs* ]] || must "starting the programs" compose up --detach --no-deps server client
-		[[ "$before $lab" != *entries* ]] || must "bootstrap" compose run --rm --no-deps -T bootstrap
+	elif [[ "$before $lab" == *programs* ]]; then
+		must "starting the programs" compose up --detach --no-deps server client
 	fi
 	# Some wrong versions never come to it.
 	in_time 15 served || true

@@ -65,7 +65,7 @@ if ! output=$(compose up --detach --quiet-pull --remove-orphans 2>&1); then
 fi
 if ! wait_until 60 "the client's latest request was served" client_served; then
 	compose logs --tail 20 >&2
-	die "the lab started, but the client is not served: $(client_served 2>&1 | head -n 1)" "the lines above are the last of every log"
+	die "the lab started, but the client is not served: $(compose logs --no-log-prefix --tail 1 client)" "the lines above are the last of every log"
 fi
 compose logs --no-log-prefix bootstrap | sed 's/^/  /' | tail -n 12
 say "the client is served ($((SECONDS - started)) s): $(compose logs --no-log-prefix --tail 1 client)"
