@@ -22,6 +22,7 @@ var (
 
 // draw writes the pictures for which there are results.
 func (r *Results) draw() error {
+	plot.DefaultFont.Variant = "Sans"
 	for _, picture := range []struct {
 		name  string
 		there bool
@@ -46,8 +47,8 @@ func (r *Results) draw() error {
 // bottom, is how long as many containers take alone.
 func (s *Start) draw(name string) error {
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("Time to first success: median %.2f s of %d runs; floor: %d times plain docker run", s.Success.Median, s.Success.Runs, len(services))
-	p.X.Label.Text = "seconds since docker compose up -d"
+	p.Title.Text = fmt.Sprintf("time to first success: %.2f s, the median of %d runs", s.Success.Median, s.Success.Runs)
+	p.X.Label.Text = fmt.Sprintf("seconds since docker compose up -d; floor: %d times plain docker run", len(services))
 	p.X.Min = 0
 
 	// The first bar is the lowest.
@@ -83,7 +84,7 @@ func (s *Start) draw(name string) error {
 	}
 	p.X.Max *= 1.03
 	p.NominalY(labels...)
-	return p.Save(18*vg.Centimeter, 8*vg.Centimeter, name)
+	return savePicture(name, []*plot.Plot{p})
 }
 
 // drawClassrooms shows what a lab costs in a classroom of N: each lab is a dot, the medians a line.
@@ -131,7 +132,13 @@ func drawClassrooms(classrooms []Classroom, name string) error {
 		p.Y.Max *= 1.1
 		panels[i] = p
 	}
-	picture := vgsvg.New(20*vg.Centimeter, 8*vg.Centimeter)
+	return savePicture(name, panels)
+}
+
+// savePicture writes the panels side by side, as an SVG that brings its font along: with another,
+// wider one the words would run into each other.
+func savePicture(name string, panels []*plot.Plot) error {
+	picture := vgsvg.NewWith(vgsvg.UseWH(20*vg.Centimeter, 8*vg.Centimeter), vgsvg.EmbedFonts(true))
 	tiles := vgdraw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Centimeter, PadLeft: vg.Points(6), PadRight: vg.Points(12), PadTop: vg.Points(6), PadBottom: vg.Points(6)}
 	for i, canvas := range plot.Align([][]*plot.Plot{panels}, tiles, vgdraw.New(picture))[0] {
 		panels[i].Draw(canvas)
