@@ -62,6 +62,7 @@
 #   reset_entries                   the lab's registration entries as they were
 #   long_lived                      the same, and both programs hold SVIDs of the usual lifetime
 #   remove_entry ID                 an entry that a scenario made
+#   bring_back SERVICE              what was stopped; waits until the clients are served
 #   start_spire_server              with its usual settings; waits until it answers
 #   wake                            whatever is paused
 #   remove_host ID                  a host that has joined with a token
@@ -166,13 +167,19 @@ begin() {
 		put_back "$journal" || fail "could not put back what the scenario before changed"
 	fi
 	: >"$journal"
-	if ! client_served >/dev/null 2>&1; then
+	if ! whole || ! client_served >/dev/null 2>&1; then
 		say "${dim}starting the lab ...${plain}"
 		output=$("$LAB_DIR/scripts/up.sh" 2>&1) || {
 			say "$output"
 			fail "the lab does not start: $(sed -n 's/^error: //p' <<<"$output" | tail -n 1)"
 		}
 	fi
+}
+
+# whole: every service of the lab that lasts is running, paused or not.
+whole() {
+	[ "$(docker ps --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False --format '{{.Label "com.docker.compose.service"}}' |
+		grep -cxE 'node|spire-server|spire-agent|server|client')" -eq 5 ]
 }
 
 fail() {
@@ -370,8 +377,7 @@ cast() {
 }
 
 absent() {
-	restore wait_until 30 "the client is served again" client_served
-	restore compose up --detach --no-deps "$1"
+	restore bring_back "$1"
 	run stop "$1"
 	[ "$exit_status" -eq 0 ] || fail "could not stop $1"
 }
@@ -759,11 +765,11 @@ readmit() {
 
 old_disk() {
 	local volume=${project:?}_spire-server-empty-disk
+	[ -n "$(docker volume ls --quiet --filter "name=^$volume\$")" ] || return 0
 	if [ -n "$(docker ps --all --quiet --filter "volume=$volume")" ]; then
-		compose rm --stop --force spire-agent && compose up --detach || return 1
-		wait_until 30 "a program gets an identity" inside client client-workload svid || return 1
+		compose rm --stop --force spire-agent || return 1
 	fi
-	[ -z "$(docker volume ls --quiet --filter "name=^$volume\$")" ] || docker volume rm "$volume"
+	wait_until 60 "the lab is up, and a new client is served" up_and served && docker volume rm "$volume"
 }
 
 end_federation() {
@@ -775,9 +781,16 @@ end_federation() {
 
 spire_server_answers() { inside spire-server '' /opt/spire/bin/spire-server healthcheck; }
 
-start_spire_server() {
-	compose up --detach --no-deps spire-server && wait_until 30 "the SPIRE server answers" spire_server_answers
-}
+# up_and CONDITION SERVICE...: `up` until the condition holds. Once is not enough where Ctrl-C has ended
+# a `stop`: the engine goes on with it, and until it is done Compose takes the container to be running.
+up_and() { compose up --detach ${2:+--no-deps} "${@:2}" && "$1"; }
+
+# served: a client that starts now, and the one that runs.
+served() { inside client client-workload client -wait 2s -timeout 2s && client_served; }
+
+bring_back() { wait_until 60 "the clients are served, with $1" up_and served "$1"; }
+
+start_spire_server() { wait_until 60 "the SPIRE server answers" up_and spire_server_answers spire-server; }
 
 wake() {
 	local paused
