@@ -93,6 +93,7 @@ traffic_address=''
 outcomes=''
 processes=''
 token=''
+under_way=(none) # the docker compose command that runs
 sent=0 served=0 failed=0 received=0 refused=0
 began=$SECONDS
 run_limit=${RUN_LIMIT:-120}
@@ -206,6 +207,7 @@ finish() {
 	local status=$?
 	trap '' INT TERM
 	trap - EXIT
+	[ "$status" -lt 128 ] || to_its_end
 	if [ -e "$journal" ] && ! put_back "$journal"; then
 		status=1
 		failure=${failure:-"could not put back what it changed"}
@@ -276,10 +278,21 @@ show_command() {
 
 execute() {
 	exit_status=0
+	under_way=("$@")
 	case $1 in
 	# Typed at a terminal, exec has one; here its output is read.
 	exec | run) output=$(limited "$1" -T "${@:2}") || exit_status=$? ;;
 	*) output=$(limited "$@") || exit_status=$? ;;
+	esac
+	under_way=(none)
+}
+
+# to_its_end: Ctrl-C ends Compose at once, while the engine goes on with what it was asked for. Only
+# when that is done can it be put back.
+to_its_end() {
+	case "${under_way[0]} ${under_way[*]} " in
+	exec\ * | run\ *) ;;
+	*' up '* | *' stop '* | *' start '* | *' restart '* | *' rm '* | *' pause '* | *' unpause '*) compose "${under_way[@]}" >/dev/null 2>&1 || true ;;
 	esac
 }
 
@@ -766,10 +779,17 @@ readmit() {
 old_disk() {
 	local volume=${project:?}_spire-server-empty-disk
 	[ -n "$(docker volume ls --quiet --filter "name=^$volume\$")" ] || return 0
-	if [ -n "$(docker ps --all --quiet --filter "volume=$volume")" ]; then
-		compose rm --stop --force spire-agent || return 1
-	fi
-	wait_until 60 "the lab is up, and a new client is served" up_and served && docker volume rm "$volume"
+	[ -z "$(containers_with "$volume")" ] || compose rm --stop --force spire-agent || return 1
+	wait_until 60 "the lab is up on its old disk, and a new client is served" up_without "$volume"
+}
+
+containers_with() { docker ps --all --quiet --filter "volume=$1"; }
+
+# up_without VOLUME: also a container that Ctrl-C has left half made goes.
+up_without() {
+	local container
+	for container in $(containers_with "$1"); do docker rm --force "$container" || return 1; done
+	up_and served && docker volume rm "$1"
 }
 
 end_federation() {
