@@ -120,13 +120,14 @@ container_of() {
 		--filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False | head -n 1
 }
 
-# wait_until SECONDS WHAT COMMAND...: polls a condition; says what it waited for if it never held.
+# wait_until SECONDS WHAT COMMAND...: polls a condition; says what it waited for if it never held, and
+# what the condition printed last.
 wait_until() {
-	local limit=$1 what=$2 start=$SECONDS
+	local limit=$1 what=$2 start=$SECONDS said
 	shift 2
-	until "$@" >/dev/null 2>&1; do
+	until said=$("$@" 2>&1); do
 		if [ $((SECONDS - start)) -ge "$limit" ]; then
-			printf 'error: waited %s s in vain for this: %s\n' "$limit" "$what" >&2
+			printf 'error: waited %s s in vain for this: %s%s\n' "$limit" "$what" "${said:+: $(tail -n 1 <<<"$said")}" >&2
 			return 1
 		fi
 		sleep 0.2
