@@ -1,0 +1,10 @@
+# shellcheck shell=bash
+# the server authorizes the client's path in whichever trust domain
+replace services/server/main.go 'tlsconfig.MTLSServerConfig(svids, bundles, tlsconfig.AuthorizeID(cfg.clientID))' \
+	'tlsconfig.MTLSServerConfig(svids, bundles, tlsconfig.AdaptMatcher(func(id spiffeid.ID) error {
+		if id.Path() != cfg.clientID.Path() {
+			return fmt.Errorf("unexpected ID %q", id)
+		}
+		return nil
+	}))'
+caught_by scenario federation 'the client of partner.test is refused'
