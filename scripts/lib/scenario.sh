@@ -93,7 +93,6 @@ traffic_address=''
 outcomes=''
 processes=''
 token=''
-under_way=(none) # the docker compose command that runs
 sent=0 served=0 failed=0 received=0 refused=0
 began=$SECONDS
 run_limit=${RUN_LIMIT:-120}
@@ -207,7 +206,6 @@ finish() {
 	local status=$?
 	trap '' INT TERM
 	trap - EXIT
-	[ "$status" -lt 128 ] || to_its_end
 	if [ -e "$journal" ] && ! put_back "$journal"; then
 		status=1
 		failure=${failure:-"could not put back what it changed"}
@@ -278,38 +276,44 @@ show_command() {
 
 execute() {
 	exit_status=0
-	under_way=("$@")
 	case $1 in
 	# Typed at a terminal, exec has one; here its output is read.
 	exec | run) output=$(limited "$1" -T "${@:2}") || exit_status=$? ;;
 	*) output=$(limited "$@") || exit_status=$? ;;
 	esac
-	under_way=(none)
 }
 
-# to_its_end: Ctrl-C ends Compose at once, while the engine goes on with what it was asked for. Only
-# when that is done can it be put back.
-to_its_end() {
-	case "${under_way[0]} ${under_way[*]} " in
-	exec\ * | run\ *) ;;
-	*' up '* | *' stop '* | *' start '* | *' restart '* | *' rm '* | *' pause '* | *' unpause '*) compose "${under_way[@]}" >/dev/null 2>&1 || true ;;
-	esac
-}
-
-# limited ARG...: Compose in place of the (sub)shell that calls it, and a watch over it.
+# limited ARG...: Compose, and a watch over it; for a subshell. What changes the lab is not cut off by
+# Ctrl-C, for the engine would go on with it, or leave it half done: it has a process group of its own,
+# and what is to be put back waits for it. What only runs in the lab ends at once.
 limited() {
-	local shell
-	shell=$(exec sh -c 'echo $PPID')
-	(
-		seconds=0
-		while [ "$seconds" -lt "$run_limit" ]; do
-			sleep 1
-			kill -0 "$shell" || exit 0
-			seconds=$((seconds + 1))
-		done
-		kill -TERM "$shell"
-	) >/dev/null 2>&1 &
-	exec "$COMPOSE" --project-directory "$LAB_DIR" "$@" 2>&1 </dev/null
+	local pid
+	case $1 in
+	exec | run | logs)
+		pid=$(exec sh -c 'echo $PPID') # of this subshell, which becomes Compose
+		watch_over "$pid" &
+		exec "$COMPOSE" --project-directory "$LAB_DIR" "$@" 2>&1 </dev/null
+		;;
+	esac
+	trap '' INT
+	set -m
+	"$COMPOSE" --project-directory "$LAB_DIR" "$@" 2>&1 </dev/null &
+	pid=$!
+	set +m
+	watch_over "$pid" &
+	wait "$pid"
+}
+
+# watch_over PID: ends it when it has run for too long.
+watch_over() {
+	local seconds=0
+	exec >/dev/null 2>&1
+	while [ "$seconds" -lt "$run_limit" ]; do
+		sleep 1
+		kill -0 "$1" || exit 0
+		seconds=$((seconds + 1))
+	done
+	kill -TERM "$1"
 }
 
 show_result() {
@@ -779,17 +783,10 @@ readmit() {
 old_disk() {
 	local volume=${project:?}_spire-server-empty-disk
 	[ -n "$(docker volume ls --quiet --filter "name=^$volume\$")" ] || return 0
-	[ -z "$(containers_with "$volume")" ] || compose rm --stop --force spire-agent || return 1
-	wait_until 60 "the lab is up on its old disk, and a new client is served" up_without "$volume"
-}
-
-containers_with() { docker ps --all --quiet --filter "volume=$1"; }
-
-# up_without VOLUME: also a container that Ctrl-C has left half made goes.
-up_without() {
-	local container
-	for container in $(containers_with "$1"); do docker rm --force "$container" || return 1; done
-	up_and served && docker volume rm "$1"
+	if [ -n "$(docker ps --all --quiet --filter "volume=$volume")" ]; then
+		compose rm --stop --force spire-agent || return 1
+	fi
+	wait_until 60 "the lab is up on its old disk, and a new client is served" up_and served && docker volume rm "$volume"
 }
 
 end_federation() {
@@ -801,8 +798,8 @@ end_federation() {
 
 spire_server_answers() { inside spire-server '' /opt/spire/bin/spire-server healthcheck; }
 
-# up_and CONDITION SERVICE...: `up` until the condition holds. Once is not enough where Ctrl-C has ended
-# a `stop`: the engine goes on with it, and until it is done Compose takes the container to be running.
+# up_and CONDITION SERVICE...: `up` until the condition holds. Once is not enough where a scenario was
+# killed in the middle of a `stop`: until the engine is done Compose takes the container to be running.
 up_and() { compose up --detach ${2:+--no-deps} "${@:2}" && "$1"; }
 
 # served: a client that starts now, and the one that runs.
