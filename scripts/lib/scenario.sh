@@ -254,10 +254,10 @@ quoted() {
 }
 
 run() {
-	local start=$SECONDS
+	local start=$SECONDS setting=''
 	show_command "$@"
 	if [[ $1 == [A-Z]*=* ]]; then
-		local -x "$1"
+		setting=$1
 		shift
 	fi
 	execute "$@"
@@ -292,12 +292,13 @@ limited() {
 	exec | run | logs)
 		pid=$(exec sh -c 'echo $PPID') # of this subshell, which becomes Compose
 		watch_over "$pid" &
-		exec "$COMPOSE" --project-directory "$LAB_DIR" "$@" 2>&1 </dev/null
+		exec env ${setting:+"$setting"} "$COMPOSE" --project-directory "$LAB_DIR" "$@" 2>&1 </dev/null
 		;;
 	esac
 	trap '' INT
 	set -m
-	"$COMPOSE" --project-directory "$LAB_DIR" "$@" 2>&1 </dev/null &
+	# Only the command itself gets the setting: what is put back must not.
+	env ${setting:+"$setting"} "$COMPOSE" --project-directory "$LAB_DIR" "$@" 2>&1 </dev/null &
 	pid=$!
 	set +m
 	watch_over "$pid" &
