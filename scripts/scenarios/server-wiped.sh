@@ -42,6 +42,7 @@ expect_output "the socket does not exist" "there is no agent that serves"
 explain "To the agent this is no accident but an impostor: a server at the right address, with the right name, that nobody vouches for. It is right not to trust it, and it will not learn better by itself. The programs that run go on with what they have."
 
 step "Provision the host anew: up, and no other step by hand"
+provisioning=$(date -u '+%Y-%m-%dT%H:%M:%SZ')
 run SPIRE_SERVER_DISK=spire-server-empty-disk up --detach
 expect_success "bootstrap has run once more"
 run logs --no-log-prefix --tail 6 bootstrap
@@ -58,7 +59,7 @@ if [ "$failed" -eq 0 ]; then
 	expect_lossless "both programs changed to the new CA between two requests"
 else
 	# Whichever side is the later one, the two do not trust each other until it has followed.
-	expect_outage "$distrust|remote error: tls: bad certificate" "requests failed only while one program had the new CA and the other had not"
+	expect_outage "$distrust|remote error: tls: bad certificate" "requests failed only while one program had the new CA and the other had not" "$provisioning"
 fi
 explain "A CA that is replaced in good order (make scenario-ca-rotation) is trusted before it signs. This one came without notice: in the second that it takes until both programs have heard of it they do not trust each other."
 
