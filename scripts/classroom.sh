@@ -148,7 +148,8 @@ up() {
 	[ -z "$left" ] || die "a classroom is there already, with $(wc -l <<<"$left" | xargs) of its labs: $(xargs <<<"$left")" "make classroom-down removes it"
 	need_networks "$n"
 	need_memory "$n"
-	trap 'unlock "classroom-$prefix"; say "interrupted: make classroom-down removes what is there" >&2; exit 130' INT TERM
+	exec 3>&2 # what runs when the signal comes may have another
+	trap 'unlock "classroom-$prefix"; say "interrupted: make classroom-down removes what is there" >&3; exit 130' INT TERM
 
 	rm -rf "$work"
 	mkdir -p "$work" "$results"
