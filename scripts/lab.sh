@@ -22,8 +22,13 @@ scenario_file() {
 
 case "${1:-}" in
 down)
+	project=$(project_name)
 	compose --profile '*' down --volumes --remove-orphans
-	rm -f "$CACHE_DIR/restore-$(project_name)"
+	# Compose leaves a volume that no service has just now: the disk of server-wiped.
+	for volume in $(docker volume ls --quiet --filter "label=com.docker.compose.project=$project"); do
+		docker volume rm "$volume"
+	done
+	rm -f "$CACHE_DIR/restore-$project"
 	;;
 status)
 	need_running

@@ -4,8 +4,8 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
 
-# offer VERSION: one request with the client's real SVID. OpenSSL itself forbids the old
-# versions; SECLEVEL=0 makes it offer them.
+# offer VERSION: one request with the client's real SVID. Many an OpenSSL forbids the old
+# versions itself; SECLEVEL=0 makes it offer them.
 offer() {
 	only '^(CONNECTION|Protocol|Success)|error:' s_client server:8443 "-$1" -cipher DEFAULT@SECLEVEL=0 -brief \
 		-cert svid.0.pem -key svid.0.key -CAfile bundle.0.pem -verify_return_error
