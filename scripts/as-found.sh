@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs a scenario or a check, and sees that it leaves the lab as it found it: as-found.sh FILE
 set -euo pipefail
-# shellcheck source=lib/lab.sh
-. "$(dirname "$0")/lib/lab.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 # state: what there is of containers, volumes and registration entries.
 state() {

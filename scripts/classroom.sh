@@ -2,8 +2,8 @@
 # A lab for each learner on one machine: classroom.sh up N, classroom.sh down. The labs share the
 # images and nothing else: each is a Compose project of its own.
 set -euo pipefail
-# shellcheck source=lib/lab.sh
-. "$(dirname "$0")/lib/lab.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 prefix=${COMPOSE_PROJECT_NAME:-spiffe}-class
 scenarios='happy-path bad-id'

@@ -4,8 +4,8 @@
 # What is built is not built again: each image carries a hash of what it was made from.
 # With the argument "lab" it leaves out the tools, which only scenarios need.
 set -euo pipefail
-# shellcheck source=lib/lab.sh
-. "$(dirname "$0")/lib/lab.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 need_engine
 need_go "no official images are used here" "let the machine pull from $SPIRE_REGISTRY"
@@ -23,7 +23,7 @@ WORKLOAD_API=/tmp/spire-agent/public/api.sock
 # hash FUNCTION FILE...: of how it is made and what from, one word.
 hash() { (cd "$LAB_DIR" && { declare -f "$1" build fresh go_build && git hash-object "${@:2}"; } | git hash-object --stdin | cut -c 1-16); }
 
-go_version=$(cd "$LAB_DIR/spire/build" && go env GOVERSION)
+go_version=$(cd "$LAB_DIR/scripts/tools/spire" && go env GOVERSION)
 made_from() { say "$GOARCH-$go_version-$SPIRE_VERSION-$1"; }
 
 # is_built IMAGE HASH
@@ -66,15 +66,15 @@ go_build() {
 
 check_spire_pin() {
 	local pinned
-	pinned=$(cd "$LAB_DIR/spire/build" && go list -m -f '{{.Version}}' github.com/spiffe/spire)
+	pinned=$(cd "$LAB_DIR/scripts/tools/spire" && go list -m -f '{{.Version}}' github.com/spiffe/spire)
 	[ "$pinned" = "v$SPIRE_VERSION" ] ||
-		die "SPIRE_VERSION in .env is $SPIRE_VERSION, but spire/build/go.mod has $pinned" "cd spire/build && go get github.com/spiffe/spire@v$SPIRE_VERSION"
+		die "SPIRE_VERSION in .env is $SPIRE_VERSION, but scripts/tools/spire/go.mod has $pinned" "cd scripts/tools/spire && go get github.com/spiffe/spire@v$SPIRE_VERSION"
 }
 
 # spire-server keeps its entries in SQLite, which is C: this one image needs a C compiler.
 build_spire() {
 	local started=$SECONDS made name
-	made=$(made_from "$(hash build_spire spire/build/go.mod spire/build/go.sum spire/build/spire-server.Dockerfile spire/build/spire-agent.Dockerfile)")
+	made=$(made_from "$(hash build_spire scripts/tools/spire/go.mod scripts/tools/spire/go.sum scripts/tools/spire/spire-server.Dockerfile scripts/tools/spire/spire-agent.Dockerfile)")
 	if is_built "$server_image" "$made" && is_built "$agent_image" "$made"; then
 		say "$server_image and $agent_image are built"
 		return
@@ -100,13 +100,13 @@ build_spire() {
 			export CGO_ENABLED=0
 			go_flags=(-tags "osusergo netgo sqlite_omit_load_extension" -ldflags "$link")
 		fi
-		go_build spire/build "$stage/$name/root/opt/spire/bin/" "github.com/spiffe/spire/cmd/$name"
+		go_build scripts/tools/spire "$stage/$name/root/opt/spire/bin/" "github.com/spiffe/spire/cmd/$name"
 		kill "$progress" 2>/dev/null || true
 		trap 'unlock images' EXIT
 		cp "$(ca_bundle)" "$stage/$name/ca-certificates.crt"
 	done
-	build "$server_image" "$made" spire/build/spire-server.Dockerfile
-	build "$agent_image" "$made" spire/build/spire-agent.Dockerfile
+	build "$server_image" "$made" scripts/tools/spire/spire-server.Dockerfile
+	build "$agent_image" "$made" scripts/tools/spire/spire-agent.Dockerfile
 	rm -rf "$stage/spire-server" "$stage/spire-agent"
 }
 

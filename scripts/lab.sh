@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The short commands behind the Makefile: lab.sh COMMAND.
 set -euo pipefail
-# shellcheck source=lib/lab.sh
-. "$(dirname "$0")/lib/lab.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 need_running() {
 	[ -n "$(compose ps --quiet --status running client)" ] || die "the lab is not running" "make up"

@@ -2,8 +2,8 @@
 # Keeps the lessons true: lessons.sh NAME OUTPUT compares what the lesson of a scenario quotes
 # with what the scenario has printed; lessons.sh alone sees that every scenario has one, whole.
 set -euo pipefail
-# shellcheck source=lib/lab.sh
-. "$(dirname "$0")/lib/lab.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 folder=$LAB_DIR/scripts/scenarios
 parts='What you will see|What it prints|Why|Without this check|A question|Try it'

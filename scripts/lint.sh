@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Every check that needs no running lab.
 set -euo pipefail
-# shellcheck source=lib/lab.sh
-. "$(dirname "$0")/lib/lab.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 failed=0
 

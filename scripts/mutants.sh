@@ -14,13 +14,13 @@
 #   caught_by check NAME WORDS         the same for a check of scripts/checks
 #
 # What is replaced decides what is made anew: services/ the image, and with it server and client;
-# compose.yaml, spire/ and scripts/bootstrap.sh the whole lab.
+# compose.yaml, spire/ and spire/bootstrap.sh the whole lab.
 #
 # Who is to catch a mutant must first pass without it. Each must then catch it: one that passes, or
 # fails for another reason, means that the mutant survived.
 set -euo pipefail
-# shellcheck source=lib/lab.sh
-. "$(dirname "$0")/lib/lab.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 folder=$LAB_DIR/scripts/mutants
 fault=''     # what is wrong

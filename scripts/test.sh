@@ -3,8 +3,8 @@
 # (in its quick form) against labs of their own, which are removed at the end. LABS of them work
 # side by side, each takes the next file. Ends with "N passed, N failed".
 set -euo pipefail
-# shellcheck source=lib/lab.sh
-. "$(dirname "$0")/lib/lab.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 labs=${LABS:-2}
 case $labs in

@@ -2,8 +2,8 @@
 # Starts the lab and waits until the client has been served. Chooses the images by itself:
 # those that are here, else the official ones, else it builds all of them.
 set -euo pipefail
-# shellcheck source=lib/lab.sh
-. "$(dirname "$0")/lib/lab.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 ensure_compose
 

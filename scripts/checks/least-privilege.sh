@@ -42,7 +42,7 @@ spire/server/server.conf on /etc/spire/server/server.conf, read-only'
 		user=0:0 added='[DAC_OVERRIDE]' pid='its own'
 		mounts='_host-credential on /run/host-credential
 _spire-server-admin on /tmp/spire-server/private
-scripts/bootstrap.sh on /opt/spiffe-lab/bootstrap.sh, read-only'
+spire/bootstrap.sh on /opt/spiffe-lab/bootstrap.sh, read-only'
 		;;
 	spire-agent)
 		user=0:0 added='[SYS_PTRACE]'

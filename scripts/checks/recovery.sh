@@ -14,9 +14,9 @@ run restart spire-server
 eventually 15 "served after a restart of the SPIRE server" served
 
 step "Eviction of the agent"
-run exec spire-server /opt/spire/bin/spire-server agent evict -spiffeID spiffe://example.org/spire/agent/host
+run exec spire-server /opt/spire/bin/spire-server agent evict -spiffeID spiffe://example.org/spire/agent/x509pop/host
 expect_success "the agent is evicted"
-agents() { compose exec -T spire-server /opt/spire/bin/spire-server agent list | has spiffe://example.org/spire/agent/host; }
+agents() { compose exec -T spire-server /opt/spire/bin/spire-server agent list | has spiffe://example.org/spire/agent/x509pop/host; }
 eventually 15 "the agent attested anew" agents
 eventually 15 "served after the eviction" served
 

@@ -75,8 +75,8 @@
 # Every expectation is a check: it is counted, and the first that fails ends the scenario.
 # shellcheck shell=bash
 set -euo pipefail
-# shellcheck source=lab.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
+# shellcheck source=host.sh
+. "$(dirname "${BASH_SOURCE[0]}")/host.sh"
 
 name=${0##*/}
 name=${name%.sh}

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2016
 # the registration entry of the client has the selector of the server
-replace scripts/bootstrap.sh '"$host" unix:user:client-workload' '"$host" unix:user:server-workload'
+replace spire/bootstrap.sh '"$host" unix:user:client-workload' '"$host" unix:user:server-workload'
 # So client-workload has no entry. The suite says what a learner would be told.
 caught_by scenario happy-path 'likely cause: no registration entry matches this user (make entries shows them)'

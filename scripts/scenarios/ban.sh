@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 LOGS='server steady spire-agent spire-server'
 begin
-agent=spiffe://example.org/spire/agent/host
+agent=spiffe://example.org/spire/agent/x509pop/host
 
 # refused_often N: so many times since the step began the agent asked to be let in, and was not.
 refused_often() { [ "$(new_lines spire-server | grep -c 'Failed to attest: agent is banned')" -ge "$1" ]; }

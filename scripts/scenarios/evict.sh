@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 LOGS='server steady spire-agent spire-server'
 begin
-agent=spiffe://example.org/spire/agent/host
+agent=spiffe://example.org/spire/agent/x509pop/host
 
 # serial: of the agent's certificate, as just shown.
 serial() { sed -n 's/^Serial number *: //p' <<<"$output"; }

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib/scenario.sh"
 LOGS='server steady spire-agent spire-server'
 begin
-agent=spiffe://example.org/spire/agent/host
+agent=spiffe://example.org/spire/agent/x509pop/host
 distrust='x509svid: could not verify leaf certificate: x509: certificate signed by unknown authority'
 
 entries_are() { [ "$(server_cli entry count)" = "$1" ]; }

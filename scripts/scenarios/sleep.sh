@@ -5,7 +5,7 @@
 LOGS='server steady spire-agent'
 begin
 ttl=$(quick 12 20)
-agent=spiffe://example.org/spire/agent/host
+agent=spiffe://example.org/spire/agent/x509pop/host
 
 step "Every SVID lives $ttl seconds, the agent's own too; requests are sent all the while"
 restore start_spire_server

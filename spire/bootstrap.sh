@@ -8,7 +8,7 @@ PATH=/opt/spire/bin:/bin
 admin_socket=/tmp/spire-server/private/api.sock
 credential=/run/host-credential
 host=spiffe://example.org/host
-agent=spiffe://example.org/spire/agent/host
+agent=spiffe://example.org/spire/agent/x509pop/host
 output=
 
 say() { printf '%s\n' "$*"; }

@@ -1,4 +1,4 @@
-module github.com/spiffe-lab/spiffe-lab/spire/build
+module github.com/spiffe-lab/spiffe-lab/scripts/tools/spire
 
 go 1.26.6
 
