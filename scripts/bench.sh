@@ -24,7 +24,9 @@ need_built
 lock bench 0 "another make bench is running"
 
 project=${COMPOSE_PROJECT_NAME:-spiffe}-bench
-export COMPOSE_PROJECT_NAME=$project BENCH_COMPOSE=$COMPOSE BENCH_OUT=$results WORKLOAD_IMAGE QUICK=${QUICK:-}
+BENCH_SERVICES=$(compose config --services | LC_ALL=C sort)
+export COMPOSE_PROJECT_NAME=$project BENCH_COMPOSE=$COMPOSE BENCH_OUT=$results LAB_TAG BENCH_SERVICES
+export WORKLOAD_IMAGE QUICK=${QUICK:-}
 
 # build_tool: for this machine, and for the lab's containers, into which it is mounted.
 build_tool() {

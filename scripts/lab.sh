@@ -76,7 +76,7 @@ scenario)
 clean)
 	link="${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins/docker-compose"
 	if [ "$(readlink "$link" 2>/dev/null)" = "$CACHE_DIR/bin/docker-compose" ]; then rm -f "$link"; fi
-	rm -rf "$CACHE_DIR" "$LAB_DIR/compose.override.yaml"
+	rm -rf "$CACHE_DIR"
 	;;
 *)
 	die "unknown command \"${1:-}\"" "make lists the commands"

@@ -46,10 +46,11 @@ shell_clean() {
 	shell_scripts | xargs shellcheck
 }
 
+# validate server|agent [FOLDER]: by SPIRE itself, which reads the file on its standard input.
 validate() {
 	local kind=$1 folder=${2:-$1}
-	docker run --rm --network none --volume "$LAB_DIR/spire/$folder:/config:ro" --entrypoint "/opt/spire/bin/spire-$kind" \
-		"$(compose config --images "spire-$kind" | grep "/spire-$kind:")" validate -expandEnv -config "/config/$kind.conf"
+	docker run --rm --interactive --network none --entrypoint "/opt/spire/bin/spire-$kind" "spiffe-lab/spire-$kind:$LAB_TAG" \
+		validate -expandEnv -config /dev/stdin <"$LAB_DIR/spire/$folder/$kind.conf"
 }
 
 one_key_order() {
@@ -57,19 +58,21 @@ one_key_order() {
 	awk '
 		BEGIN { n = split("<< profiles image build command pid user network_mode networks environment volumes tmpfs attach read_only cap_drop cap_add security_opt depends_on healthcheck restart stop_grace_period", order, " ")
 			for (i = 1; i <= n; i++) rank[order[i]] = i }
+		FNR == 1 { inside = 0 }
 		/^services:/ { inside = 1 } /^volumes:/ { inside = 0 }
 		inside && /^  [a-z]/ { service = $1; last = 0 }
 		inside && /^    [a-z<]/ { key = $1; sub(":.*", "", key)
 			if (!(key in rank)) { print service " has the key " key ", which has no place in the order"; bad = 1 }
 			if (rank[key] < last) { print service " has " key " out of order"; bad = 1 }
 			last = rank[key] }
-		END { exit bad }' compose.yaml
+		END { exit bad }' compose.yaml scripts/scenarios/cast.yaml
 }
 
 cd "$LAB_DIR"
 command -v shellcheck >/dev/null 2>&1 || die "shellcheck was not found" "on Debian and Ubuntu: apt-get install shellcheck"
 need_go "the programs are to be checked" "run make lint where Go is"
 ensure_compose
+need_built
 
 check "gofmt" formatted
 check "go vet" in_modules go vet ./...
@@ -78,7 +81,7 @@ check "shellcheck" shell_clean
 check "every scenario has a lesson" scripts/lessons.sh
 check "every mutant fits and compiles" scripts/mutants.sh check
 check "docker compose config" compose config --quiet
-check "one key order in compose.yaml" one_key_order
+check "one key order in the Compose files" one_key_order
 check "spire-server validate" validate server
 check "spire-server validate, partner.test" validate server partner
 check "spire-agent validate" validate agent

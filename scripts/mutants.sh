@@ -13,8 +13,8 @@
 #   caught_by scenario NAME WORDS      the scenario must end with FAIL, and that line have the WORDS
 #   caught_by check NAME WORDS         the same for a check of scripts/checks
 #
-# What is replaced decides what is made anew: services/ the image, and with it server and client;
-# compose.yaml, spire/ and spire/bootstrap.sh the whole lab.
+# What is replaced decides what is made anew: services/ the programs' image, and with it server and
+# client; compose.yaml and spire/ the whole lab.
 #
 # Who is to catch a mutant must first pass without it. Each must then catch it: one that passes, or
 # fails for another reason, means that the mutant survived.
@@ -120,6 +120,8 @@ make_copies() {
 	cp -Rp "$right/." "$copy/"
 	mkdir "$copy/.cache"
 	[ ! -d "$CACHE_DIR/bin" ] || ln -s "$CACHE_DIR/bin" "$copy/.cache/bin"
+	# Its images are built on the same route, from what is compiled already.
+	[ ! -e "$CACHE_DIR/staged" ] || cp -Rp "$CACHE_DIR/stage" "$CACHE_DIR/staged" "$copy/.cache/"
 	LAB_DIR=$copy folder=$right/scripts/mutants # from here on
 }
 
@@ -249,32 +251,21 @@ try_right() {
 	done
 }
 
-# build_images NAME: the lab's images with the wrong programs in them.
-build_images() {
-	local image
-	in_time 300 env CGO_ENABLED=0 GOOS=linux GOARCH="$architecture" \
-		go -C "$copy" build -trimpath -buildvcs=false -ldflags '-s -w' -o "$work/image/" ./services/server ./services/client || return
-	for image in "$right_workload" "$right_tools"; do
-		docker image inspect "$image" >/dev/null 2>&1 || continue
-		printf 'FROM %s\nCOPY server client /opt/spiffe-lab/bin/\n' "$image" >"$work/image/Dockerfile"
-		in_time 300 docker build --quiet --tag "$image-$1" "$work/image" || return
-	done
-}
-
-# renew NAME: the lab becomes what the copy is.
+# renew: the lab becomes what the copy is.
 renew() {
 	local before=$lab
-	if touched services/; then
-		build_images "$1" || { wrong "it does not build: $(tail -n 3 "$work/out")" && return; }
-		lab=programs WORKLOAD_IMAGE=$right_workload-$1 TOOLS_IMAGE=$right_tools-$1
+	if touched scripts/; then
+		lab=right
 	else
-		WORKLOAD_IMAGE=$right_workload TOOLS_IMAGE=$right_tools
-		if touched scripts/scenarios/; then lab=right; else lab=whole; fi
+		in_time 300 "$copy/scripts/build.sh" || { wrong "it does not build: $(tail -n 3 "$work/out")" && return; }
+		if touched services/; then lab=programs; else lab=whole; fi
 	fi
 	if [ "$before" = whole ] || [ "$lab" = whole ]; then
+		must "building the lab" "$copy/scripts/build.sh"
 		must "removing the lab" compose down --volumes
 		must "starting the lab" compose up --detach
 	elif [[ "$before $lab" == *programs* ]]; then
+		must "building the programs" "$copy/scripts/build.sh"
 		must "starting the programs" compose up --detach --no-deps server client
 	fi
 	# Some wrong versions never come to it.
@@ -339,7 +330,7 @@ run_one() {
 	needs_lab=$(printf '%s\n' "${catchers[@]}" | grep -E '^(scenario|check) ' || true)
 	renewed=''
 	if [ -z "$failure" ] && [ -n "$needs_lab" ]; then
-		renew "$1"
+		renew
 		renewed=1
 	fi
 	if [ -n "$failure" ]; then
@@ -367,7 +358,7 @@ cleanup() {
 		say "removing the lab $COMPOSE_PROJECT_NAME and its images"
 		compose --profile '*' down --volumes --remove-orphans >"$work/out" 2>&1 || { cat "$work/out" >&2 && status=1; }
 	fi
-	docker image ls --format '{{.Repository}}:{{.Tag}}' | grep -F -- "-$COMPOSE_PROJECT_NAME" | xargs docker image rm >/dev/null 2>&1 || true
+	docker image ls --quiet --filter "reference=spiffe-lab/*:$LAB_TAG" --format '{{.Repository}}:{{.Tag}}' | xargs docker image rm >/dev/null 2>&1 || true
 	rm -rf "$work"
 	unlock mutants
 	exit "$status"
@@ -382,10 +373,8 @@ run_all() {
 	lock mutants 0 "another make mutants is running here"
 	work=$CACHE_DIR/mutants
 	export COMPOSE_PROJECT_NAME="${COMPOSE_PROJECT_NAME:-spiffe-lab}-mutants-$$"
-	export WORKLOAD_IMAGE="$WORKLOAD_IMAGE-$COMPOSE_PROJECT_NAME" TOOLS_IMAGE="$TOOLS_IMAGE-$COMPOSE_PROJECT_NAME"
-	right_workload=$WORKLOAD_IMAGE right_tools=$TOOLS_IMAGE
+	export LAB_TAG=mutants-$$
 	project=$COMPOSE_PROJECT_NAME
-	architecture=$(docker version --format '{{.Server.Arch}}')
 	export QUICK=1 RUN_LIMIT=45
 	unset PAUSE
 	exec 3>&1
@@ -393,7 +382,6 @@ run_all() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	make_copies "$work"
-	mkdir "$work/image"
 
 	say "${bold}Without any mutant, these must pass${plain}"
 	for name in $chosen; do

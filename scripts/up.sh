@@ -1,74 +1,53 @@
 #!/usr/bin/env bash
-# Starts the lab and waits until the client has been served. Chooses the images by itself:
-# those that are here, else the official ones, else it builds all of them.
+# Starts the lab and waits until the client has been served. Brings the images up to date first,
+# and says what it made anew.
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
 
 ensure_compose
+project=$(project_name)
 
-has_image() { docker image inspect "$1" >/dev/null 2>&1; }
-
-# The programs' image is built anew only if their sources are newer than it.
-build_services() {
-	local made
-	made=$(cd "$LAB_DIR" && find go.mod go.sum services spire/host -type f -print0 | sort -z | xargs -0 git hash-object | git hash-object --stdin)
-	if has_image "$WORKLOAD_IMAGE" && has_image "$BOOTSTRAP_IMAGE" &&
-		[ "$(cat "$CACHE_DIR/services-built" 2>/dev/null)" = "$made" ]; then
-		return
-	fi
-	say "building the lab's two programs with $GO_IMAGE: about a minute the first time"
-	compose build --quiet node bootstrap || return 1
-	! has_image "$TOOLS_IMAGE" || compose build --quiet tools || return 1
-	mkdir -p "$CACHE_DIR"
-	say "$made" >"$CACHE_DIR/services-built"
-}
-
-# The image of the tools is built when a scenario first needs it, and kept up to date from then on.
-build_all() {
-	if has_image "$TOOLS_IMAGE"; then
-		"$LAB_DIR/scripts/images.sh"
-	else
-		"$LAB_DIR/scripts/images.sh" lab
-	fi
-}
-
-choose_images() {
-	if [ -f "$LAB_DIR/compose.override.yaml" ]; then
-		build_all
-		return
-	fi
-	local official="$SPIRE_REGISTRY/spire-server:$SPIRE_VERSION $SPIRE_REGISTRY/spire-agent:$SPIRE_VERSION" image
-	for image in $official; do
-		if has_image "$image"; then
-			continue
-		fi
-		say "pulling $image"
-		if ! docker pull --quiet "$image"; then
-			say "$image cannot be pulled: building every image from Go modules instead"
-			build_all
-			return
-		fi
+# in_trouble: the first service, in the order of their start, that is not as it should be; else the client.
+in_trouble() {
+	local service state
+	for service in node spire-server bootstrap spire-agent server client; do
+		state=$(docker inspect --format '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}' "$(container_of "$service")" 2>/dev/null) || state=missing
+		case "$service $state" in
+		'bootstrap exited 0 '* | *' running 0 0') ;;
+		*) say "$service" && return ;;
+		esac
 	done
-	if ! build_services; then
-		say "the programs cannot be built with $GO_IMAGE: building every image from Go modules instead"
-		build_all
-	fi
+	say client
 }
 
-choose_images
+# give_up WHAT: with the last lines of the service that is in trouble.
+give_up() {
+	local service
+	service=$(in_trouble)
+	compose logs --no-log-prefix --tail 15 "$service" 2>&1 | sed 's/^/  /' >&2
+	die "$1; the lines above are of $service" "make down removes what is half there"
+}
+
+"$LAB_DIR/scripts/build.sh"
 started=$SECONDS
-if ! output=$(compose up --detach --quiet-pull --remove-orphans 2>&1); then
+if ! output=$(compose up --detach --remove-orphans 2>&1); then
 	say "$output" >&2
-	compose logs bootstrap >&2 || true
-	die "the lab did not start" "the lines above say why; make down removes what is half there"
+	give_up "the lab did not start"
 fi
-if ! wait_until 60 "the client's latest request was served" client_served; then
-	compose logs --tail 20 >&2
-	die "the lab started, but the client is not served: $(compose logs --no-log-prefix --tail 1 client)" "the lines above are the last of every log"
-fi
-compose logs --no-log-prefix bootstrap | sed 's/^/  /' | tail -n 12
-say "the client is served ($((SECONDS - started)) s): $(compose logs --no-log-prefix --tail 1 client)"
+recreated=$(sed -n "s/^ *Container $project-\(.*\)-1  *Recreated.*/\1/p" <<<"$output" | sort -u | xargs)
+[ -z "$recreated" ] || say "made anew, for their images or settings have changed: ${recreated// /, }"
+case " $recreated " in
+*' spire-server '*)
+	say "the agent is restarted: it would go on serving the SVIDs that the SPIRE server signed before"
+	compose restart spire-agent >/dev/null 2>&1 && wait_until 30 "the agent serves again" inside client client-workload svid ||
+		give_up "the agent does not come back"
+	;;
+esac
+wait_until 60 "the client's latest request was served" client_served || give_up "the lab started, but the client is not served"
+docker logs "$(container_of bootstrap)" 2>&1 | sed 's/^/  /' | tail -n 12
+# Of what the client writes only the answers go to its standard output.
+say "the client is served ($((SECONDS - started)) s): $(docker logs "$(container_of client)" 2>/dev/null | tail -n 1)"
 compose ps --format 'table {{.Service}}\t{{.Status}}'
 cat <<END
 

@@ -35,8 +35,8 @@ for n in '' 0 abc -1 08 1.5 201; do
 done
 
 step "Before a lab was built"
-WORKLOAD_IMAGE=spiffe-lab/not-built:ever classroom classroom N=1
-refused "no lab has been built on this machine yet: there is no image spiffe-lab/not-built:ever" "make up"
+LAB_TAG=not-built classroom classroom N=1
+refused "no lab has been built on this machine yet: there is no image spiffe-lab/" "make up"
 
 step "More labs than Docker has addresses for"
 free=$("$LAB_DIR/scripts/classroom.sh" networks)

@@ -35,28 +35,19 @@ needs() {
 	spire-server)
 		user=1000:1000 pid='its own'
 		mounts='_spire-server-admin on /tmp/spire-server/private
-_spire-server-data on /var/lib/spire/server
-spire/server/server.conf on /etc/spire/server/server.conf, read-only'
+_spire-server-data on /var/lib/spire/server'
 		;;
 	bootstrap)
 		user=0:0 added='[DAC_OVERRIDE]' pid='its own'
 		mounts='_host-credential on /run/host-credential
-_spire-server-admin on /tmp/spire-server/private
-spire/bootstrap.sh on /opt/spiffe-lab/bootstrap.sh, read-only'
+_spire-server-admin on /tmp/spire-server/private'
 		;;
 	spire-agent)
 		user=0:0 added='[SYS_PTRACE]'
 		mounts='_host-credential on /run/host-credential, read-only
-_workload-api on /tmp/spire-agent/public
-spire/agent/agent.conf on /etc/spire/agent/agent.conf, read-only
-spire/host/passwd on /etc/passwd, read-only'
+_workload-api on /tmp/spire-agent/public'
 		;;
-	host-b) user=65534:65534 pid='its own' mounts='spire/host-b/agent.conf on /etc/spire/agent/agent.conf, read-only' ;;
-	partner-host) user=65534:65534 pid='its own' mounts='spire/partner/agent.conf on /etc/spire/agent/agent.conf, read-only' ;;
-	partner-server)
-		user=1000:1000 pid='its own'
-		mounts='spire/partner/server.conf on /etc/spire/server/server.conf, read-only'
-		;;
+	host-b | partner-host | partner-server) user=0:0 pid='its own' mounts='' ;;
 	esac
 	[ -z "$mounts" ] || mounts="mounts: ${mounts//$'\n'/$'\n'mounts: }"
 	sed '/^$/d' <<-END

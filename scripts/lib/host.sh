@@ -14,14 +14,15 @@ while IFS='=' read -r key value; do
 	[ -n "${!key:-}" ] || printf -v "$key" '%s' "$value"
 done <"$LAB_DIR/.env"
 unset key value
+WORKLOAD_IMAGE=spiffe-lab/workload:$LAB_TAG TOOLS_IMAGE=spiffe-lab/tools:$LAB_TAG
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 	bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' cyan=$'\e[36m' plain=$'\e[0m'
 else
 	bold='' dim='' red='' green='' cyan='' plain=''
 fi
-# The scripts that source this file use the colours.
-: "$bold$dim$red$green$cyan$plain"
+# The scripts that source this file use these.
+: "$bold$dim$red$green$cyan$plain" "$WORKLOAD_IMAGE" "$TOOLS_IMAGE"
 
 say() { printf '%s\n' "$*"; }
 
@@ -134,11 +135,36 @@ wait_until() {
 	done
 }
 
+# with_signs_of_life WHAT COMMAND...: a line every 10 s for as long as the command runs.
+with_signs_of_life() {
+	local what=$1 status=0 ticker
+	shift
+	(
+		start=$SECONDS
+		while sleep 10; do printf '  still %s, %s s\n' "$what" "$((SECONDS - start))" >&2; done
+	) &
+	ticker=$!
+	"$@" || status=$?
+	kill "$ticker" 2>/dev/null || true
+	wait "$ticker" 2>/dev/null || true
+	return "$status"
+}
+
+# build_images ARG...: `docker compose build`; what it prints is shown if it fails.
+build_images() {
+	local log=$CACHE_DIR/build.log
+	if with_signs_of_life "building the images" compose "$@" >"$log" 2>&1; then return; fi
+	cat "$log" >&2
+	return 1
+}
+
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
 # need_built: the images of the lab are on this machine.
 need_built() {
 	local image
 	for image in $(compose config --images); do
-		docker image inspect "$image" >/dev/null 2>&1 || die "no lab has been built on this machine yet: there is no image $image" "make up"
+		has_image "$image" || die "no lab has been built on this machine yet: there is no image $image" "make up"
 	done
 }
 

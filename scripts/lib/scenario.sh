@@ -426,18 +426,14 @@ join() {
 	run exec "$2" "$cli" token generate -spiffeID "$3"
 	token=$(sed -n 's/^Token: //p' <<<"$output")
 	[ -n "$token" ] || fail "$2 made no token"
-	run exec --detach "$1" spire-agent run -config /etc/spire/agent/agent.conf -joinToken "$token" -logFile /proc/1/fd/1
+	run exec --detach "$1" spire-agent run -config "/etc/spire/$1/agent.conf" -joinToken "$token" -logFile /proc/1/fd/1
 	expect_log "$1" "Node attestation was successful.*/spire/agent/join_token/$token\"" "its agent has joined"
 	expect_log "$2" "Agent attestation request completed.*/spire/agent/join_token/$token\"" "$2 knows it by the token"
 	expect_log "$1" 'Starting agent APIs' "it serves the Workload API to the programs of $1"
 }
 
 build_tools_image() {
-	if [ -f "$LAB_DIR/compose.override.yaml" ]; then
-		"$LAB_DIR/scripts/images.sh"
-	else
-		compose build --quiet tools
-	fi
+	"$LAB_DIR/scripts/build.sh" tools
 }
 
 passed() {

@@ -28,7 +28,7 @@ expect_log server 'Request received from "spiffe://example\.org/client": GET "/j
 step "The same token, used by another agent"
 spire agent count
 agents=$output
-run exec --detach host-b spire-agent run -config /etc/spire/agent/agent.conf -joinToken "$token" -dataDir /work/another -socketPath /work/another.sock -logFile /proc/1/fd/1
+run exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$token" -dataDir /work/another -socketPath /work/another.sock -logFile /proc/1/fd/1
 expect_log spire-server 'failed to attest: join token does not exist or has already been used"' "the SPIRE server refuses it"
 expect_log host-b 'Failed to retrieve attestation result.*join token does not exist or has already been used"' "the agent is told why"
 spire agent count

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Copies programs of this Linux system, and the shared libraries that they need, below a
 # directory: collect.sh DIRECTORY PROGRAM...
-# Runs in the Go image where images can be pulled, and on the learner's machine where not.
+# Runs in an image where images can be pulled, and on the learner's machine where not.
 set -eu
+umask 022
 
 destination=$1
 shift
@@ -26,3 +27,8 @@ for program in "$@"; do
 		place "$library"
 	done
 done
+
+# Where a scenario works, whoever it is; and where go-spiffe's own example looks for the Workload API.
+mkdir -p "$destination/work" "$destination/tmp"
+chmod 1777 "$destination/work" "$destination/tmp"
+ln -sf /tmp/spire-agent/public/api.sock "$destination/tmp/agent.sock"

@@ -44,15 +44,11 @@ func compose(ctx context.Context, args ...string) (string, error) {
 
 // withLoad makes the services of the measurement known to Compose, beside those of the lab.
 func withLoad(args ...string) []string {
-	files := []string{"-f", "compose.yaml"}
-	if _, err := os.Stat("compose.override.yaml"); err == nil {
-		files = append(files, "-f", "compose.override.yaml")
-	}
-	return append(append(files, "-f", "scripts/tools/bench/compose.yaml"), args...)
+	return append([]string{"-f", "compose.yaml", "-f", "scripts/tools/bench/compose.yaml"}, args...)
 }
 
-// services are those that plain `docker compose up` starts.
-var services = []string{"node", "spire-server", "bootstrap", "spire-agent", "server", "client"}
+// services are those that plain `docker compose up` starts; scripts/bench.sh has asked Compose.
+var services = strings.Fields(os.Getenv("BENCH_SERVICES"))
 
 // containers returns the ID of each service's container.
 func containers(ctx context.Context) (map[string]string, error) {

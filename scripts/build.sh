@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Brings the lab's images up to date with its sources, from the official images where these are here
+# or can be pulled, else from Go modules (scripts/images.sh). Does nothing where nothing has changed.
+#
+#   build.sh          what `docker compose up` starts, and the tools' image if there is one
+#   build.sh tools    the tools' image too, which only scenarios need
+set -euo pipefail
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
+
+ensure_compose
+stamp=$CACHE_DIR/built-$LAB_TAG
+if [ "${1:-}" = tools ] || has_image "$TOOLS_IMAGE"; then
+	profile=(--profile cast)
+else
+	profile=()
+fi
+
+# sources: changes with every file that goes into an image.
+sources() {
+	(cd "$LAB_DIR" && find go.mod go.sum .env .dockerignore compose.yaml scripts/scenarios/cast.yaml services spire scripts/tools/shell scripts/images.sh scripts/tools/spire -type f -print |
+		LC_ALL=C sort | while IFS= read -r file; do cksum "$file"; done | cksum)
+}
+
+# images: the name and the ID of each image that is here.
+images() {
+	compose ${profile[@]+"${profile[@]}"} config --images | sort -u | while read -r image; do
+		say "$image $(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || say none)"
+	done
+}
+
+# pull IMAGE: is it here, or can it be had? Else $reason has what the registry said.
+reason=''
+pull() {
+	local said=$CACHE_DIR/pull.log
+	if has_image "$1"; then return; fi
+	say "pulling $1"
+	if with_signs_of_life "pulling $1" docker pull "$1" >"$said" 2>&1; then return; fi
+	reason="$1 cannot be pulled: $(tail -n 1 "$said")"
+	return 1
+}
+
+can_pull_all() {
+	pull "$SPIRE_REGISTRY/spire-server:$SPIRE_VERSION" &&
+		pull "$SPIRE_REGISTRY/spire-agent:$SPIRE_VERSION" &&
+		pull "$GO_IMAGE" &&
+		{ [ -z "${profile[*]-}" ] || pull "$TOOLS_BASE_IMAGE"; }
+}
+
+# build_all: on the route that was taken before, or the first that is open.
+build_all() {
+	if [ ! -e "$CACHE_DIR/staged" ]; then
+		if can_pull_all; then
+			say "building the lab's images with $GO_IMAGE: about a minute the first time"
+			build_images ${profile[@]+"${profile[@]}"} build ||
+				die "the lab's images could not be built with $GO_IMAGE" "the lines above say why; make images builds them from Go modules instead"
+			return
+		fi
+		command -v go >/dev/null 2>&1 ||
+			die "$reason" "let this machine reach the registry, or bring the images with docker load; or install Go 1.26 (https://go.dev/dl/), with which all of them can be built from a Go module mirror"
+		say "$reason"
+		say "building every image from Go modules instead"
+	fi
+	if [ -n "${profile[*]-}" ]; then
+		"$LAB_DIR/scripts/images.sh"
+	else
+		"$LAB_DIR/scripts/images.sh" node spire-server bootstrap spire-agent
+	fi
+}
+
+mkdir -p "$CACHE_DIR"
+before=$(images)
+sources=$(sources)
+if [ "$(cat "$stamp" 2>/dev/null)" = "$sources
+$before" ] && [[ $before != *" none"* ]]; then
+	exit 0
+fi
+build_all
+after=$(images)
+changed=$(comm -13 <(say "$before") <(say "$after") | sed 's/^spiffe-lab\/\([^:]*\):.*/\1/' | xargs)
+[ -z "$changed" ] || say "built anew: ${changed// /, }"
+say "$sources
+$after" >"$stamp"
