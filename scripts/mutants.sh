@@ -134,7 +134,7 @@ fits() {
 	while read -r package; do
 		cp -R "$copy/$package" "$copy/$package-$1"
 	done < <(sed -n 's#^\(services/.*\)/[^/]*$#\1#p' <<<"$replaced" | sort -u)
-	if touched compose.yaml && ! output=$(compose config --quiet 2>&1); then
+	if touched ".*\.yaml" && ! output=$(compose config --quiet 2>&1); then
 		wrong "it is no Compose file: $output"
 	fi
 	for ((i = 0; i < ${#catchers[@]}; i++)); do
@@ -254,7 +254,7 @@ try_right() {
 # renew: the lab becomes what the copy is.
 renew() {
 	local before=$lab
-	if touched scripts/; then
+	if touched 'scripts/scenarios/.*\.sh$'; then
 		lab=right
 	else
 		in_time 300 "$copy/scripts/build.sh" || { wrong "it does not build: $(tail -n 3 "$work/out")" && return; }

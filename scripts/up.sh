@@ -40,8 +40,8 @@ recreated=$(sed -n "s/^ *Container $project-\(.*\)-1  *Recreated.*/\1/p" <<<"$ou
 case " $recreated " in
 *' spire-server '*)
 	say "the agent is restarted: it would go on serving the SVIDs that the SPIRE server signed before"
-	compose restart spire-agent >/dev/null 2>&1 && wait_until 30 "the agent serves again" inside client client-workload svid ||
-		give_up "the agent does not come back"
+	compose restart spire-agent >/dev/null 2>&1 || give_up "the agent cannot be restarted"
+	wait_until 30 "the agent serves again" inside client client-workload svid || give_up "the agent does not come back"
 	;;
 esac
 wait_until 60 "the client's latest request was served" client_served || give_up "the lab started, but the client is not served"
