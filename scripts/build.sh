@@ -25,7 +25,9 @@ sources() {
 # images: the name and the ID of each image that is here.
 images() {
 	compose ${profile[@]+"${profile[@]}"} config --images | sort -u | while read -r image; do
-		say "$image $(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || say none)"
+		# Of an image that is missing the engine prints an empty line, and fails.
+		id=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null) || id=none
+		say "$image $id"
 	done
 }
 
