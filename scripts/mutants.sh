@@ -57,7 +57,7 @@ caught_by() {
 $4") ;;
 	'scenario 3' | 'check 3') catchers+=("$1 $2
 $3") ;;
-	*) wrong "this says no catcher: caught_by $*" ;;
+	*) wrong "invalid caught_by line: caught_by $*" ;;
 	esac
 }
 

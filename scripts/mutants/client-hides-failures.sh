@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # the client does not count the requests that failed
-replace services/client/main.go '			failed++
+replace services/client/loop.go '			failed++
 ' ''
 caught_by unit client TestLoopAccountsForEveryRequest '0 requests sent: 0 served, 0 failed'
 caught_by scenario revocation "the traffic's account"

@@ -10,4 +10,8 @@ replace services/server/main.go '	"syscall"
 ' '	"strings"
 	"syscall"
 '
+replace services/server/main.go '	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+' '	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+'
 caught_by unit server TestServerRefuses/a_longer_path 'served: "Success!!!"'

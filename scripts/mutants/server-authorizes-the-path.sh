@@ -7,4 +7,8 @@ replace services/server/main.go 'tlsconfig.MTLSServerConfig(svids, bundles, tlsc
 		}
 		return nil
 	}))'
+replace services/server/main.go '	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+' '	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+'
 caught_by scenario federation 'the client of partner.test is refused'

@@ -263,13 +263,13 @@ func TestLoopLetsTheServerStartBesideIt(t *testing.T) {
 		listensAfter time.Duration
 		want         string
 	}{
-		{together - 100*time.Millisecond, "4 requests sent: 4 served, 0 failed\n"},
-		{together + 100*time.Millisecond, "Error connecting to \"https://server:8443/\": Get \"https://server:8443/\": dial: connection refused\n" +
+		{startupGrace - 100*time.Millisecond, "4 requests sent: 4 served, 0 failed\n"},
+		{startupGrace + 100*time.Millisecond, "Error connecting to \"https://server:8443/\": Get \"https://server:8443/\": dial: connection refused\n" +
 			"4 requests sent: 3 served, 1 failed\n"},
 	} {
 		t.Run(c.listensAfter.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), together+3*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), startupGrace+3*time.Second)
 				defer cancel()
 				cfg := config{url: "https://server:8443/", interval: time.Second, maxBody: 100}
 				var stdout, stderr bytes.Buffer

@@ -245,7 +245,7 @@ func TestServerBoundsTheAgeOfAConnection(t *testing.T) {
 		maxAge time.Duration
 		closed bool
 	}{
-		{"no bound", 0, false},
+		{"no limit", 0, false},
 		{"a bound not reached", time.Hour, false},
 		{"a bound passed", time.Nanosecond, true},
 	} {
@@ -261,7 +261,7 @@ func TestServerBoundsTheAgeOfAConnection(t *testing.T) {
 			if response.StatusCode != http.StatusOK || response.Close != c.closed {
 				t.Errorf("got %s, connection closed: %t; want it served, closed: %t", response.Status, response.Close, c.closed)
 			}
-			if told := strings.Contains(server.log.String(), "behind this answer: it is older than -max-connection-age, "); told != c.closed {
+			if told := strings.Contains(server.log.String(), "after this response: it is older than -max-connection-age, "); told != c.closed {
 				t.Errorf("the log tells of a bound that is passed: %t; want %t: %s", told, c.closed, server.log)
 			}
 		})

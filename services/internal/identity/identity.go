@@ -24,14 +24,14 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
 )
 
-// ErrNone is wrapped by the error of [Endpoint.Source] when no X.509-SVID arrived in time.
+// ErrNone is wrapped by the error of [Wait.End] when no X.509-SVID arrived in time.
 var ErrNone = errors.New("no identity")
 
 const (
 	reportEvery = 3 * time.Second        // how often a wait is reported
-	glance      = 25 * time.Millisecond  // between two looks for the socket
+	socketPoll  = 25 * time.Millisecond  // between two looks for the socket
 	firstDelay  = 50 * time.Millisecond  // before the first retry; it doubles from there
-	longest     = 250 * time.Millisecond // between two tries
+	maxDelay    = 250 * time.Millisecond // between two tries
 )
 
 // Endpoint is the address of a Workload API.
@@ -73,18 +73,25 @@ func (e Endpoint) path() string {
 	return parsed.Path
 }
 
-// Source returns a source that holds an X.509-SVID and stays current until it is closed. While
-// none arrives it logs every few seconds what it waits for; after limit it gives up with an
-// error that wraps [ErrNone].
-func (e Endpoint) Source(ctx context.Context, limit time.Duration, logger *log.Logger) (*workloadapi.X509Source, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+// Wait is the wait for the first X.509-SVID: a context that ends it, and what is said meanwhile.
+type Wait struct {
+	context.Context
+	cancel   context.CancelFunc
+	endpoint Endpoint
+	limit    time.Duration
+	last     *lastError
+	reported chan struct{}
+}
 
-	last := &lastError{}
+// Wait begins to wait for an identity, for limit at most, and returns once the Workload API's socket
+// exists. While no X.509-SVID arrives it logs every few seconds what it waits for. The caller passes
+// it and its [Wait.Options] to [workloadapi.NewX509Source], and the error of that to [Wait.End].
+func (e Endpoint) Wait(ctx context.Context, limit time.Duration, logger *log.Logger) *Wait {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	w := &Wait{ctx, cancel, e, limit, &lastError{}, make(chan struct{})}
 	start := time.Now()
-	reported := make(chan struct{})
 	go func() {
-		defer close(reported)
+		defer close(w.reported)
 		ticker := time.NewTicker(reportEvery)
 		defer ticker.Stop()
 		for {
@@ -92,36 +99,45 @@ func (e Endpoint) Source(ctx context.Context, limit time.Duration, logger *log.L
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				logger.Printf("waiting for an identity, %s of %s: %s", time.Since(start).Round(time.Second), limit, e.explain(last.get()))
+				logger.Printf("waiting for an identity, %s of %s: %s", time.Since(start).Round(time.Second), limit, e.explain(w.last.get()))
 			}
 		}
 	}()
-
 	e.awaitSocket(ctx)
-	// The context bounds the wait for the first X.509-SVID only; later updates go on without it.
-	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(
-		workloadapi.WithAddr(e.Address),
-		workloadapi.WithLogger(last),
+	return w
+}
+
+// Options are how this lab's programs use the Workload API: where it is, and how soon they try again.
+func (w *Wait) Options() []workloadapi.X509SourceOption {
+	return []workloadapi.X509SourceOption{workloadapi.WithClientOptions(
+		workloadapi.WithAddr(w.endpoint.Address),
+		workloadapi.WithLogger(w.last),
 		workloadapi.WithBackoffStrategy(backoffStrategy{}),
 		workloadapi.WithDialOptions(grpc.WithConnectParams(connectParams)),
-	))
-	timedOut := errors.Is(ctx.Err(), context.DeadlineExceeded)
-	cancel()
-	<-reported
-	if err == nil {
-		return source, nil
+	)}
+}
+
+// End ends the wait with the error of [workloadapi.NewX509Source], and returns nil for none. Else its
+// error wraps [ErrNone], and says who waited for what, and the likely cause.
+func (w *Wait) End(err error) error {
+	timedOut := errors.Is(w.Err(), context.DeadlineExceeded)
+	w.cancel()
+	<-w.reported
+	switch {
+	case err == nil:
+		return nil
+	case timedOut:
+		return fmt.Errorf("%w after %s: %s", ErrNone, w.limit, w.endpoint.explain(w.last.get()))
+	default:
+		return fmt.Errorf("%w: %w", ErrNone, err)
 	}
-	if !timedOut {
-		return nil, fmt.Errorf("%w: %w", ErrNone, err)
-	}
-	return nil, fmt.Errorf("%w after %s: %s", ErrNone, limit, e.explain(last.get()))
 }
 
 // connectParams bound how long gRPC itself waits before it connects again, below the tries that
 // [backoffStrategy] spaces. By default it waits up to two minutes: the longer an agent was away,
 // the longer a workload would take to notice that it is back.
 var connectParams = grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: firstDelay, Multiplier: 2, MaxDelay: longest},
+	Backoff:           backoff.Config{BaseDelay: firstDelay, Multiplier: 2, MaxDelay: maxDelay},
 	MinConnectTimeout: 5 * time.Second,
 }
 
@@ -135,7 +151,7 @@ func (e Endpoint) awaitSocket(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(glance):
+		case <-time.After(socketPoll):
 		}
 	}
 }
@@ -233,7 +249,7 @@ type doubling struct{ next time.Duration }
 
 func (b *doubling) Next() time.Duration {
 	delay := b.next
-	b.next = min(2*b.next, longest)
+	b.next = min(2*b.next, maxDelay)
 	return delay
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	"github.com/spiffe/go-spiffe/v2/workloadapi"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -75,12 +76,19 @@ func TestSerialIsAsOpensslPrintsIt(t *testing.T) {
 	}
 }
 
+// newSource is what the programs do.
+func newSource(e Endpoint, ctx context.Context, limit time.Duration, logger *log.Logger) (*workloadapi.X509Source, error) {
+	wait := e.Wait(ctx, limit, logger)
+	source, err := workloadapi.NewX509Source(wait, wait.Options()...)
+	return source, wait.End(err)
+}
+
 func TestWaitIsReportedAndBounded(t *testing.T) {
 	var out strings.Builder
 	endpoint := Endpoint{Address: "unix:///nonexistent/api.sock", From: "-socket"}
 	given := make(chan error, 1)
 	go func() {
-		_, err := endpoint.Source(t.Context(), reportEvery+reportEvery/6, log.New(&out, "", 0))
+		_, err := newSource(endpoint, t.Context(), reportEvery+reportEvery/6, log.New(&out, "", 0))
 		given <- err
 	}()
 	var err error
@@ -104,7 +112,7 @@ func TestWaitIsReportedAndBounded(t *testing.T) {
 func TestCancelIsNotATimeout(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := Endpoint{Address: "unix:///nonexistent/api.sock"}.Source(ctx, time.Hour, log.New(io.Discard, "", 0))
+	_, err := newSource(Endpoint{Address: "unix:///nonexistent/api.sock"}, ctx, time.Hour, log.New(io.Discard, "", 0))
 	if !errors.Is(err, ErrNone) || !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled wait ends with %v", err)
 	}
@@ -148,7 +156,7 @@ func TestReconnectionIsNotSlowedDownByGRPC(t *testing.T) {
 			tries <- struct{}{}
 		}
 	}()
-	_, err = Endpoint{Address: "unix://" + path}.Source(t.Context(), 2*time.Second, log.New(io.Discard, "", 0))
+	_, err = newSource(Endpoint{Address: "unix://" + path}, t.Context(), 2*time.Second, log.New(io.Discard, "", 0))
 	listener.Close()
 	if !errors.Is(err, ErrNone) {
 		t.Errorf("ended with %v, not with ErrNone", err)

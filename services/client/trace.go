@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"log"
+	"net/http/httptrace"
+
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/identity"
+)
+
+// logConnection returns a context for one request. If that opens a connection it is logged, once the
+// server has answered on it, with the X.509-SVID that the server showed: nobody looks at it again.
+func logConnection(ctx context.Context, logger *log.Logger) context.Context {
+	var opened *tls.Conn
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) {
+			if !got.Reused {
+				opened, _ = got.Conn.(*tls.Conn)
+			}
+		},
+		GotFirstResponseByte: func() {
+			if opened == nil {
+				return
+			}
+			shown := &x509svid.SVID{Certificates: opened.ConnectionState().PeerCertificates}
+			logger.Printf("new connection %s -> %s; the server's X.509-SVID on it: serial %s, valid until %s",
+				opened.LocalAddr(), opened.RemoteAddr(), identity.Serial(shown), identity.Expiry(shown))
+		},
+	})
+}
