@@ -19,7 +19,7 @@ need_go "no official images are used here" "let the machine pull $official_serve
 ensure_compose
 GOOS=linux
 GOARCH=$(docker version --format '{{.Server.Arch}}')
-export GOOS GOARCH GOWORK=off GOFLAGS='-trimpath -buildvcs=false'
+export GOOS GOARCH GOFLAGS='-trimpath -buildvcs=false'
 
 # go_build MODULE_DIR OUT PACKAGE-OR-FLAG...
 go_build() {

@@ -22,11 +22,19 @@ scenario_file() {
 
 case "${1:-}" in
 down)
+	ensure_compose
+	need_own
 	project=$(project_name)
 	compose --profile '*' down --volumes --remove-orphans
-	# Compose leaves a volume that no service has just now: the disk of server-wiped.
+	# Compose leaves a volume that no service has just now: the disk of server-wiped. What only bears
+	# the project's label is somebody's.
+	declared=$(declared_volumes)
 	for volume in $(docker volume ls --quiet --filter "label=com.docker.compose.project=$project"); do
-		docker volume rm "$volume"
+		if grep -qxF "$volume" <<<"$declared"; then
+			docker volume rm "$volume"
+		else
+			say "the volume $volume stays: the lab did not make it"
+		fi
 	done
 	rm -f "$CACHE_DIR/restore-$project"
 	;;

@@ -59,7 +59,7 @@ one_key_order() {
 		BEGIN { n = split("<< profiles image build command pid user network_mode networks environment volumes tmpfs attach read_only cap_drop cap_add security_opt depends_on healthcheck restart stop_grace_period", order, " ")
 			for (i = 1; i <= n; i++) rank[order[i]] = i }
 		FNR == 1 { inside = 0 }
-		/^services:/ { inside = 1 } /^volumes:/ { inside = 0 }
+		/^services:/ { inside = 1 } /^(volumes|networks):/ { inside = 0 }
 		inside && /^  [a-z]/ { service = $1; last = 0 }
 		inside && /^    [a-z<]/ { key = $1; sub(":.*", "", key)
 			if (!(key in rank)) { print service " has the key " key ", which has no place in the order"; bad = 1 }

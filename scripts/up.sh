@@ -6,6 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib/host.sh"
 
 ensure_compose
+need_own
 project=$(project_name)
 
 # in_trouble: the first service, in the order of their start, that is not as it should be; else the client.

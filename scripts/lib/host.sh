@@ -2,16 +2,32 @@
 # how to say something, and which Compose runs it. Works with bash 3.2, as macOS has it.
 # shellcheck shell=bash
 
-LAB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# What steers bash, docker, compose, go, git and make from outside has no say in the lab. What chooses
+# an engine (DOCKER_HOST, DOCKER_CONTEXT), a mirror (GOPROXY) or a place (HOME, TMPDIR) has.
+unset POSIXLY_CORRECT BASH_ENV ENV CDPATH GREP_OPTIONS GREP_COLOR GREP_COLORS
+set +o posix +o noglob +o noclobber
+while read -r _ _ inherited; do unset -f "$inherited"; done < <(declare -F)
+unset inherited AGENT_TTL SPIRE_SERVER_DISK
+for key in "${!COMPOSE_@}" "${!BUILDX_@}" "${!BUILDKIT_@}" "${!GIT_@}"; do
+	[ "$key" = COMPOSE_PROJECT_NAME ] || unset "$key"
+done
+unset DOCKER_BUILDKIT DOCKER_DEFAULT_PLATFORM DOCKER_API_VERSION MAKEFLAGS MFLAGS MAKEFILES MAKELEVEL GNUMAKEFLAGS
+unset GOOS GOARCH GOEXPERIMENT GODEBUG GOBIN CGO_ENABLED
+# Said outright, for `go env -w` may have said otherwise. Numbers and the order of lines are the C locale's.
+export GOWORK=off GOFLAGS=-mod=readonly GO111MODULE=on LC_ALL=C
+
+LAB_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE_DIR="$LAB_DIR/.cache"
 COMPOSE_MINIMUM=2.20
 
-# What the environment sets wins over .env, as it does for Compose.
+# What the environment sets wins over .env, as it does for Compose; set to nothing it does not.
 while IFS='=' read -r key value; do
 	case $key in
 	'' | \#*) continue ;;
 	esac
+	value=${value%$'\r'}
 	[ -n "${!key:-}" ] || printf -v "$key" '%s' "$value"
+	export "${key?}"
 done <"$LAB_DIR/.env"
 unset key value
 WORKLOAD_IMAGE=spiffe-lab/workload:$LAB_TAG TOOLS_IMAGE=spiffe-lab/tools:$LAB_TAG
@@ -42,14 +58,19 @@ at_least() {
 }
 
 need_engine() {
-	local version
+	local version said name
 	command -v docker >/dev/null 2>&1 ||
 		die "the docker command was not found" "install Docker Engine 20.10 or newer, or Docker Desktop: https://docs.docker.com/get-docker/"
-	version=$(docker version --format '{{.Server.Version}}' 2>/dev/null) || version=''
-	[ -n "$version" ] ||
-		die "no Docker Engine answers: $(docker version 2>&1 | tail -n 1)" "start Docker Desktop or the docker service, and see that your user may use it (docker info)"
-	at_least "$version" 20.10 ||
-		die "Docker Engine $version is too old" "the lab needs 20.10 or newer"
+	# Of another engine's own version (Podman's is 5) nothing follows: what counts is the API that it speaks.
+	if ! said=$(docker version --format '{{.Server.APIVersion}} {{(index .Server.Components 0).Name}} {{.Server.Version}}' 2>&1); then
+		case $said in
+		*'ermission denied'*) die "your user may not speak to the Docker Engine: $(tail -n 1 <<<"$said")" "sudo usermod -aG docker $(id -un), then log out and in again" ;;
+		*) die "no Docker Engine answers: $(tail -n 1 <<<"$said")" "start Docker Desktop or the docker service, and see that docker info works; DOCKER_HOST is ${DOCKER_HOST:-not set}" ;;
+		esac
+	fi
+	version=${said%% *} name=${said#* }
+	at_least "$version" 1.41 ||
+		die "$name speaks version $version of Docker's API, which is too old" "the lab needs 1.41: Docker Engine 20.10 or newer, or Podman 4 or newer"
 }
 
 need_go() {
@@ -112,7 +133,33 @@ compose() {
 
 # project_name: what Compose calls this lab.
 project=
-project_name() { compose config --format json | sed -n 's/^  "name": "\(.*\)",$/\1/p' | head -n 1; }
+project_name() { say "${COMPOSE_PROJECT_NAME:-$(sed -n 's/^name: //p' "$LAB_DIR/compose.yaml")}"; }
+
+# declared_volumes: those that the lab's Compose files name, in this project; Compose itself tells only
+# of those that a service has just now.
+declared_volumes() {
+	awk -v project="$(project_name)" '/^[^ #]/ {ours = /^volumes:/} ours && /^  [a-z]/ {sub(":.*", "", $1); print project "_" $1}' \
+		"$LAB_DIR/compose.yaml" "$LAB_DIR/scripts/scenarios/cast.yaml" | sort -u
+}
+
+# others_folder: the folder that containers of this project were started from, if it is another one.
+others_folder() {
+	local folder
+	docker ps --all --filter "label=com.docker.compose.project=$(project_name)" --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u |
+		while IFS= read -r folder; do
+			[ "$folder" -ef "$LAB_DIR" ] || { say "${folder:-a folder that is not known}" && break; }
+		done
+}
+
+# need_own: nothing is started or removed in a project that another folder has containers in.
+need_own() {
+	local name folder
+	name=$(project_name)
+	[[ $name =~ ^[a-z0-9][a-z0-9_-]*$ ]] ||
+		die "COMPOSE_PROJECT_NAME is \"$name\", which Compose takes for no name" "small letters, digits, - and _, for instance: COMPOSE_PROJECT_NAME=my-lab"
+	folder=$(others_folder)
+	[ -z "$folder" ] || die "$name is in use: its containers were started from $folder" "give this lab another name: COMPOSE_PROJECT_NAME=$name-2, for this command and all that follow"
+}
 
 # container_of SERVICE: its container, running or not; nothing if there is none. Asks the engine
 # itself, which is several times faster than Compose. Needs $project.
