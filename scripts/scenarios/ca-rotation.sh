@@ -49,7 +49,7 @@ run run --rm --no-deps bootstrap
 expect_success "the host is provisioned: its credential is of the new CA, its bundle has both"
 see_bundle $((n + 1)) "the client trusts both"
 see_signer "$old" "the client's SVID is still the old one, and still good"
-explain "The agent proves who it is with a credential that the old CA had signed. When that CA is gone it would be worth nothing, and an agent that is restarted would stay out: so bootstrap makes it anew, now. In production the CA behind the hosts is usually another one."
+explain "The agent proves who it is with a credential that the old CA had signed. When that CA is gone this would be worthless, and an agent that is restarted would stay out: so bootstrap makes it anew, now. In production the CA behind the hosts is usually another one."
 
 step "Taint the old one: all that it has signed is to be replaced"
 spire localauthority x509 taint -authorityID "$old"

@@ -39,4 +39,4 @@ step "Account for every request"
 expect_same_processes "all three are the processes that they were: nothing was restarted"
 traffic_ends
 expect_lossless "the eviction cost nothing"
-explain "The programs noticed nothing: they held their SVIDs, and the agent went on serving them from its memory while it attested."
+explain "The programs noticed nothing: they had their SVIDs, and the agent went on serving them from its memory while it attested."

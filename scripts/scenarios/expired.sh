@@ -18,4 +18,4 @@ expect_soon 20 "Certificate will expire" "it has expired" exec tools openssl x50
 
 step "Use it in the same way"
 expect_refused "bad certificate" 'x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: current time [^ ]+ is after [^ ]+$' "the server refused, and says what the time is and when the SVID expired" --cert short.pem --key short.pem
-explain "Nobody had to revoke anything, and no list of revoked certificates was asked. What lives for minutes is of no use to a thief for longer."
+explain "Nobody had to revoke anything, and no list of revoked certificates was asked. A stolen copy is soon worthless."

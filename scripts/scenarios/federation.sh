@@ -42,7 +42,7 @@ ask client-workload
 expect_exit 4 "the client refuses the server"
 expect_output 'x509svid: could not get X509 bundle: x509bundle: no X.509 bundle for trust domain "example.org"' "it has no bundle of example.org"
 expect_log server-for-partner 'TLS handshake error from [^ ]+: remote error: tls: bad certificate' "the server is told only that its certificate is bad"
-explain "This server is the lab's own once more, started with -client-id spiffe://partner.test/client. It would authorize exactly that client; but before the question who may come in stands the other, who vouches for whom."
+explain "This server is the lab's own once more, started with -client-id spiffe://partner.test/client. It would authorize exactly that client. But the first question is who vouches for whom, and only the second is who may come in."
 
 step "partner.test trusts example.org: now the client accepts the server, and is refused"
 federate partner-server partner.test spire-server example.org
@@ -85,7 +85,7 @@ if [ -z "${QUICK:-}" ]; then
 	partner localauthority x509 prepare
 	new=$(sed -n 's/^ *Authority ID: //p' <<<"$output")
 	spire federation refresh -id partner.test
-	expect_success "example.org fetches the bundle (by itself it would do so every few minutes)"
+	expect_success "example.org fetches the bundle (by itself it would do so every 75 s)"
 	eventually 15 "the server trusts both CAs of partner.test" holds server-workload tools partner.test 2
 	partner localauthority x509 activate -authorityID "$new"
 	expect_success "the new CA signs"

@@ -21,7 +21,7 @@ absent server
 run exec --detach impostor sh -c 'openssl s_server -accept 8443 -cert server.pem -key server.key -www >log 2>&1'
 expect_soon 10 "ACCEPT" "openssl s_server serves" exec impostor cat log
 run exec impostor openssl s_client -connect server:8443 -CAfile ca.pem -brief
-expect_output "Verification: OK" "who trusts the home-made CA is content with it"
+expect_output "Verification: OK" "a client that trusts the home-made CA accepts it"
 
 step "The client, which trusts the bundle of example.org"
 run exec --user client-workload client client

@@ -21,4 +21,4 @@ expect_output "URI:spiffe://partner.test/client" "the certificate carries a SPIF
 
 step "Use it in the same way"
 expect_refused "bad certificate" 'x509svid: could not get X509 bundle: x509bundle: no X\.509 bundle for trust domain "partner\.test"' "the server refused: it has nothing to verify a name of partner.test with" --cert partner.pem --key partner.pem
-explain "A trust domain vouches for its own names only. Who would accept the names of another must hold its trust bundle: that is what federation is about."
+explain "A trust domain vouches for its own names only. To accept the names of another one must hold its trust bundle: that is what federation is about."

@@ -10,7 +10,7 @@ traffic_begins
 
 step "A second host joins, with a token that an operator has made for it"
 join host-b spire-server spiffe://example.org/host-b
-explain "The token is a secret that is good for one agent. Whoever shows it becomes spiffe://example.org/spire/agent/join_token/TOKEN; the operator gave that agent a second, speaking name, spiffe://example.org/host-b, to be the parent of entries."
+explain "The token is a secret that is good for one agent. Whoever shows it becomes spiffe://example.org/spire/agent/join_token/TOKEN; the operator gave that agent a second name that lasts, spiffe://example.org/host-b, to be the parent of entries."
 
 step "A program there has no identity yet, for no entry names its host"
 run exec --user client-workload host-b svid
@@ -33,7 +33,19 @@ expect_log spire-server 'failed to attest: join token does not exist or has alre
 expect_log host-b 'Failed to retrieve attestation result.*join token does not exist or has already been used"' "the agent is told why"
 spire agent count
 expect "no agent has come in" test "$output" = "$agents"
-explain "A token that has been used is deleted. To the SPIRE server a used one, an expired one and an invented one are the same."
+explain "A token that has been used is deleted: to the SPIRE server it is the same as an invented one."
+
+step "A token that has expired before it was used"
+spire token generate -ttl 1
+late=$(sed -n 's/^Token: //p' <<<"$output")
+expect "it is a token that nobody has used" test -n "$late"
+run exec host-b sleep 2
+run exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$late" -dataDir /work/late -socketPath /work/late.sock -logFile /work/late.log
+expect_log spire-server 'msg="Invalid argument: join token expired"' "the SPIRE server refuses it, and says that it has expired"
+gone() { inside host-b '' cat /work/late.log | has 'failed to attest: join token does not exist or has already been used"'; }
+eventually 20 "the agent's next attempt finds no token: this one is deleted too" gone
+only 'join token' run exec host-b cat /work/late.log
+expect_output 'rpc error: code = InvalidArgument desc = join token expired' "the agent was told so the first time"
 
 step "The first agent goes on"
 run exec --user client-workload host-b client -url https://server:8443/join-token

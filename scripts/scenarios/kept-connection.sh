@@ -74,7 +74,7 @@ explain "Both SVIDs were verified when the connection was opened, and never sinc
 step "What the server with a bound has made of it"
 expect_said bounded 'Get "https://tools:9443/bounded": remote error: tls: bad certificate$' "its client had to connect anew, and is refused"
 expect_said bounded-server 'TLS handshake error from .*: x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: ' "its server refused it, for its SVID has expired"
-explain "3 seconds after the SVID's end at the latest the bound has cut off what the open connection would have kept."
+explain "At most 3 seconds after the SVID has expired the bound has cut off what the open connection would have kept."
 
 step "Create the entry again"
 spire entry create -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL "$ttl"

@@ -16,3 +16,9 @@ explain "The k in -sSk turns off curl's own check of the server, which looks for
 step "The same without a certificate, as anyone would try"
 expect_refused "certificate required" "tls: client didn't provide a certificate" "the server refused, and says that it was shown no certificate"
 explain "The alert with the number 116 says just this. The refusal comes before a single byte of HTTP is read."
+
+step "The same over TLS 1.2, which has no such alert"
+tool openssl s_client -connect server:8443 -tls1_2 -brief -ign_eof
+expect_exit 1 "the connection failed"
+expect_output "alert handshake failure" "the client is told less: that the handshake failed"
+expect_log server "TLS handshake error from [^ ]+: tls: client didn't provide a certificate\$" "the server's reason is the same"

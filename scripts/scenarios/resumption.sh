@@ -49,7 +49,7 @@ expect_success "the agents are told to replace what the old CA has issued"
 expect_log server 'X.509-SVID of spiffe://example.org/server rotated' "the server has an SVID of the new CA"
 eventually 20 "the agent has attested anew" logged spire-agent 'Successfully reattested node'
 
-step "Revoke the old CA: it leaves the trust bundle, and all it has issued is worth nothing"
+step "Revoke the old CA: it leaves the trust bundle, and all that it has issued is worthless"
 spire localauthority x509 revoke -authorityID "$old"
 expect_success "the old CA is revoked"
 for host in server tools; do
@@ -69,9 +69,10 @@ tool cat example-server.log
 expect_output "x509svid: could not verify leaf certificate: x509: certificate signed by unknown authority" "the example server refused for the same reason"
 
 step "Offer both the old session, and no certificate at all"
-only '^(New|Reused|Success)' s_client tools:8443 -tls1_3 -sess_in session
+only '^(New|Reused|Success|Post-Handshake)' s_client tools:8443 -tls1_3 -sess_in session
 expect_output "Reused, TLSv1.3" "the example server takes the old session up again"
 expect_output "Success!!!" "the example server serves whom it refused a moment ago"
+expect_output "Post-Handshake New Session Ticket arrived" "it gives a new ticket for the next time"
 knock server:8443 -tls1_3 -sess_in session
 expect_exit 1 "there is no connection to the lab's server"
 expect_no_output "Reused" "the lab's server does not take up the session"

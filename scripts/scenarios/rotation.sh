@@ -27,7 +27,7 @@ run restart server
 expect_success "the server is started anew: it has known no other SVID"
 traffic_begins
 see_processes server steady
-explain "The server is the lab's own. The client is a second one, which sends a request over a new connection every 250 ms: so every handshake shows whichever SVID is the current one."
+explain "The server is the lab's own. The client is a second one, which sends a request over a new connection every 250 ms: each handshake shows the SVID that is current."
 
 step "Wait for three rotations on each side"
 first=$(held_until server)

@@ -47,7 +47,7 @@ if [ -z "${QUICK:-}" ]; then
 	expect_no_log server ' rotated: ' "the server has the old one"
 	expect_no_log steady ' rotated: ' "so has the client"
 	expect_log steady '^Success!!!$' "which is as good as ever: the client is served"
-	explain "This is why an SVID is renewed at half its life: the other half is how long the SPIRE server may be away before anyone notices."
+	explain "An SVID is renewed at half its life so that renewal can wait: the other half is how long the SPIRE server may be away before anyone notices."
 fi
 
 step "Start the SPIRE server again, and nothing else"

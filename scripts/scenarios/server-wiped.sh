@@ -39,7 +39,7 @@ expect_output "No attested agents found" "the SPIRE server has let in no agent"
 run exec --user client-workload client client -wait 3s
 expect_exit 3 "a program that starts now gets no identity"
 expect_output "the socket does not exist" "there is no agent that serves"
-explain "To the agent this is no accident but an impostor: a server at the right address, with the right name, that nobody vouches for. It is right not to trust it, and it will not learn better by itself. The programs that run go on with what they have."
+explain "To the agent this is no accident but an impostor: a server at the right address, with the right name, that nobody vouches for. It is right not to trust it, and nothing that this server says could change that. The programs that run go on with what they have."
 
 step "Provision the host anew: up, and no other step by hand"
 provisioning=$(date -u '+%Y-%m-%dT%H:%M:%SZ')

@@ -29,7 +29,8 @@ expect_success "the entry has both selectors"
 expect_soon 10 "rpc error: code = PermissionDenied desc = no identity issued" "the other program gets no identity any more" \
 	exec --user client-workload tools spire-agent api fetch x509
 expect_exit 1 "it ends with an error"
-expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false' "the agent found no entry whose selectors all match"
+expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false selectors="[^"]*unix:user:client-workload"' "the agent found no entry whose selectors all match: the user is right"
+expect_no_log spire-agent "unix:sha256:$hash" "the program is another"
 run exec --user client-workload client client
 expect_success "the real client still has its identity"
 expect_output "Success!!!" "it is served"
@@ -37,4 +38,4 @@ expect_output "Success!!!" "it is served"
 step "What was stolen before stays stolen until it expires"
 tool_as client-workload curl -sS -k --cert svid.0.pem --key svid.0.key https://server:8443/still-stolen
 expect_output "Success!!!" "curl is served with the SVID of before"
-explain "A selector decides who gets an SVID. One that was given is good until it expires, for whoever holds its key: so lifetimes are short."
+explain "A selector decides who gets an SVID. An SVID that was given is good until it expires, for whoever holds its key: so lifetimes are short."

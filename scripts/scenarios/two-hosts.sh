@@ -17,6 +17,8 @@ traffic_begins
 
 step "A second host, with an agent of its own and the same users"
 join host-b spire-server spiffe://example.org/host-b
+spire entry show -spiffeID spiffe://example.org/host-b
+expect_output "Selector                : spiffe_id:spiffe://example.org/spire/agent/join_token/$token" "spiffe://example.org/host-b is an alias: whoever is this agent is host-b too"
 
 step "The same user name on both hosts, and an entry that names the first"
 spire entry show -entryID client
@@ -26,7 +28,7 @@ expect_output "SPIFFE ID   spiffe://example.org/client" "client-workload of the 
 run exec --user client-workload host-b svid
 expect_exit 1 "client-workload of host-b gets nothing from that entry"
 expect_output "no identity issued" "the agent of host-b has no entry for it"
-explain "The selector matches on both hosts. But an agent sees only the entries below its own host: the SPIRE server never told the agent of host-b that there is this one."
+explain "The selector matches on both hosts. But an agent sees only the entries of its own host: the SPIRE server never told the agent of host-b of this one."
 
 step "An entry that names the second host: the client there, the server here"
 entry_on_host_b client client-workload

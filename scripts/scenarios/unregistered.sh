@@ -17,7 +17,7 @@ expect_exit 3 "the client gives up with the status for no identity"
 expect_output "client: no identity after 1s: uid $(awk -F: '$1 == "guest-workload" {print $3}' "$LAB_DIR/spire/host/passwd") at" "it says which user got none"
 expect_output "rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this user" "it says what the Workload API answered, and why"
 expect_no_output "Success!!!" "nothing was served"
-expect_log spire-agent 'level=error msg="No identity issued" method=FetchX509SVID .*registered=false' "the agent refused: it knows the user, and no entry that matches"
+expect_log spire-agent 'level=error msg="No identity issued" method=FetchX509SVID .*registered=false selectors="[^"]*unix:user:guest-workload[",]' "the agent refused, and its log names the user: it knows no entry that matches"
 expect_no_log server 'TLS handshake error' "the server never heard of it: without an SVID the client does not even connect"
 
 step "Register the user, and restart nothing"

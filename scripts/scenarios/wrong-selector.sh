@@ -14,15 +14,15 @@ expect_soon 10 "SPIFFE ID   spiffe://example.org/guest" "svid, run as guest-work
 
 step "The right user, and another program"
 run exec --user guest-workload client client -wait 2s
-expect_exit 3 "the client ends for want of an identity"
+expect_exit 3 "the client ends, for it has no identity"
 expect_output "rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this user" "it was told that there is no identity for it"
-expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false' "for the agent no entry matches"
+expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false selectors="[^"]*unix:path:/opt/spiffe-lab/bin/client,[^"]*unix:user:guest-workload"' "for the agent no entry matches: the user is right, the program is another"
 
 step "The right program, and another user"
 run exec --user 4242 client svid
 expect_exit 1 "svid, run as another user, ends"
 expect_output "uid 4242: rpc error: code = PermissionDenied desc = no identity issued" "it is told that there is no identity for it"
-expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false' "for the agent no entry matches"
+expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false selectors="[^"]*unix:path:/opt/spiffe-lab/bin/svid,[^"]*unix:uid:4242"' "for the agent no entry matches: the program is right, the user is another"
 
 step "The process that has both, once more"
 run exec --user guest-workload client svid
