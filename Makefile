@@ -3,7 +3,7 @@ SHELL := /bin/bash
 script = @cd "$(CURDIR)" && ./scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs entries svid scenarios test mutants lint images bench classroom classroom-down clean
+.PHONY: help up down status logs entries svid scenarios test mutants lint images pull-test bench classroom classroom-down clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,8 @@ lint: ## gofmt, vet, staticcheck, shellcheck, and SPIRE's and Compose's own chec
 	$(script)/lint.sh
 images: ## build every image from Go modules, where none can be pulled
 	$(script)/images.sh
+pull-test: ## the route of official images, from a registry on loopback with stand-ins (root on Debian)
+	$(script)/pull-test.sh
 bench: ## how fast, how small: measured on this machine; QUICK=1 only shows that it works
 	$(script)/bench.sh
 classroom: ## N labs on this machine, each verified: make classroom N=20

@@ -68,6 +68,19 @@ one_key_order() {
 		END { exit bad }' compose.yaml scripts/scenarios/cast.yaml
 }
 
+# links_point: each link of the README to a line of a program, [`TEXT`](FILE#LN), points at that text.
+links_point() {
+	local text file line bad=0 links
+	links=$(grep -oE '\[`[^`]+`\]\([^)#]+\.go#L[0-9]+\)' README.md)
+	while IFS='|' read -r text file line; do
+		sed -n "${line}p" "$file" | grep -qF -- "$text" || { say "README.md links $file line $line for \"$text\", which is not there" && bad=1; }
+	done < <(sed -E 's/^\[`([^`]+)`\]\((.*)#L([0-9]+)\)$/\1|\2|\3/' <<<"$links")
+	[ "$(grep -c . <<<"$links")" -ge 4 ] || { say "README.md does not link the mTLS lines of the two programs" && bad=1; }
+	return "$bad"
+}
+
+workflow() { go run -modfile "$LAB_DIR/scripts/tools/lint/go.mod" github.com/rhysd/actionlint/cmd/actionlint; }
+
 cd "$LAB_DIR"
 command -v shellcheck >/dev/null 2>&1 || die "shellcheck was not found" "on Debian and Ubuntu: apt-get install shellcheck"
 need_go "the programs are to be checked" "run make lint where Go is"
@@ -80,6 +93,8 @@ check "staticcheck" in_modules staticcheck
 check "shellcheck" shell_clean
 check "every scenario has a lesson" scripts/lessons.sh
 check "every mutant fits and compiles" scripts/mutants.sh check
+check "README links the mTLS lines" links_point
+check "actionlint" workflow
 check "docker compose config" compose config --quiet
 check "one key order in the Compose files" one_key_order
 check "spire-server validate" validate server
