@@ -71,7 +71,9 @@ one_key_order() {
 # links_point: each link of the README to a line of a program, [`TEXT`](FILE#LN), points at that text.
 links_point() {
 	local text file line bad=0 links
+	# shellcheck disable=SC2016 # the backquotes are the README's
 	links=$(grep -oE '\[`[^`]+`\]\([^)#]+\.go#L[0-9]+\)' README.md)
+	# shellcheck disable=SC2016
 	while IFS='|' read -r text file line; do
 		sed -n "${line}p" "$file" | grep -qF -- "$text" || { say "README.md links $file line $line for \"$text\", which is not there" && bad=1; }
 	done < <(sed -E 's/^\[`([^`]+)`\]\((.*)#L([0-9]+)\)$/\1|\2|\3/' <<<"$links")
