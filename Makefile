@@ -3,7 +3,7 @@ SHELL := /bin/bash
 script = @cd "$(CURDIR)" && ./scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs entries svid scenarios test mutants lint images pull-test bench classroom classroom-down clean
+.PHONY: help up down status logs entries svid report scenarios test mutants lint images pull-test bench classroom classroom-down clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -19,6 +19,8 @@ entries: ## the registration entries
 	$(script)/lab.sh entries
 svid: ## the SVID that each user of the host gets
 	$(script)/lab.sh svid
+report: ## write what there is to know of the lab into one file, without secrets: REPORT=file
+	$(script)/report.sh
 scenarios: ## list the scenarios with their claims
 	$(script)/lab.sh scenarios
 scenario-%: ## run one scenario; PAUSE=1 waits for Enter between its steps
