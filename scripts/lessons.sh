@@ -23,7 +23,7 @@ plain_lines() {
 		-e 's/[0-9A-Fa-f]{20,}/HEX/g' \
 		-e 's/pid=[0-9]+/pid=N/; s/process [0-9]+/process N/; s/(\/[a-z]+(-[a-z]+)*)-[0-9]+"/\1-N"/' \
 		-e 's/retry_interval=[0-9.]+m?s/retry_interval=N/; s/[0-9.]+ s later/N s later/; s/[0-9]+ s\)/N s)/; s/took [0-9]+ s/took N s/' \
-		-e 's/Up (Less than a|About a|[0-9]+) (second|minute)s?/Up N/' \
+		-e 's/Up (Less than a|About a|[0-9]+) (second|minute)s?( \((health: starting|healthy|unhealthy)\))?/Up N/' \
 		-e 's/[1-9][0-9]* (requests|sent|served|failed|failures|rotations)/N \1/g; s/(received|refused) [1-9][0-9]*/\1 N/g; s/[1-9][0-9]* of them/N of them/' \
 		-e 's/[[:space:]]+/ /g; s/^ //; s/ $//'
 }

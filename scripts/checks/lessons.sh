@@ -27,6 +27,7 @@ same "rotated: serial 3881EBCC7D32FA3EAF96A9664CC848D -> CDE31A73E460964A73D4A7E
 same "117 requests: 117 served, 0 failed; the server received 117, and refused 0" "119 requests: 119 served, 0 failed; the server received 119, and refused 0"
 same 'msg="No identity issued" pid=285 registered=false' 'msg="No identity issued" pid=1246 registered=false'
 same "PASS bad-id (8 checks, 3 s)" "PASS bad-id (8 checks, 11 s)"
+same "client   Up 1 second (health: starting)" "client         Up About a minute (healthy)"
 
 step "Nothing else may"
 other "exit status 4" "exit status 3"
