@@ -1,6 +1,6 @@
-# The lab's commands. `make` alone lists them.
+# The lab's commands, all of them done by scripts/lab.sh; `make` alone lists them.
 SHELL := /bin/bash
-script = @cd "$(CURDIR)" && ./scripts
+lab = @bash scripts/lab.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs entries svid report scenarios test mutants lint images pull-test bench classroom classroom-down clean
@@ -8,38 +8,38 @@ script = @cd "$(CURDIR)" && ./scripts
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-16s %s\n", $$1, $$2}' Makefile
 up: ## start the lab, and wait until the client has been served
-	$(script)/up.sh
+	$(lab) $@
 down: ## remove the lab's containers, networks and volumes
-	$(script)/lab.sh down
+	$(lab) $@
 status: ## what runs, and whether the client is served
-	$(script)/lab.sh status
+	$(lab) $@
 logs: ## follow the logs of the two programs; all=1 for SPIRE's too
-	$(script)/lab.sh logs $(if $(all),all)
+	$(lab) $@
 entries: ## the registration entries
-	$(script)/lab.sh entries
+	$(lab) $@
 svid: ## the SVID that each user of the host gets
-	$(script)/lab.sh svid
+	$(lab) $@
 report: ## write what there is to know of the lab into one file, without secrets: REPORT=file
-	$(script)/report.sh
+	$(lab) $@
 scenarios: ## list the scenarios with their claims
-	$(script)/lab.sh scenarios
+	$(lab) $@
 scenario-%: ## run one scenario; PAUSE=1 waits for Enter between its steps
-	$(script)/lab.sh scenario '$*'
+	$(lab) $@
 test: ## unit tests, checks and all scenarios, against labs of their own
-	$(script)/test.sh
+	$(lab) $@
 mutants: ## break the lab in many ways, and see that the suite notices each; ONLY=name for one
-	$(script)/mutants.sh
+	$(lab) $@
 lint: ## gofmt, vet, staticcheck, shellcheck, and SPIRE's and Compose's own checks
-	$(script)/lint.sh
+	$(lab) $@
 images: ## build every image from Go modules, where none can be pulled
-	$(script)/images.sh
+	$(lab) $@
 pull-test: ## the route of official images, from a registry on loopback with stand-ins (root on Debian)
-	$(script)/pull-test.sh
+	$(lab) $@
 bench: ## how fast, how small: measured on this machine; QUICK=1 only shows that it works
-	$(script)/bench.sh
+	$(lab) $@
 classroom: ## N labs on this machine, each verified: make classroom N=20
-	$(script)/classroom.sh up '$(N)'
+	$(lab) $@
 classroom-down: ## remove the labs of the classroom
-	$(script)/classroom.sh down
-clean: down ## down, and remove what was built in this folder (images stay)
-	$(script)/lab.sh clean
+	$(lab) $@
+clean: ## down, and remove what was built in this folder (images stay)
+	$(lab) $@

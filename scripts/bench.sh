@@ -23,7 +23,7 @@ ensure_compose
 need_built
 lock bench 0 "another make bench is running"
 
-project=${COMPOSE_PROJECT_NAME:-spiffe}-bench
+project=${COMPOSE_PROJECT_NAME:-spiffe-lab}-bench
 BENCH_SERVICES=$(compose config --services | LC_ALL=C sort)
 export COMPOSE_PROJECT_NAME=$project BENCH_COMPOSE=$COMPOSE BENCH_OUT=$results LAB_TAG BENCH_SERVICES
 export WORKLOAD_IMAGE QUICK=${QUICK:-}
@@ -44,7 +44,7 @@ cleanup() {
 	local status=$?
 	trap '' INT TERM
 	trap - EXIT
-	"$LAB_DIR/scripts/classroom.sh" down >/dev/null 2>&1 || true
+	bash "$LAB_DIR/scripts/classroom.sh" down >/dev/null 2>&1 || true
 	compose --profile '*' down --volumes --remove-orphans >/dev/null 2>&1 || true
 	unlock bench
 	exit "$status"
@@ -72,8 +72,8 @@ for part in $wanted; do
 	if [ "$part" = classroom ]; then
 		rm -f "$results"/classroom-*.json
 		for n in $series; do
-			"$LAB_DIR/scripts/classroom.sh" up "$n" | sed 's/^/  /'
-			"$LAB_DIR/scripts/classroom.sh" down >/dev/null
+			bash "$LAB_DIR/scripts/classroom.sh" up "$n" | sed 's/^/  /'
+			bash "$LAB_DIR/scripts/classroom.sh" down >/dev/null
 		done
 	else
 		"$CACHE_DIR/bin/bench" "$part"

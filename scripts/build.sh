@@ -42,6 +42,19 @@ pull() {
 	return 1
 }
 
+# remedy: what helps against $reason.
+remedy() {
+	case $reason in
+	*toomanyrequests* | *'rate limit'*) say "the registry counts what is pulled from this network's address: docker login gives you a limit of your own, or wait six hours" ;;
+	*'getting credentials'* | *docker-credential*) say "a credential helper that Docker's config.json names does not work: take credsStore and credHelpers out of ${DOCKER_CONFIG:-${HOME:-}/.docker}/config.json" ;;
+	*x509* | *certificate*) say "something between here and the registry has a certificate that the engine does not trust: give the room's CA to Docker" ;;
+	*unauthorized* | *denied* | *'not found'* | *'manifest unknown'*) say "does this registry have it? .env and your environment name it: SPIRE_REGISTRY, SPIRE_VERSION, GO_IMAGE, TOOLS_BASE_IMAGE" ;;
+	*'no space left'*) say "the engine's disk is full: docker system df shows by what" ;;
+	*'no matching manifest'*) say "there is no image for this machine's architecture" ;;
+	*) say "let the engine reach the registry: network, VPN, or the proxy in Docker's settings" ;;
+	esac
+}
+
 can_pull_all() {
 	pull "$SPIRE_REGISTRY/spire-server:$SPIRE_VERSION" &&
 		pull "$SPIRE_REGISTRY/spire-agent:$SPIRE_VERSION" &&
@@ -59,18 +72,18 @@ build_all() {
 			return
 		fi
 		command -v go >/dev/null 2>&1 ||
-			die "$reason" "let this machine reach the registry, or bring the images with docker load; or install Go 1.26 (https://go.dev/dl/), with which all of them can be built from a Go module mirror"
+			die "$reason" "$(remedy); or bring the images with docker load; or install Go 1.26 (https://go.dev/dl/), with which all of them can be built from a Go module mirror"
 		say "$reason"
 		say "building every image from Go modules instead"
 	fi
 	if [ -n "${profile[*]-}" ]; then
-		"$LAB_DIR/scripts/images.sh"
+		bash "$LAB_DIR/scripts/images.sh"
 	else
-		"$LAB_DIR/scripts/images.sh" node spire-server bootstrap spire-agent
+		bash "$LAB_DIR/scripts/images.sh" node spire-server bootstrap spire-agent
 	fi
 }
 
-mkdir -p "$CACHE_DIR"
+need_writable
 before=$(images)
 sources=$(sources)
 if [ "$(cat "$stamp" 2>/dev/null)" = "$sources

@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
 
-prefix=${COMPOSE_PROJECT_NAME:-spiffe}-class
+prefix=${COMPOSE_PROJECT_NAME:-spiffe-lab}-class
 scenarios='happy-path bad-id'
 most=200
 results=${BENCH_OUT:-$CACHE_DIR/bench}
@@ -15,14 +15,14 @@ lab_needs=150
 
 lab_name() { printf '%s-%02d\n' "$prefix" "$1"; }
 
-# labs: those of this classroom that are there, whole or in part.
+# labs: those of this classroom that are there, whole or in part. A volume that only bears such a
+# project's label is somebody's.
 labs() {
-	local label='{{.Label "com.docker.compose.project"}}'
 	{
-		docker ps --all --format "$label"
-		docker network ls --format "$label"
-		docker volume ls --format "$label"
-	} | grep -E "^$prefix-[0-9]+\$" | sort -u || true
+		docker ps --all --format '{{.Label "com.docker.compose.project"}}_default'
+		docker network ls --format '{{.Name}}'
+		docker volume ls --format '{{.Name}}'
+	} | sed -nE "s/^($prefix-[0-9]+)_(default|$(declared_volumes | paste -s -d '|' -))\$/\1/p" | sort -u
 }
 
 # free_networks: for how many more networks the engine has addresses. It takes them from its pools,
@@ -104,7 +104,7 @@ verify() {
 	local scenario count
 	[ ! -e "$work/$1.result" ] || return 0
 	for scenario in $scenarios; do
-		if ! COMPOSE_PROJECT_NAME=$1 "$LAB_DIR/scripts/scenarios/$scenario.sh" >>"$work/$1.log" 2>&1 </dev/null; then
+		if ! COMPOSE_PROJECT_NAME=$1 bash "$LAB_DIR/scripts/scenarios/$scenario.sh" >>"$work/$1.log" 2>&1 </dev/null; then
 			say "$scenario failed: see $work/$1.log" >"$work/$1.result"
 			say "  $1: $scenario FAILED"
 			return 0
@@ -116,12 +116,14 @@ verify() {
 }
 
 remove() {
-	COMPOSE_PROJECT_NAME=$1 compose --profile '*' down --volumes --remove-orphans >"$work/$1.log" 2>&1 || {
+	COMPOSE_PROJECT_NAME=$1
+	export COMPOSE_PROJECT_NAME
+	remove_lab >"$work/$1.log" 2>&1 || {
 		say "  $1 could not be removed:"
 		sed 's/^/    /' "$work/$1.log"
 		return 1
 	}
-	rm -f "$CACHE_DIR/restore-$1"
+	sed -n 's/^the volume /  &/p' "$work/$1.log"
 	say "  $1 is removed"
 }
 
@@ -129,7 +131,7 @@ remove() {
 each() {
 	local word=$1
 	shift
-	printf '%s\n' "$@" | xargs -n 1 -P "$(docker info --format '{{.NCPU}}')" "$LAB_DIR/scripts/classroom.sh" "$word"
+	printf '%s\n' "$@" | xargs -n 1 -P "$(docker info --format '{{.NCPU}}')" bash "$LAB_DIR/scripts/classroom.sh" "$word"
 }
 
 up() {
@@ -225,8 +227,8 @@ down() {
 		return
 	fi
 	while read -r lab; do
-		folder=$(docker ps --all --filter "label=com.docker.compose.project=$lab" --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u)
-		if [ -n "$folder" ] && [ "$(cd "$folder" 2>/dev/null && pwd -P)" != "$(cd "$LAB_DIR" && pwd -P)" ]; then
+		folder=$(others_folder "$lab")
+		if [ -n "$folder" ]; then
 			die "$lab was started from another folder, $folder" "make -C $folder classroom-down"
 		fi
 		all+=("$lab")

@@ -26,8 +26,8 @@ go_build() {
 	local module=$1 out=$2
 	shift 2
 	mkdir -p "$out"
-	(cd "$LAB_DIR/$module" && go build -o "$out/" "$@") ||
-		die "${*: -1} could not be built from its Go module" "does this machine reach a Go module mirror? (cd $module && go mod download)"
+	(cd "$LAB_DIR/$module" && with_signs_of_life "compiling ${*: -1}" go build -o "$out/" "$@") 2> >(tee "$CACHE_DIR/go.log" >&2) ||
+		die "${*: -1} could not be built from its Go module: $(tail -n 1 "$CACHE_DIR/go.log")" "where a module is missing: does this machine reach a Go module mirror? (cd $module && go mod download; GOPROXY is $(go env GOPROXY))"
 }
 
 # staged NAME MADE_FROM: is it there, and of these sources?
@@ -58,8 +58,7 @@ stage_spire() {
 		export CGO_ENABLED=0
 		flags=$link
 	fi
-	with_signs_of_life "compiling $name" \
-		go_build scripts/tools/spire "$root/opt/spire/bin" -tags 'osusergo netgo sqlite_omit_load_extension' -ldflags "$flags" "github.com/spiffe/spire/cmd/$name"
+	go_build scripts/tools/spire "$root/opt/spire/bin" -tags 'osusergo netgo sqlite_omit_load_extension' -ldflags "$flags" "github.com/spiffe/spire/cmd/$name"
 	cp "$(ca_bundle)" "$root/etc/ssl/certs/ca-certificates.crt"
 	say "$made" >"$stage/$name.made"
 }
@@ -100,7 +99,7 @@ stage_tools() {
 	[ "$(uname -s)" = Linux ] ||
 		die "the image of the tools (curl, openssl) cannot be built on $(uname -s) without a registry" "the scenarios that need no tools run all the same; for the others use Linux or WSL 2, or let the machine pull $TOOLS_BASE_IMAGE"
 	rm -rf "$stage/tools"
-	"$LAB_DIR/services/tools/collect.sh" "$stage/tools" curl openssl sh cat sleep
+	sh "$LAB_DIR/services/tools/collect.sh" "$stage/tools" curl openssl sh cat sleep
 }
 
 mkdir -p "$stage"

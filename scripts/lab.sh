@@ -1,8 +1,16 @@
 #!/usr/bin/env bash
-# The short commands behind the Makefile: lab.sh COMMAND.
+# What make does, for whoever has none: lab.sh TARGET [NAME=VALUE]...
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
+
+# What stands after the target, as after make's.
+target=${1:-help}
+for setting in "${@:2}"; do
+	case $setting in
+	[A-Za-z]*=*) export "${setting?}" ;;
+	esac
+done
 
 need_running() {
 	[ -n "$(compose ps --quiet --status running client)" ] || die "the lab is not running" "make up"
@@ -20,23 +28,13 @@ scenario_file() {
 	say "$file"
 }
 
-case "${1:-}" in
+case $target in
+help) awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {sub("%", "NAME", $1); printf "  scripts/lab.sh %-16s %s\n", $1, $2}' "$LAB_DIR/Makefile" ;;
+classroom) exec bash "$LAB_DIR/scripts/classroom.sh" up "${N:-}" ;;
+classroom-down) exec bash "$LAB_DIR/scripts/classroom.sh" down ;;
 down)
 	ensure_compose
-	need_own
-	project=$(project_name)
-	compose --profile '*' down --volumes --remove-orphans
-	# Compose leaves a volume that no service has just now: the disk of server-wiped. What only bears
-	# the project's label is somebody's.
-	declared=$(declared_volumes)
-	for volume in $(docker volume ls --quiet --filter "label=com.docker.compose.project=$project"); do
-		if grep -qxF "$volume" <<<"$declared"; then
-			docker volume rm "$volume"
-		else
-			say "the volume $volume stays: the lab did not make it"
-		fi
-	done
-	rm -f "$CACHE_DIR/restore-$project"
+	remove_lab
 	;;
 status)
 	need_running
@@ -50,7 +48,7 @@ status)
 	fi
 	;;
 logs)
-	if [ "${2:-}" = all ]; then
+	if [ -n "${all:-}" ]; then
 		compose logs --follow
 	else
 		compose logs --follow bootstrap server client
@@ -77,16 +75,24 @@ scenarios)
 	say
 	say "run one with: make scenario-NAME"
 	;;
-scenario)
-	file=$(scenario_file "${2:-}")
-	exec "$file"
+scenario | scenario-*)
+	name=${target#scenario}
+	[ -n "$name" ] || name=-${2:-}
+	file=$(scenario_file "${name#-}")
+	exec bash "$file"
 	;;
 clean)
-	link="${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins/docker-compose"
+	ensure_compose
+	remove_lab
+	link="${DOCKER_CONFIG:-${HOME:-}/.docker}/cli-plugins/docker-compose"
 	if [ "$(readlink "$link" 2>/dev/null)" = "$CACHE_DIR/bin/docker-compose" ]; then rm -f "$link"; fi
 	rm -rf "$CACHE_DIR"
 	;;
 *)
-	die "unknown command \"${1:-}\"" "make lists the commands"
+	# The longer ones are scripts of their own.
+	if grep -q "^$target: ##" "$LAB_DIR/Makefile" && [ -f "$LAB_DIR/scripts/$target.sh" ]; then
+		exec bash "$LAB_DIR/scripts/$target.sh"
+	fi
+	die "unknown command \"$target\"" "make, or scripts/lab.sh, lists the commands"
 	;;
 esac

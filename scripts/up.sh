@@ -5,8 +5,7 @@ set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
 
-ensure_compose
-need_own
+look_first
 project=$(project_name)
 
 # in_trouble: the first service, in the order of their start, that is not as it should be; else the client.
@@ -30,7 +29,7 @@ give_up() {
 	die "$1; the lines above are of $service" "make down removes what is half there"
 }
 
-"$LAB_DIR/scripts/build.sh"
+bash "$LAB_DIR/scripts/build.sh"
 started=$SECONDS
 if ! output=$(compose up --detach --remove-orphans 2>&1); then
 	say "$output" >&2

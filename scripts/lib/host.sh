@@ -2,19 +2,8 @@
 # how to say something, and which Compose runs it. Works with bash 3.2, as macOS has it.
 # shellcheck shell=bash
 
-# What steers bash, docker, compose, go, git and make from outside has no say in the lab. What chooses
-# an engine (DOCKER_HOST, DOCKER_CONTEXT), a mirror (GOPROXY) or a place (HOME, TMPDIR) has.
-unset POSIXLY_CORRECT BASH_ENV ENV CDPATH GREP_OPTIONS GREP_COLOR GREP_COLORS
-set +o posix +o noglob +o noclobber
-while read -r _ _ inherited; do unset -f "$inherited"; done < <(declare -F)
-unset inherited AGENT_TTL SPIRE_SERVER_DISK
-for key in "${!COMPOSE_@}" "${!BUILDX_@}" "${!BUILDKIT_@}" "${!GIT_@}"; do
-	[ "$key" = COMPOSE_PROJECT_NAME ] || unset "$key"
-done
-unset DOCKER_BUILDKIT DOCKER_DEFAULT_PLATFORM DOCKER_API_VERSION MAKEFLAGS MFLAGS MAKEFILES MAKELEVEL GNUMAKEFLAGS
-unset GOOS GOARCH GOEXPERIMENT GODEBUG GOBIN CGO_ENABLED
-# Said outright, for `go env -w` may have said otherwise. Numbers and the order of lines are the C locale's.
-export GOWORK=off GOFLAGS=-mod=readonly GO111MODULE=on LC_ALL=C
+# shellcheck source=environment.sh
+. "${BASH_SOURCE[0]%/*}/environment.sh"
 
 LAB_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE_DIR="$LAB_DIR/.cache"
@@ -57,22 +46,6 @@ at_least() {
 	[ "$major" -gt "${2%%.*}" ] || { [ "$major" -eq "${2%%.*}" ] && [ "${minor:-0}" -ge "${2#*.}" ]; }
 }
 
-need_engine() {
-	local version said name
-	command -v docker >/dev/null 2>&1 ||
-		die "the docker command was not found" "install Docker Engine 20.10 or newer, or Docker Desktop: https://docs.docker.com/get-docker/"
-	# Of another engine's own version (Podman's is 5) nothing follows: what counts is the API that it speaks.
-	if ! said=$(docker version --format '{{.Server.APIVersion}} {{(index .Server.Components 0).Name}} {{.Server.Version}}' 2>&1); then
-		case $said in
-		*'ermission denied'*) die "your user may not speak to the Docker Engine: $(tail -n 1 <<<"$said")" "sudo usermod -aG docker $(id -un), then log out and in again" ;;
-		*) die "no Docker Engine answers: $(tail -n 1 <<<"$said")" "start Docker Desktop or the docker service, and see that docker info works; DOCKER_HOST is ${DOCKER_HOST:-not set}" ;;
-		esac
-	fi
-	version=${said%% *} name=${said#* }
-	at_least "$version" 1.41 ||
-		die "$name speaks version $version of Docker's API, which is too old" "the lab needs 1.41: Docker Engine 20.10 or newer, or Podman 4 or newer"
-}
-
 need_go() {
 	command -v go >/dev/null 2>&1 ||
 		die "$1, and there is no Go to build it with" "install Go 1.26 or newer (https://go.dev/dl/), or $2"
@@ -81,6 +54,9 @@ need_go() {
 	at_least "${version#go}" 1.21 ||
 		die "$1, and Go ${version#go} is too old to build it" "install Go 1.26 or newer (https://go.dev/dl/)"
 }
+
+# shellcheck source=preflight.sh
+. "$LAB_DIR/scripts/lib/preflight.sh"
 
 # compose_command: the program behind "docker compose" where it is new enough, else the one that
 # ensure_compose built. Started by itself it takes half as long as by way of docker.
@@ -101,13 +77,15 @@ ensure_compose() {
 	need_engine
 	COMPOSE=$(compose_command)
 	[ "$COMPOSE" = "$CACHE_DIR/bin/docker-compose" ] || return 0
-	if [ ! -x "$COMPOSE" ]; then
+	need_writable
+	if ! "$COMPOSE" version >/dev/null 2>&1; then
 		need_go "docker compose $COMPOSE_MINIMUM or newer was not found" "install the plugin: https://docs.docker.com/compose/install/"
 		say "docker compose $COMPOSE_MINIMUM or newer was not found: building it from its Go module, about 3 minutes, once" >&2
 		local version
 		version=$(cd "$LAB_DIR/scripts/tools/compose" && go list -m -f '{{.Version}}' github.com/docker/compose/v2)
 		mkdir -p "$CACHE_DIR/bin"
-		(cd "$LAB_DIR/scripts/tools/compose" && CGO_ENABLED=0 go build -trimpath \
+		rm -f "$COMPOSE"
+		(cd "$LAB_DIR/scripts/tools/compose" && CGO_ENABLED=0 with_signs_of_life "building docker compose" go build -trimpath \
 			-ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
 			-o "$COMPOSE" github.com/docker/compose/v2/cmd) ||
 			die "docker compose could not be built" "install the plugin: https://docs.docker.com/compose/install/"
@@ -118,7 +96,7 @@ ensure_compose() {
 # Without a plugin the learner could not type `docker compose`. A link to the one built here
 # makes it work; nothing that exists is replaced, and `make clean` removes the link.
 link_compose_plugin() {
-	local link="${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins/docker-compose"
+	local link="${DOCKER_CONFIG:-${HOME:-}/.docker}/cli-plugins/docker-compose"
 	if [ -L "$link" ] && [ ! -e "$link" ]; then rm -f "$link"; fi
 	if [ ! -e "$link" ] && mkdir -p "${link%/*}" 2>/dev/null && ln -s "$COMPOSE" "$link" 2>/dev/null; then
 		say "linked $link to it, so that you can type docker compose yourself (make clean removes the link)" >&2
@@ -135,30 +113,28 @@ compose() {
 project=
 project_name() { say "${COMPOSE_PROJECT_NAME:-$(sed -n 's/^name: //p' "$LAB_DIR/compose.yaml")}"; }
 
-# declared_volumes: those that the lab's Compose files name, in this project; Compose itself tells only
-# of those that a service has just now.
+# declared_volumes: those that the lab's Compose files name; Compose itself tells only of those that a
+# service has just now.
 declared_volumes() {
-	awk -v project="$(project_name)" '/^[^ #]/ {ours = /^volumes:/} ours && /^  [a-z]/ {sub(":.*", "", $1); print project "_" $1}' \
+	awk '/^[^ #]/ {ours = /^volumes:/} ours && /^  [a-z]/ {sub(":.*", "", $1); print $1}' \
 		"$LAB_DIR/compose.yaml" "$LAB_DIR/scripts/scenarios/cast.yaml" | sort -u
 }
 
-# others_folder: the folder that containers of this project were started from, if it is another one.
-others_folder() {
-	local folder
-	docker ps --all --filter "label=com.docker.compose.project=$(project_name)" --format '{{.Label "com.docker.compose.project.working_dir"}}' | sort -u |
-		while IFS= read -r folder; do
-			[ "$folder" -ef "$LAB_DIR" ] || { say "${folder:-a folder that is not known}" && break; }
-		done
-}
-
-# need_own: nothing is started or removed in a project that another folder has containers in.
-need_own() {
-	local name folder
+# remove_lab: what the lab of this project made, and nothing else. Compose leaves a volume that no service
+# has just now, the disk of server-wiped; one that only bears the project's label is somebody's.
+remove_lab() {
+	local name volume
+	need_own
 	name=$(project_name)
-	[[ $name =~ ^[a-z0-9][a-z0-9_-]*$ ]] ||
-		die "COMPOSE_PROJECT_NAME is \"$name\", which Compose takes for no name" "small letters, digits, - and _, for instance: COMPOSE_PROJECT_NAME=my-lab"
-	folder=$(others_folder)
-	[ -z "$folder" ] || die "$name is in use: its containers were started from $folder" "give this lab another name: COMPOSE_PROJECT_NAME=$name-2, for this command and all that follow"
+	compose --profile '*' down --volumes --remove-orphans || return 1
+	for volume in $(docker volume ls --quiet --filter "label=com.docker.compose.project=$name"); do
+		if grep -qxF "${volume#"$name"_}" < <(declared_volumes); then
+			docker volume rm "$volume" >/dev/null
+		else
+			say "the volume $volume stays: the lab did not make it"
+		fi
+	done
+	rm -f "$CACHE_DIR/restore-$name"
 }
 
 # container_of SERVICE: its container, running or not; nothing if there is none. Asks the engine
@@ -188,7 +164,7 @@ with_signs_of_life() {
 	shift
 	(
 		start=$SECONDS
-		while sleep 10; do printf '  still %s, %s s\n' "$what" "$((SECONDS - start))" >&2; done
+		while sleep 10 >/dev/null 2>&1; do printf '  still %s, %s s\n' "$what" "$((SECONDS - start))" >&2; done
 	) &
 	ticker=$!
 	"$@" || status=$?

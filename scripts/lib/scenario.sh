@@ -169,7 +169,7 @@ begin() {
 	: >"$journal"
 	if ! whole || ! client_served >/dev/null 2>&1; then
 		say "${dim}starting the lab ...${plain}"
-		output=$("$LAB_DIR/scripts/up.sh" 2>&1) || {
+		output=$(bash "$LAB_DIR/scripts/up.sh" 2>&1) || {
 			say "$output"
 			fail "the lab does not start: $(sed -n 's/^error: //p' <<<"$output" | tail -n 1)"
 		}
@@ -433,7 +433,7 @@ join() {
 }
 
 build_tools_image() {
-	"$LAB_DIR/scripts/build.sh" tools
+	bash "$LAB_DIR/scripts/build.sh" tools
 }
 
 passed() {
