@@ -81,6 +81,9 @@ scenario)
 	file=$(scenario_file "${2:-}")
 	exec "$file"
 	;;
+k8s-*)
+	exec "$LAB_DIR/scripts/kubernetes.sh" "${1#k8s-}"
+	;;
 clean)
 	link="${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins/docker-compose"
 	if [ "$(readlink "$link" 2>/dev/null)" = "$CACHE_DIR/bin/docker-compose" ]; then rm -f "$link"; fi
