@@ -25,7 +25,7 @@ build_kubernetes() {
 	version=$(cd "$module" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
 	made=$(cd "$module" && { go env GOVERSION && cat go.mod go.sum ./*/*.go; } | git hash-object --stdin)
 	[ "$(cat "$built/made-from" 2>/dev/null)" != "$made" ] || return 0
-	say "building Kubernetes $version from its Go modules: 5 to 10 minutes on 2 cores the first time, and 3 GB of Go's build cache"
+	say "building Kubernetes $version from its Go modules: about 15 minutes on 2 cores the first time, and 3 GB of Go's build cache"
 	mkdir -p "$built/bin"
 	with_signs_of_life "compiling Kubernetes" compile "$version" ||
 		die "Kubernetes could not be built" "does this machine reach a Go module mirror? (cd scripts/tools/kubernetes && go mod download)"
