@@ -13,7 +13,7 @@ kubectl() { command kubectl --context "$context" "$@"; }
 # Nothing is sent to it before that.
 choose_cluster() {
 	local answer='' server said
-	command -v kubectl >/dev/null 2>&1 ||
+	type -P kubectl >/dev/null || # the program, not the function
 		die "kubectl was not found: install it (https://kubernetes.io/docs/tasks/tools/) and point it at a cluster such as kind's"
 	context=$(command kubectl config current-context 2>/dev/null) ||
 		die "kubectl has no current context: choose one with kubectl config use-context NAME"
