@@ -3,10 +3,10 @@ SHELL := /bin/bash
 lab = @bash scripts/lab.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs entries svid report scenarios test mutants lint images pull-test bench classroom classroom-down clean
+.PHONY: help up down status logs entries svid report scenarios test mutants lint images pull-test bench classroom classroom-down k8s-up k8s-bad-id k8s-down k8s-test clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z%A-Z0-9-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-16s %s\n", $$1, $$2}' Makefile
 up: ## start the lab, and wait until the client has been served
 	$(lab) $@
 down: ## remove the lab's containers, networks and volumes
@@ -40,6 +40,14 @@ bench: ## how fast, how small: measured on this machine; QUICK=1 only shows that
 classroom: ## N labs on this machine, each verified: make classroom N=20
 	$(lab) $@
 classroom-down: ## remove the labs of the classroom
+	$(lab) $@
+k8s-up: ## the lab on the cluster of the current kubectl context, which it names and asks for (YES=1)
+	$(lab) $@
+k8s-bad-id: ## there: run the client under the server's service account, and see who refuses
+	$(lab) $@
+k8s-down: ## remove the lab from that cluster
+	$(lab) $@
+k8s-test: ## all of that checked, on a cluster built from Go modules, or on KUBECONFIG=... with YES=1
 	$(lab) $@
 clean: ## down, and remove what was built in this folder (images stay)
 	$(lab) $@

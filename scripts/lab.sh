@@ -81,6 +81,9 @@ scenario | scenario-*)
 	file=$(scenario_file "${name#-}")
 	exec bash "$file"
 	;;
+k8s-*)
+	exec "$LAB_DIR/scripts/kubernetes.sh" "${1#k8s-}"
+	;;
 clean)
 	ensure_compose
 	remove_lab

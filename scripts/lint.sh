@@ -27,8 +27,8 @@ formatted() {
 
 # The scripts, by their first line; the library files have none.
 shell_scripts() {
-	grep -rlE '^#!.*(ba)?sh$' scripts .ci --include '*' --exclude-dir tools
-	ls scripts/lib/*.sh scripts/mutants/*.sh
+	grep -rlE '^#!.*(ba)?sh$' scripts spire .ci --include '*' --exclude-dir tools
+	ls scripts/lib/*.sh scripts/kubernetes/lib.sh scripts/mutants/*.sh
 }
 
 # The lab's two modules of Go of its own; the other ones only pin tools.
@@ -101,8 +101,10 @@ check "docker compose config" compose config --quiet
 check "one key order in the Compose files" one_key_order
 check "spire-server validate" validate server
 check "spire-server validate, partner.test" validate server partner
+check "spire-server validate, Kubernetes" validate server kubernetes
 check "spire-agent validate" validate agent
 check "spire-agent validate, host-b" validate agent host-b
 check "spire-agent validate, partner.test" validate agent partner
+check "spire-agent validate, Kubernetes" validate agent kubernetes
 
 [ "$failed" -eq 0 ] || die "$failed of the checks failed"

@@ -38,15 +38,17 @@ const (
 type Endpoint struct {
 	Address string // a URI, as the SPIFFE Workload Endpoint standard defines it in its section 4
 	From    string // where the address was given, for messages: a flag or a variable
+	InPod   bool   // a Kubernetes pod: hints name what tells workloads apart there
 }
 
 // FindEndpoint returns the address in flag, or else the one in SPIFFE_ENDPOINT_SOCKET. What is
 // no address of a Unix domain socket is a [cli.UsageError].
 func FindEndpoint(flag string, getenv func(string) string) (Endpoint, error) {
 	const want = "want an absolute path such as unix:///tmp/spire-agent/public/api.sock"
-	endpoint := Endpoint{flag, "-socket"}
+	// The kubelet sets this variable in every container.
+	endpoint := Endpoint{Address: flag, From: "-socket", InPod: getenv("KUBERNETES_SERVICE_HOST") != ""}
 	if flag == "" {
-		endpoint = Endpoint{getenv(workloadapi.SocketEnv), workloadapi.SocketEnv}
+		endpoint.Address, endpoint.From = getenv(workloadapi.SocketEnv), workloadapi.SocketEnv
 	}
 	if endpoint.Address == "" {
 		return endpoint, cli.Usagef("no Workload API address: set %s or -socket; %s", workloadapi.SocketEnv, want)
@@ -165,6 +167,8 @@ func (e Endpoint) explain(err error) string {
 		err = errors.New("the socket does not exist")
 	case err == nil:
 		err = errors.New("no answer yet")
+	case status.Code(err) == codes.PermissionDenied && e.InPod:
+		cause = "no registration entry matches this pod's namespace and service account (spire-server entry show lists them)"
 	case status.Code(err) == codes.PermissionDenied:
 		cause = "no registration entry matches this user (make entries shows them)"
 	}

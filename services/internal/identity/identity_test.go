@@ -136,6 +136,19 @@ func TestLikelyCause(t *testing.T) {
 	}
 }
 
+// There is no `make entries` on a cluster, and nobody asks for the user.
+func TestLikelyCauseInAPod(t *testing.T) {
+	environment := map[string]string{"SPIFFE_ENDPOINT_SOCKET": "unix://" + t.TempDir(), "KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+	endpoint, err := FindEndpoint("", func(name string) string { return environment[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "likely cause: no registration entry matches this pod's namespace and service account (spire-server entry show lists them)"
+	if got := endpoint.explain(status.Error(codes.PermissionDenied, "no identity issued")); !strings.HasSuffix(got, want) {
+		t.Errorf("explained as\n  %s\nnot\n  %s", got, want)
+	}
+}
+
 // An agent that was away is found again at once. Each try of a Workload API that hangs up is a
 // connection: by gRPC's own backoff there would be two in this time.
 func TestReconnectionIsNotSlowedDownByGRPC(t *testing.T) {
