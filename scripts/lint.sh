@@ -56,7 +56,7 @@ validate() {
 one_key_order() {
 	# Within a service, the keys stand in this order.
 	awk '
-		BEGIN { n = split("<< profiles image build command pid user network_mode networks environment volumes tmpfs attach read_only cap_drop cap_add security_opt depends_on healthcheck restart stop_grace_period", order, " ")
+		BEGIN { n = split("<< profiles image build command pid user network_mode networks dns_opt environment volumes tmpfs attach read_only cap_drop cap_add security_opt depends_on healthcheck restart stop_grace_period", order, " ")
 			for (i = 1; i <= n; i++) rank[order[i]] = i }
 		FNR == 1 { inside = 0 }
 		/^services:/ { inside = 1 } /^(volumes|networks):/ { inside = 0 }
