@@ -1,0 +1,194 @@
+#!/usr/bin/env bash
+# Plays the laptops that nobody prepared: each case is a clone with something odd about it or around it,
+# and what must come of it: `works TARGET TEXT...` or `refused TARGET TEXT...`, a TEXT being words that must
+# be said. Ends with "N passed, N failed".
+#
+#   QUICK=1      only the cases that need no lab to be started
+#   ONLY=words   only the cases whose names have these words
+set -euo pipefail
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
+
+passed=0
+failed=0
+work=$(mktemp -d)
+export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-spiffe-lab}-laptop-$$
+project=$COMPOSE_PROJECT_NAME
+docker=$(command -v docker)
+case_name=''
+wrong=''
+skip=yes
+
+cleanup() {
+	local status=$?
+	trap '' INT TERM
+	trap - EXIT
+	[ -z "${deaf:-}" ] || kill "$deaf" 2>/dev/null || true
+	tidy
+	rm -rf "$work"
+	exit "$status"
+}
+
+# tidy: what a case has left, whichever clone it came from; this project's name is the test's own.
+tidy() {
+	local what
+	what=$(docker ps --all --quiet --filter "label=com.docker.compose.project=$project")
+	# shellcheck disable=SC2086 # several
+	[ -z "$what" ] || docker rm --force --volumes $what >/dev/null
+	what=$(docker network ls --quiet --filter "name=^${project}_")
+	# shellcheck disable=SC2086 # several
+	[ -z "$what" ] || docker network rm $what >/dev/null
+	what=$(docker volume ls --quiet --filter "label=com.docker.compose.project=$project")
+	# shellcheck disable=SC2086 # several
+	[ -z "$what" ] || docker volume rm $what >/dev/null
+}
+
+# The words of a case.
+
+# laptop NAME: begins one, with a home, a Docker configuration and a PATH of its own, and a clone.
+# starts NAME: the same, of one that starts a lab.
+laptop() {
+	verdict
+	case_name=$1 wrong='' skip='' unset_path='' steps=0
+	case $case_name in *${ONLY:-}*) ;; *) skip=yes && return ;; esac
+	box=$work/$((passed + failed))
+	mkdir -p "$box/bin" "$box/home/.docker/cli-plugins"
+	ln -s "$COMPOSE" "$box/home/.docker/cli-plugins/docker-compose"
+	settings=("HOME=$box/home" "DOCKER_CONFIG=$box/home/.docker" "COMPOSE_PROJECT_NAME=$project" "PATH=$box/bin:$PATH" "GOCACHE=$(go env GOCACHE)" "GOMODCACHE=$(go env GOMODCACHE)" "NO_COLOR=1")
+	mask=022
+	clone lab
+}
+starts() {
+	if [ -n "${QUICK:-}" ]; then
+		verdict
+		skip=yes
+	else
+		laptop "$1"
+		[ -n "$skip" ] || tidy
+	fi
+}
+
+# clone FOLDER [GIT OPTION...]: of what is committed; what has been compiled here is there already.
+clone() {
+	[ -z "$skip" ] || return 0
+	folder=$box/$1
+	shift
+	rm -rf "$folder"
+	(umask "$mask" && git clone --quiet "$@" -- "$LAB_DIR" "$folder") 2>"$box/git" || wrong=${wrong:-"git: $(cat "$box/git")"}
+	mkdir -p "$folder/.cache"
+	[ ! -d "$CACHE_DIR/stage" ] || cp -Rl "$CACHE_DIR/stage" "$folder/.cache/stage"
+	[ ! -e "$CACHE_DIR/staged" ] || : >"$folder/.cache/staged"
+	[ ! -e "$CACHE_DIR/built-$LAB_TAG" ] || cp "$CACHE_DIR/built-$LAB_TAG" "$folder/.cache/"
+}
+
+# set_to NAME=VALUE...: in the learner's shell.
+set_to() { [ -n "$skip" ] || settings+=("$@"); }
+
+# without TOOL...: these are not installed: the PATH has links to all other programs.
+without() {
+	local dir file tool
+	[ -z "$skip" ] || return 0
+	mkdir -p "$box/path"
+	while IFS= read -r -d : dir; do
+		for file in "$dir"/*; do [ -e "$box/path/${file##*/}" ] || ln -s "$file" "$box/path/${file##*/}"; done
+	done <<<"$PATH:"
+	for tool in "$@"; do rm -f "$box/path/$tool"; done
+	settings+=("PATH=$box/bin:$box/path")
+}
+
+# stand_in TOOL SCRIPT: answers in its place; $real is the tool itself.
+stand_in() {
+	[ -n "$skip" ] || { printf '#!/bin/sh\nreal=%s\n%s\n' "$(command -v "$1")" "$2" >"$box/bin/$1" && chmod +x "$box/bin/$1"; }
+}
+
+# does COMMAND...: something done to the clone, in its folder.
+does() { [ -n "$skip" ] || [ -n "$wrong" ] || (cd "$folder" && "$@") >"$box/did" 2>&1 || wrong="$* failed: $(tail -n 1 "$box/did")"; }
+
+# lab TARGET...: $said, $status.
+lab() {
+	status=0
+	said=$(cd "$folder" && umask "$mask" && env "${settings[@]}" bash scripts/lab.sh "$@" 2>&1 </dev/null) || status=$?
+	steps=$((steps + 1))
+}
+
+# works TARGET TEXT...; refused TARGET TEXT..., with one line that says what is wrong and one that says what
+# to do, and before anything is changed.
+works() {
+	[ -z "$skip$wrong" ] || return 0
+	lab "$1"
+	[ "$status" -eq 0 ] || wrong="$1 exits with $status"
+	has_said "${@:2}"
+}
+refused() {
+	[ -z "$skip$wrong" ] || return 0
+	local before
+	before=$(state)
+	lab "$1"
+	[ "$status" -ne 0 ] || wrong="$1 succeeds"
+	[ "$(grep -c '^error: ' <<<"$said")" -eq 1 ] || wrong=${wrong:-"it does not say in one line what is wrong"}
+	[ "$(grep -c '^hint: ' <<<"$said")" -eq 1 ] || wrong=${wrong:-"it does not say in one line what to do"}
+	[ "$before" = "$(state)" ] || wrong=${wrong:-"it has changed something"}
+	has_said "${@:2}"
+}
+# asks CODE TEXT...: what the scripts find there, once they have read host.sh.
+asks() {
+	[ -z "$skip$wrong" ] || return 0
+	status=0
+	said=$(cd "$folder" && env "${settings[@]}" bash -c ". scripts/lib/host.sh; $1" bash 2>&1 </dev/null) || status=$?
+	steps=$((steps + 1))
+	[ "$status" -eq 0 ] || wrong="$1 exits with $status"
+	has_said "${@:2}"
+}
+
+# fails TARGET TEXT...: later than the look before the start.
+fails() {
+	[ -z "$skip$wrong" ] || return 0
+	lab "$1"
+	[ "$status" -ne 0 ] || wrong="$1 succeeds"
+	has_said "${@:2}"
+}
+has_said() {
+	local text
+	for text in "$@"; do [[ $said == *"$text"* ]] || wrong=${wrong:-"it does not say: $text"}; done
+}
+
+# state: what the engine has of this project.
+state() {
+	docker ps --all --no-trunc --filter "label=com.docker.compose.project=$project" --format '{{.ID}} {{.State}}' | sort
+	docker volume ls --quiet --filter "label=com.docker.compose.project=$project"
+}
+
+# holds WHY COMMAND...
+holds() { [ -n "$skip$wrong" ] || "${@:2}" >"$box/held" 2>&1 || wrong="$1: $(tail -n 1 "$box/held")"; }
+
+# verdict: on the case that ends here.
+verdict() {
+	[ -z "$skip" ] || return 0
+	[ "$steps" -gt 0 ] || wrong=${wrong:-"nothing was run"}
+	if [ -z "$wrong" ]; then
+		passed=$((passed + 1))
+		say "  ${green}ok${plain} $case_name"
+	else
+		failed=$((failed + 1))
+		[ -z "${said:-}" ] || say "$said" | tail -n 12 | sed 's/^/    /'
+		say "  ${red}FAIL${plain} $case_name: $wrong"
+	fi
+}
+
+need_go "clones are to be built" "run make laptops where Go is"
+command -v git >/dev/null 2>&1 || die "git was not found, and clones are to be made" "install git"
+ensure_compose
+need_built
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+for file in "$LAB_DIR"/scripts/laptops/*.sh; do
+	say "${bold}$(sed -n '1s/^# //p' "$file")${plain}"
+	# shellcheck source=/dev/null
+	. "$file"
+	verdict
+	skip=yes
+done
+say "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

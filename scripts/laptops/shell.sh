@@ -1,0 +1,72 @@
+# shell: what is set in the learner's shell, or in the configuration of a tool
+# shellcheck shell=bash disable=SC2154,SC2016
+
+starts "a proxy in Docker's config.json"
+does sh -c 'echo "{\"proxies\": {\"default\": {\"httpProxy\": \"http://127.0.0.1:9\", \"httpsProxy\": \"http://127.0.0.1:9\", \"noProxy\": \"intranet.test\"}}}" >"$0"' "$box/home/.docker/config.json"
+works up "the client is served"
+
+laptop "COMPOSE_FILE, COMPOSE_PROFILES, COMPOSE_ENV_FILES of another project"
+set_to COMPOSE_FILE=/nowhere.yaml COMPOSE_PROFILES=other COMPOSE_ENV_FILES=/nowhere.env COMPOSE_DISABLE_ENV_FILE=1
+asks 'look_first; compose config --services' "spire-agent"
+
+laptop "DOCKER_DEFAULT_PLATFORM of another machine"
+set_to DOCKER_DEFAULT_PLATFORM=linux/s390x DOCKER_BUILDKIT=0 BUILDX_BUILDER=elsewhere
+asks 'say "<${DOCKER_DEFAULT_PLATFORM:-}${DOCKER_BUILDKIT:-}${BUILDX_BUILDER:-}>"' "<>"
+
+laptop "a go.work above the clone, GOFLAGS=-mod=vendor, GOOS=plan9"
+does sh -c 'printf "go 1.21\n" >../go.work'
+set_to GOFLAGS=-mod=vendor GOOS=plan9 GO111MODULE=off
+asks 'cd "$LAB_DIR" && go list -f "{{.Name}}" ./services/node' "main"
+
+laptop "GOWORK names a file that is not there"
+set_to GOWORK=/nowhere/go.work
+asks 'cd "$LAB_DIR" && go list -f "{{.Name}}" ./services/node' "main"
+
+laptop "GIT_DIR of another repository"
+set_to GIT_DIR=/nowhere GIT_WORK_TREE=/
+asks 'cd "$LAB_DIR" && git rev-parse --show-toplevel' "$folder"
+
+laptop "MAKEFLAGS=-n"
+set_to MAKEFLAGS=n
+asks 'make -C "$LAB_DIR" scenarios' "bad-id"
+
+laptop "POSIXLY_CORRECT, CDPATH, BASH_ENV"
+does sh -c 'echo "set -o noclobber; alias docker=false" >../rc'
+set_to POSIXLY_CORRECT=1 CDPATH=/:/tmp BASH_ENV="$box/rc"
+asks 'look_first; say "<$LAB_DIR>"' "<$folder>"
+
+laptop "a function called docker, exported"
+set_to 'BASH_FUNC_docker%%=() { echo mine; }' 'BASH_FUNC_sed%%=() { echo mine; }'
+asks 'look_first; project_name' "$project"
+
+laptop "a decimal comma"
+set_to LC_ALL=de_DE.UTF-8 LC_NUMERIC=de_DE.UTF-8
+asks 'say "$LC_ALL $(awk "BEGIN {printf \"%.1f\", 1.5}")"' "C 1.5"
+
+laptop "colours in grep"
+set_to GREP_OPTIONS=--color=always GREP_COLORS=mt=31
+asks 'say "<${GREP_OPTIONS:-}${GREP_COLORS:-}>"' "<>"
+
+laptop "SPIRE_VERSION of somebody's own"
+set_to SPIRE_VERSION=0.12.0
+asks look_first "SPIRE_VERSION is 0.12.0: your environment sets it, and .env has"
+
+laptop "SPIRE_VERSION set to nothing"
+set_to SPIRE_VERSION=
+asks 'compose config' "spire-agent:$SPIRE_VERSION"
+
+laptop "DOCKER_CONTENT_TRUST=1"
+set_to DOCKER_CONTENT_TRUST=1
+refused up "DOCKER_CONTENT_TRUST is set, and nobody has signed the lab's own images" "unset DOCKER_CONTENT_TRUST"
+
+laptop "TMPDIR is not there"
+set_to TMPDIR=/nowhere
+refused up "TMPDIR is /nowhere" "unset TMPDIR"
+
+laptop "COMPOSE_PROJECT_NAME with capitals and spaces"
+set_to "COMPOSE_PROJECT_NAME=My Lab"
+refused up 'COMPOSE_PROJECT_NAME is "My Lab", which Compose takes for no name' "COMPOSE_PROJECT_NAME=my-lab"
+
+laptop "no HOME"
+set_to HOME=
+asks look_first
