@@ -37,7 +37,7 @@ pull() {
 	local said=$CACHE_DIR/pull.log
 	if has_image "$1"; then return; fi
 	say "pulling $1"
-	if with_signs_of_life "pulling $1" docker pull "$1" >"$said" 2>&1; then return; fi
+	if with_signs_of_life "pulling $1" into "$said" docker pull "$1"; then return; fi
 	reason="$1 cannot be pulled: $(tail -n 1 "$said")"
 	return 1
 }

@@ -14,7 +14,6 @@ failed=0
 work=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-spiffe-lab}-laptop-$$
 project=$COMPOSE_PROJECT_NAME
-docker=$(command -v docker)
 case_name=''
 wrong=''
 skip=yes
@@ -49,7 +48,8 @@ tidy() {
 # starts NAME: the same, of one that starts a lab.
 laptop() {
 	verdict
-	case_name=$1 wrong='' skip='' unset_path='' steps=0
+	said=''
+	case_name=$1 begins=${2:-} wrong='' skip='' steps=0
 	case $case_name in *${ONLY:-}*) ;; *) skip=yes && return ;; esac
 	box=$work/$((passed + failed))
 	mkdir -p "$box/bin" "$box/home/.docker/cli-plugins"
@@ -63,7 +63,7 @@ starts() {
 		verdict
 		skip=yes
 	else
-		laptop "$1"
+		laptop "$1" begins
 		[ -n "$skip" ] || tidy
 	fi
 }
@@ -76,7 +76,9 @@ clone() {
 	rm -rf "$folder"
 	(umask "$mask" && git clone --quiet "$@" -- "$LAB_DIR" "$folder") 2>"$box/git" || wrong=${wrong:-"git: $(cat "$box/git")"}
 	mkdir -p "$folder/.cache"
-	[ ! -d "$CACHE_DIR/stage" ] || cp -Rl "$CACHE_DIR/stage" "$folder/.cache/stage"
+	if [ -n "$begins" ] && [ -d "$CACHE_DIR/stage" ]; then
+		cp -RPl "$CACHE_DIR/stage" "$folder/.cache/stage" 2>/dev/null || cp -RP "$CACHE_DIR/stage" "$folder/.cache/"
+	fi
 	[ ! -e "$CACHE_DIR/staged" ] || : >"$folder/.cache/staged"
 	[ ! -e "$CACHE_DIR/built-$LAB_TAG" ] || cp "$CACHE_DIR/built-$LAB_TAG" "$folder/.cache/"
 }
@@ -86,12 +88,10 @@ set_to() { [ -n "$skip" ] || settings+=("$@"); }
 
 # without TOOL...: these are not installed: the PATH has links to all other programs.
 without() {
-	local dir file tool
+	local dir tool
 	[ -z "$skip" ] || return 0
 	mkdir -p "$box/path"
-	while IFS= read -r -d : dir; do
-		for file in "$dir"/*; do [ -e "$box/path/${file##*/}" ] || ln -s "$file" "$box/path/${file##*/}"; done
-	done <<<"$PATH:"
+	while IFS= read -r -d : dir; do ln -s "$dir"/* "$box/path/" 2>/dev/null || true; done <<<"$PATH:"
 	for tool in "$@"; do rm -f "$box/path/$tool"; done
 	settings+=("PATH=$box/bin:$box/path")
 }
@@ -159,7 +159,11 @@ state() {
 }
 
 # holds WHY COMMAND...
-holds() { [ -n "$skip$wrong" ] || "${@:2}" >"$box/held" 2>&1 || wrong="$1: $(tail -n 1 "$box/held")"; }
+holds() {
+	[ -z "$skip$wrong" ] || return 0
+	steps=$((steps + 1))
+	"${@:2}" >"$box/held" 2>&1 || wrong="$1: $(tail -n 1 "$box/held")"
+}
 
 # verdict: on the case that ends here.
 verdict() {
@@ -170,7 +174,7 @@ verdict() {
 		say "  ${green}ok${plain} $case_name"
 	else
 		failed=$((failed + 1))
-		[ -z "${said:-}" ] || say "$said" | tail -n 12 | sed 's/^/    /'
+		[ -z "$said" ] || say "$said" | tail -n 12 | sed 's/^/    /'
 		say "  ${red}FAIL${plain} $case_name: $wrong"
 	fi
 }

@@ -1,5 +1,5 @@
 # files: line endings, modes, names, what is left of an earlier run
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034,SC2016
 
 starts "Git for Windows, core.autocrlf=true"
 clone lab --config core.autocrlf=true

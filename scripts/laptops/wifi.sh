@@ -19,4 +19,7 @@ asks 'wait_until 60 "the client is served" client_served && say served' "served"
 
 starts "no way out of the lab"
 works up "the client is served"
-[ -n "$skip" ] || said=$(docker exec --user client-workload "$(container_of client)" client -url https://192.0.2.1:443/ -timeout 5s 2>&1) || has_said "network is unreachable"
+if [ -z "$skip$wrong" ]; then
+	holds "a program of the lab finds a way out" sh -c '"$@" 2>&1 | grep "network is unreachable"' sh \
+		docker exec --user client-workload "$(container_of client)" client -url https://192.0.2.1:443/ -timeout 5s
+fi

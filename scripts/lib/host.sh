@@ -173,10 +173,13 @@ with_signs_of_life() {
 	return "$status"
 }
 
+# into FILE COMMAND...: for a command whose signs of life are to be seen, and what it says is not.
+into() { "${@:2}" >"$1" 2>&1; }
+
 # build_images ARG...: `docker compose build`; what it prints is shown if it fails.
 build_images() {
 	local log=$CACHE_DIR/build.log
-	if with_signs_of_life "building the images" compose "$@" >"$log" 2>&1; then return; fi
+	if with_signs_of_life "building the images" into "$log" compose "$@"; then return; fi
 	cat "$log" >&2
 	return 1
 }
