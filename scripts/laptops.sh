@@ -14,7 +14,7 @@ failed=0
 work=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-spiffe-lab}-laptop-$$
 project=$COMPOSE_PROJECT_NAME
-case_name=''
+box='' case_name=''
 wrong=''
 skip=yes
 
