@@ -14,7 +14,7 @@ failed=0
 work=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-spiffe-lab}-laptop-$$
 project=$COMPOSE_PROJECT_NAME
-box='' case_name=''
+box='' folder='' begins='' case_name=''
 wrong=''
 skip=yes
 
@@ -34,7 +34,7 @@ tidy() {
 	what=$(docker ps --all --quiet --filter "label=com.docker.compose.project=$project")
 	# shellcheck disable=SC2086 # several
 	[ -z "$what" ] || docker rm --force --volumes $what >/dev/null
-	what=$(docker network ls --quiet --filter "name=^${project}_")
+	what=$(docker network ls --quiet --filter "name=^${project}[_-]")
 	# shellcheck disable=SC2086 # several
 	[ -z "$what" ] || docker network rm $what >/dev/null
 	what=$(docker volume ls --quiet --filter "label=com.docker.compose.project=$project")
@@ -48,6 +48,7 @@ tidy() {
 # starts NAME: the same, of one that starts a lab.
 laptop() {
 	verdict
+	[ -z "$begins" ] || tidy
 	said=''
 	case_name=$1 begins=${2:-} wrong='' skip='' steps=0
 	case $case_name in *${ONLY:-}*) ;; *) skip=yes && return ;; esac
@@ -64,7 +65,6 @@ starts() {
 		skip=yes
 	else
 		laptop "$1" begins
-		[ -n "$skip" ] || tidy
 	fi
 }
 
@@ -174,7 +174,7 @@ verdict() {
 		say "  ${green}ok${plain} $case_name"
 	else
 		failed=$((failed + 1))
-		[ -z "$said" ] || say "$said" | tail -n 12 | sed 's/^/    /'
+		[ -z "$said" ] || say "$said" | tail -n 25 | sed 's/^/    /'
 		say "  ${red}FAIL${plain} $case_name: $wrong"
 	fi
 }

@@ -3,12 +3,13 @@
 
 starts "a DNS server that never answers is never asked"
 if [ -z "$skip" ]; then
-	gateway=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
+	docker network create "$project-room" >/dev/null
+	gateway=$(docker network inspect "$project-room" --format '{{(index .IPAM.Config 0).Gateway}}')
 	(cd "$LAB_DIR" && go build -o "$box/deaf" ./scripts/laptops/deaf)
 	"$box/deaf" "$gateway:53" >"$box/asked" &
 	deaf=$!
 	printf 'services:\n  spire-agent:\n    dns: %s\n' "$gateway" >"$box/dns.yaml"
-	docker run --rm --dns "$gateway" "$WORKLOAD_IMAGE" probe http://stand-in.test/ >/dev/null 2>&1 || true
+	docker run --rm --network "$project-room" --dns "$gateway" "$WORKLOAD_IMAGE" probe http://stand-in.test/ >/dev/null 2>&1 || true
 	holds "the stand-in is not asked by anybody" test -s "$box/asked"
 	: >"$box/asked"
 fi
