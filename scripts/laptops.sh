@@ -12,6 +12,11 @@ set -euo pipefail
 passed=0
 failed=0
 work=$(mktemp -d)
+# Images of its own, for a case may edit what goes into them.
+built_tag=$LAB_TAG
+export LAB_TAG=$LAB_TAG-laptop
+WORKLOAD_IMAGE=spiffe-lab/workload:$LAB_TAG
+images='workload tools bootstrap spire-server spire-agent'
 export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-spiffe-lab}-laptop-$$
 project=$COMPOSE_PROJECT_NAME
 box='' folder='' begins='' case_name=''
@@ -24,8 +29,17 @@ cleanup() {
 	trap - EXIT
 	[ -z "${deaf:-}" ] || kill "$deaf" 2>/dev/null || true
 	tidy
+	for image in $images; do docker rmi "spiffe-lab/$image:$LAB_TAG" >/dev/null 2>&1 || true; done
 	rm -rf "$work"
 	exit "$status"
+}
+
+# fresh_images: those of this folder, under the test's tag.
+fresh_images() {
+	local image
+	for image in $images; do
+		if has_image "spiffe-lab/$image:$built_tag"; then docker tag "spiffe-lab/$image:$built_tag" "spiffe-lab/$image:$LAB_TAG"; fi
+	done
 }
 
 # tidy: what a case has left, whichever clone it came from; this project's name is the test's own.
@@ -34,7 +48,7 @@ tidy() {
 	what=$(docker ps --all --quiet --filter "label=com.docker.compose.project=$project")
 	# shellcheck disable=SC2086 # several
 	[ -z "$what" ] || docker rm --force --volumes $what >/dev/null
-	what=$(docker network ls --quiet --filter "name=^${project}[_-]")
+	what=$(docker network ls --quiet --filter "name=^${project}_")
 	# shellcheck disable=SC2086 # several
 	[ -z "$what" ] || docker network rm $what >/dev/null
 	what=$(docker volume ls --quiet --filter "label=com.docker.compose.project=$project")
@@ -57,6 +71,7 @@ laptop() {
 	ln -s "$COMPOSE" "$box/home/.docker/cli-plugins/docker-compose"
 	settings=("HOME=$box/home" "DOCKER_CONFIG=$box/home/.docker" "COMPOSE_PROJECT_NAME=$project" "PATH=$box/bin:$PATH" "GOCACHE=$(go env GOCACHE)" "GOMODCACHE=$(go env GOMODCACHE)" "NO_COLOR=1")
 	mask=022
+	[ -z "$begins" ] || fresh_images
 	clone lab
 }
 starts() {
@@ -80,7 +95,7 @@ clone() {
 		cp -RPl "$CACHE_DIR/stage" "$folder/.cache/stage" 2>/dev/null || cp -RP "$CACHE_DIR/stage" "$folder/.cache/"
 	fi
 	[ ! -e "$CACHE_DIR/staged" ] || : >"$folder/.cache/staged"
-	[ ! -e "$CACHE_DIR/built-$LAB_TAG" ] || cp "$CACHE_DIR/built-$LAB_TAG" "$folder/.cache/"
+	[ ! -e "$CACHE_DIR/built-$built_tag" ] || sed "s/:$built_tag /:$LAB_TAG /" "$CACHE_DIR/built-$built_tag" >"$folder/.cache/built-$LAB_TAG"
 }
 
 # set_to NAME=VALUE...: in the learner's shell.
@@ -158,6 +173,19 @@ state() {
 	docker volume ls --quiet --filter "label=com.docker.compose.project=$project"
 }
 
+# start FILE...: Compose alone, with these files, on empty volumes, until the client is served:
+# $took is the seconds from the command to the first success.
+start() {
+	local file files=() began
+	[ -z "$skip$wrong" ] || return 0
+	for file in compose.yaml "$@"; do files+=(--file "$file"); done
+	tidy
+	began=$(engine_time)
+	does "$COMPOSE" "${files[@]}" up --detach
+	asks 'wait_until 60 "the client is served" client_served'
+	took=$(seconds_between "$began" "$(docker logs --timestamps "$(container_of client)" 2>/dev/null | sed -n '/Success/{s/ .*//p;q;}')")
+}
+
 # holds WHY COMMAND...
 holds() {
 	[ -z "$skip$wrong" ] || return 0
@@ -182,11 +210,12 @@ verdict() {
 need_go "clones are to be built" "run make laptops where Go is"
 command -v git >/dev/null 2>&1 || die "git was not found, and clones are to be made" "install git"
 ensure_compose
-need_built
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+LAB_TAG=$built_tag bash "$LAB_DIR/scripts/build.sh"
+fresh_images
 for file in "$LAB_DIR"/scripts/laptops/*.sh; do
 	say "${bold}$(sed -n '1s/^# //p' "$file")${plain}"
 	# shellcheck source=/dev/null
