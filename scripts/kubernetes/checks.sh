@@ -42,7 +42,7 @@ expect_words() { grep -Eq "$1" <<<"$2" || die "this is not said: $1" "$2"; }
 expect_status() { [ "$status" = "$1" ] || die "the client's exit status is $status and not $1" "$output"; }
 
 delete_namespace() {
-	if [ "$(mark_of namespace "$1")" = marked ]; then kubectl delete namespace "$1" --timeout 120s; fi >/dev/null
+	if [ "$(mark_of namespace "$1")" = marked ]; then kubectl delete namespace "$1" --timeout 180s; fi >/dev/null
 }
 
 server_log() { kubectl --namespace "$spire" logs statefulset/spire-server; }
@@ -77,7 +77,7 @@ not_ours() {
 	expect_words '^error: the namespace spiffe-lab exists on this cluster, and is not the lab' "$output"
 	output=$("$LAB_DIR/scripts/kubernetes.sh" down 2>&1)
 	expect_words '^the namespace spiffe-lab is not the lab.s, and stays$' "$output"
-	kubectl delete namespace spiffe-lab --timeout 60s
+	kubectl delete namespace spiffe-lab --timeout 180s
 }
 
 success() {
@@ -130,7 +130,7 @@ other_agent() {
 		sed -E -e 's/(name|app|serviceAccountName): spire-agent$/\1: other-agent/' \
 			-e 's/hostPath:$/emptyDir: {}/' -e '/path: \/run\/spiffe-lab$/d' -e '/type: DirectoryOrCreate$/d' |
 		kubectl apply --filename -
-	wait_until 60 "the SPIRE server refuses the other agent" server_says "spiffe-lab-spire:other-agent.* is not an allowed service account for cluster" "$lines"
+	wait_until 120 "the SPIRE server refuses the other agent" server_says "spiffe-lab-spire:other-agent.* is not an allowed service account for cluster" "$lines"
 	kubectl --namespace "$spire" delete daemonset/other-agent serviceaccount/other-agent
 	once client-still spiffe-lab client-workload
 	expect_status 0
@@ -143,13 +143,13 @@ agent_replaced() {
 	fill_in NAME NAMESPACE SERVICE_ACCOUNT <"$LAB_DIR/spire/kubernetes/client-once.yaml" |
 		sed 's/\[client, .*\]/[client, -interval, 250ms, -timeout, 2s]/' | kubectl apply --filename -
 	: "$NAME" "$NAMESPACE" "$SERVICE_ACCOUNT"
-	wait_until 60 "a steady client has been served 8 times" served 8
+	wait_until 120 "a steady client has been served 8 times" served 8
 	new_agents
-	wait_until 60 "the new agent is ready" agents_ready
+	wait_until 120 "the new agent is ready" agents_ready
 	once client-of-the-new-agent spiffe-lab client-workload
 	expect_status 0
 	more=$(($(kubectl --namespace spiffe-lab logs steady | grep -c '^Success!!!$') + 8))
-	wait_until 60 "it has been served 8 times more" served "$more"
+	wait_until 120 "it has been served 8 times more" served "$more"
 	said=$(kubectl --namespace spiffe-lab logs steady)
 	kubectl --namespace spiffe-lab delete pod steady --now
 	! grep -E 'Error|unable|answered' <<<"$said" || die "a request was lost"
@@ -182,10 +182,10 @@ without_tokenreviews() {
 	local lines
 	lines=$(server_log | wc -l)
 	new_agents
-	wait_until 60 "the SPIRE server may not $1 $2" server_says "cannot $1 resource .*$2" "$lines"
+	wait_until 120 "the SPIRE server may not $1 $2" server_says "cannot $1 resource .*$2" "$lines"
 	if agents_ready; then die "the agent is ready all the same"; fi
 	all_rules
-	wait_until 90 "the agent is ready again" agents_ready
+	wait_until 120 "the agent is ready again" agents_ready
 }
 without_pods() { without_tokenreviews "$@"; }
 without_nodes() { without_tokenreviews "$@"; }
@@ -197,22 +197,22 @@ without_configmaps() {
 	local lines before
 	lines=$(server_log | wc -l)
 	spire_server localauthority x509 prepare
-	wait_until 60 "the SPIRE server may not $1 $2" server_says "cannot $1 resource .*$2" "$lines"
+	wait_until 120 "the SPIRE server may not $1 $2" server_says "cannot $1 resource .*$2" "$lines"
 	all_rules
 	before=$(published)
 	spire_server localauthority x509 prepare
-	wait_until 60 "the new CA is published" changed "$before"
+	wait_until 120 "the new CA is published" changed "$before"
 }
 
 # The agent attests, and knows no pod.
 without_nodes_pods() {
 	new_agents
-	wait_until 60 "the agent may not $1 $2" agent_says 'Node attestation was successful' "Forbidden .*verb=$1, resource=nodes, subresource.*pods"
+	wait_until 120 "the agent may not $1 $2" agent_says 'Node attestation was successful' "Forbidden .*verb=$1, resource=nodes, subresource.*pods"
 	once client-of-a-blind-agent spiffe-lab client-workload
 	expect_status 3
 	all_rules
 	new_agents
-	wait_until 60 "the agent is ready again" agents_ready
+	wait_until 120 "the agent is ready again" agents_ready
 	once client-of-a-seeing-agent spiffe-lab client-workload
 	expect_status 0
 }

@@ -130,7 +130,7 @@ cleanup() {
 	# Everything in the namespaces ends with its first process, and the mounts and networks with them.
 	for job in $(jobs -pr); do kill -KILL "$job"; done
 	wait
-	wait_until 20 "the cluster's control groups are removed" cgroups_gone || status=1
+	wait_until 60 "the cluster's control groups are removed" cgroups_gone || status=1
 	rm -rf --one-file-system "$node" || status=1
 	exit "$status"
 }

@@ -101,13 +101,13 @@ background kube-controller-manager kube-controller-manager --kubeconfig /run/nod
 	--leader-elect=false --use-service-account-credentials --root-ca-file /run/node/pki/ca.crt \
 	--service-account-private-key-file /run/node/pki/serviceaccounts.key
 background kube-scheduler kube-scheduler --kubeconfig /run/node/kube-scheduler.kubeconfig --leader-elect=false
-wait_until 30 "containerd answers" ctr version
+wait_until 120 "containerd answers" ctr version
 images >/run/node/log/images 2>&1 || die "the images cannot be imported: $(tail -n 1 /run/node/log/images)"
-wait_until 60 "the API server is ready" kubectl get --raw /readyz
+wait_until 180 "the API server is ready" kubectl get --raw /readyz
 background kubelet kubelet --config /run/node/kubelet.yaml --kubeconfig /run/node/kubelet.kubeconfig --root-dir /run/node/kubelet \
 	--hostname-override node --node-ip 10.200.0.1 --cgroup-root "$CGROUP" --runtime-cgroups "$CGROUP"
 background kube-proxy kube-proxy --config /run/node/kube-proxy.yaml
 background dns dns -conf /run/node/Corefile
-wait_until 60 "the node is ready" node_ready
+wait_until 180 "the node is ready" node_ready
 say "a cluster of one node, Kubernetes $(kubectl version --output yaml | sed -n '/^serverVersion/,$s/^ *gitVersion: //p'), is ready ($((SECONDS - started)) s)"
 "$@"
