@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The one test command: Go unit tests with the race detector, then every check and every scenario
 # (in its quick form) against labs of their own, which are removed at the end. LABS of them work
-# side by side, each takes the next file. Ends with "N passed, N failed".
+# side by side, each takes the next file. ONLY="unit bad-id health" runs these alone, where
+# "unit" is the unit tests. Ends with "N passed, N failed"; the names of what failed stand in .cache/failed.
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
@@ -42,6 +43,7 @@ unit_tests() {
 		[ "$bad" -gt 0 ] || bad=1
 		grep -vE '^ *(=== |--- PASS)' "$log/unit" || true
 	fi
+	[ "$bad" -gt 0 ] || say "ok unit" >>"$log/results"
 	say "  $ok passed, $bad failed ($SECONDS s)"
 	passed=$((passed + ok)) failed=$((failed + bad))
 }
@@ -64,15 +66,13 @@ one() {
 	said=$log/$test.out
 	if ! "$LAB_DIR/scripts/as-found.sh" "$1" >"$said" 2>&1; then
 		cat "$said"
-		say failed >>"$log/results"
 	elif ! lesson=$(lesson_holds "${1%.sh}.md" "$test" "$said"); then
 		say "$(cat "$said")
 $lesson
 ${red}FAIL${plain} $test: its lesson does not quote what it prints"
-		say failed >>"$log/results"
 	else
 		grep '^PASS' "$said"
-		say passed >>"$log/results"
+		say "passed $test" >>"$log/results"
 	fi
 }
 
@@ -88,17 +88,33 @@ work() {
 	while file=$(next) && [ -n "$file" ]; do one "$file"; done
 }
 
-need_go "the unit tests are to be run" "run make test where Go is"
+# queue_files: what takes longest comes first, so that no lab works alone at the end.
+queue_files() {
+	local test file
+	if [ -z "${ONLY:-}" ]; then
+		ls "$LAB_DIR"/scripts/checks/*.sh "$LAB_DIR"/scripts/scenarios/*.sh
+		return
+	fi
+	for test in $ONLY; do
+		[ "$test" != unit ] || continue
+		file=$(ls "$LAB_DIR/scripts/checks/$test.sh" "$LAB_DIR/scripts/scenarios/$test.sh" 2>/dev/null) ||
+			[ -n "$file" ] || die "ONLY names \"$test\", and there is no such check or scenario" "they are the files in scripts/checks and scripts/scenarios, without .sh"
+		say "$file"
+	done
+}
+
+case " ${ONLY:-unit} " in *' unit '*) unit=1 ;; *) unit='' ;; esac
+[ -z "$unit" ] || need_go "the unit tests are to be run" "run make test where Go is"
 ensure_compose
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-unit_tests
-# What takes longest comes first, so that no lab works alone at the end.
-ls "$LAB_DIR"/scripts/checks/*.sh "$LAB_DIR"/scripts/scenarios/*.sh >"$log/queue"
-files=$(wc -l <"$log/queue")
 : >"$log/results"
+queue_files >"$log/queue"
+files=$(wc -l <"$log/queue")
+all=$(sed 's|.*/||; s|\.sh$||' "$log/queue")
+[ -z "$unit" ] || unit_tests
 say "checks and scenarios, in $labs labs of their own"
 # Each in a process group of its own, so that Ctrl-C can end it with all that it runs.
 set -m
@@ -107,10 +123,13 @@ for i in $(seq "$labs"); do
 done
 set +m
 wait
-ok=$(grep -c '^passed$' "$log/results" || true)
+ok=$(grep -c '^passed ' "$log/results" || true)
 # What was not run has not passed.
 passed=$((passed + ok)) failed=$((failed + files - ok + $(grep -c '^a lab' "$log/results" || true)))
 say "  $ok of $files passed ($SECONDS s in all)"
+for test in ${unit:+unit} $all; do
+	grep -qxE "(ok|passed) $test" "$log/results" || say "$test"
+done >"$CACHE_DIR/failed"
 
 say "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
