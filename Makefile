@@ -3,7 +3,7 @@ SHELL := /bin/bash
 lab = @bash scripts/lab.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs entries svid report scenarios test laptops mutants lint images pull-test bench classroom classroom-down k8s-up k8s-bad-id k8s-down k8s-test clean
+.PHONY: help up down status logs entries svid doctor report scenarios test laptops mutants lint images pull-test bench classroom classroom-down k8s-up k8s-bad-id k8s-down k8s-test clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z%A-Z0-9-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -18,6 +18,8 @@ logs: ## follow the logs of the two programs; all=1 for SPIRE's too
 entries: ## the registration entries
 	$(lab) $@
 svid: ## the SVID that each user of the host gets
+	$(lab) $@
+doctor: ## name the first cause of what is wrong; REPORT=file judges a report, from whichever machine
 	$(lab) $@
 report: ## write what there is to know of the lab into one file, without secrets: REPORT=file
 	$(lab) $@

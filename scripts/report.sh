@@ -4,8 +4,8 @@
 #   report.sh [FILE]       FILE is .cache/report.txt, or what REPORT says; - is standard output
 #
 # All questions are asked side by side, and have WAIT seconds in all (2.4): what got no answer is named
-# as such. It gathers; services/doctor judges, and its facts.go describes the format. No private key,
-# token, password or home directory gets into it.
+# as such. It gathers; services/doctor judges, services/internal/facts describes the format. No private
+# key, token, password or home directory gets into it.
 set -euo pipefail
 # What steers docker, Compose and proxies, before the lab takes it out of its own way: the names only.
 steering=$(compgen -e | grep -E '^(DOCKER|COMPOSE|BUILDKIT|BUILDX|SPIFFE|SPIRE|LAB|HTTPS?_PROXY|NO_PROXY|https?_proxy|no_proxy|AGENT_TTL|GO_IMAGE|GOFLAGS|GOPROXY)' | xargs) || true
@@ -29,6 +29,9 @@ ask() {
 	shift
 	shown="$*"
 	sections+=("$section")
+	case $shown in
+	'docker inspect '*) shown='docker inspect' ;; # its template is long, and tells a reader nothing
+	esac
 	say "${shown#with_errors }" >"$work/$section.command"
 	{
 		status=0
@@ -47,12 +50,14 @@ skip() {
 	say "not asked: $2" >"$work/$1.status"
 }
 
-# answered: waits for all that has been asked, until the time is over; what has no answer then never gets one.
+# answered [SECTION]: waits for this, or for all that has been asked, until the time is over: what has no
+# answer then never gets one.
 answered() {
-	local section pid missing=1
+	local section pid missing=1 all=("$@")
+	[ $# -gt 0 ] || all=("${sections[@]}")
 	while [ "$missing" -gt 0 ]; do
 		missing=0
-		for section in ${sections[@]+"${sections[@]}"}; do [ -e "$work/$section.status" ] || missing=$((missing + 1)); done
+		for section in "${all[@]}"; do [ -e "$work/$section.status" ] || missing=$((missing + 1)); done
 		[ "$missing" -gt 0 ] || return 0
 		if [ -e "$work/time-is-over" ]; then
 			for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
@@ -74,14 +79,10 @@ file_in() { docker cp "$1:$2" - | tar -xOf -; }
 # names_in CONTAINER DIRECTORY: the files' names, modes and owners; what is in them is not looked at.
 names_in() { docker cp "$1:$2" - | tar -tvf -; }
 
+# The lab's containers, and whoever else is on its networks and may answer to a name: one ID a line.
 ids_in_project() {
-	{
-		docker ps --all --quiet --no-trunc --filter "label=com.docker.compose.project=$project"
-		# Whoever else is on its networks may answer to a name.
-		docker network ls --quiet --no-trunc --filter "label=com.docker.compose.project=$project" | while read -r network; do
-			docker ps --quiet --no-trunc --filter "network=$network"
-		done
-	} | sort -u
+	docker ps --all --no-trunc --format '{{.ID}} {{.Label "com.docker.compose.project"}} {{.Networks}}' |
+		awk -v project="$project" '$2 == project || index("," $NF, "," project "_") { print $1 }'
 }
 
 # One JSON object a container: of its environment the names, and the values of two that hold no secret.
@@ -109,19 +110,25 @@ find() {
 	found='' state=missing
 }
 
-# ask_in SERVICE SECTION ARG...: `docker exec` in its container, if that runs. A paused one would not answer.
-ask_in() {
-	local service=$1 section=$2 i word
+# ask_of SERVICE SECTION COMMAND...: asks if there is such a container, which need not run; its name stands
+# in the place of CONTAINER.
+ask_of() {
+	local section=$2 word
 	local words=()
-	shift 2
-	find "$service"
-	[ "$state" = running ] || { skip "$section" "$service is $state" && return; }
-	for ((i = 1; i <= $#; i++)); do
-		word=${!i}
-		[ "$word" = CONTAINER ] && word=$found
+	find "$1"
+	[ -n "$found" ] || { skip "$section" "$1 is missing" && return; }
+	for word in "${@:3}"; do
+		[ "$word" != CONTAINER ] || word=$found
 		words+=("$word")
 	done
-	ask "$section" docker exec "${words[@]}"
+	ask "$section" "${words[@]}"
+}
+
+# ask_in SERVICE SECTION ARG...: `docker exec` in its container, if that runs. A paused one would not answer.
+ask_in() {
+	find "$1"
+	[ "$state" = running ] || { skip "$2" "$1 is $state" && return; }
+	ask_of "$1" "$2" docker exec "${@:3}"
 }
 
 # witness USER SERVICE [SERVICE]: what the user sees, in the place of the first program; from the
@@ -138,17 +145,31 @@ witness() {
 	ask_in "$2" "witness-$1" --user "$1" CONTAINER witness -limit "${witness_patience}s" ${command[@]+"${command[@]}"}
 }
 
+# preflight: what the lab's commands would say before they start anything, each look by itself.
+preflight() {
+	local look
+	for look in need_no_policy need_writable need_unix_lines need_own; do ("$look") 2>&1 || true; done
+}
+
+# cut_off: something if a scenario was cut off here, and none runs that would put back what it changed.
+cut_off() {
+	local lock=$CACHE_DIR/lock-scenario-$project
+	if [ -s "$CACHE_DIR/restore-$project" ] && ! kill -0 "$(readlink "$lock" || true)" 2>/dev/null; then say "that was played last"; fi
+}
+
 # The host.
 cat >"$work/host.out" <<END
 report 1
 time $(date -u +%Y-%m-%dT%H:%M:%SZ)
 project $project
+patience $patience
 system $(uname -sm)
 bash $BASH_VERSION
 lab-tag ${LAB_TAG:-local}
 workload-image $WORKLOAD_IMAGE
 spire-version $SPIRE_VERSION
 environment $steering
+cut-off $(cut_off)
 END
 sections+=(host)
 say 0 >"$work/host.status"
@@ -165,28 +186,31 @@ timer=$!
 disown
 witness_patience=$(awk -v all="$patience" 'BEGIN { printf "%.1f", all * 0.6 }')
 
+ask preflight preflight
 lines=''
 if command -v docker >/dev/null 2>&1; then
 	ask engine docker version --format 'client {{.Client.Version}}{{println}}server {{.Server.Version}} api {{.Server.APIVersion}} {{.Server.Os}}/{{.Server.Arch}}'
 	ask ids ids_in_project
-	answered
+	ask clock docker info --format '{{.SystemTime}} {{.NCPU}} CPUs, {{.MemTotal}} bytes, {{.OperatingSystem}}, {{.Driver}}, cgroup {{.CgroupVersion}}'
+	ask images docker image ls --no-trunc --filter 'reference=*spiffe-lab/*' --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.CreatedSince}}'
+	ask networks docker network ls --format '{{.Name}} {{.Driver}} {{.Label "com.docker.compose.project"}}'
+	answered ids
 	containers=$(cat "$work/ids.out" 2>/dev/null) || containers=''
-	if [ "$(cat "$work/engine.status")" = 0 ]; then
-		ask clock docker info --format '{{.SystemTime}} {{.NCPU}} CPUs, {{.MemTotal}} bytes, {{.OperatingSystem}}, {{.Driver}}, cgroup {{.CgroupVersion}}'
-		ask images docker image ls --no-trunc --filter 'reference=*spiffe-lab/*' --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.CreatedSince}}'
-		ask networks docker network ls --format '{{.Name}} {{.Driver}} {{.Label "com.docker.compose.project"}}'
-	fi
-	if [ -n "$containers" ]; then
+	if [ "$(cat "$work/ids.status")" != 0 ]; then
+		skip containers "the engine did not list them ($(cat "$work/ids.status"))"
+	elif [ -z "$containers" ]; then
+		sections+=(containers)
+		say 0 >"$work/containers.status"
+	else
 		# shellcheck disable=SC2086 # one word each
 		ask containers docker inspect --format "$as_facts" $containers
 		# shellcheck disable=SC2086
 		ask lines docker inspect --format "$as_line" $containers
-		answered
+		answered lines
 		lines=$(cat "$work/lines.out" 2>/dev/null) || true
 	fi
 else
 	sections+=(engine)
-	: >"$work/engine.command"
 	say 127 >"$work/engine.status"
 	say "the docker command was not found" >"$work/engine.err"
 fi
@@ -201,24 +225,34 @@ if [ -n "$lines" ]; then
 	witness client-workload client server
 	witness server-workload server client
 	witness guest-workload client server
-	while read -r service path; do
-		find "$service"
-		if [ -n "$found" ]; then ask "file-$service-${path##*/}" file_in "$found" "$path"; else skip "file-$service-${path##*/}" "$service is missing"; fi
-	done <<-END
-		spire-server /etc/spire/server/server.conf
-		spire-agent /etc/spire/agent/agent.conf
-		spire-agent /etc/passwd
-		spire-agent /run/host-credential/bundle.pem
-	END
+	ask_of spire-server file-server.conf file_in CONTAINER /etc/spire/server/server.conf
+	ask_of spire-agent file-agent.conf file_in CONTAINER /etc/spire/agent/agent.conf
+	ask_of spire-agent file-passwd file_in CONTAINER /etc/passwd
+	# Whichever is there has the host's credential.
 	find spire-agent
-	[ -z "$found" ] || ask credential names_in "$found" /run/host-credential
+	holder=spire-agent
+	[ -n "$found" ] || holder=bootstrap
+	ask_of "$holder" file-bundle.pem file_in CONTAINER /run/host-credential/bundle.pem
+	ask_of "$holder" credential names_in CONTAINER /run/host-credential
 	for service in spire-server bootstrap spire-agent server client; do
-		find "$service"
-		if [ -n "$found" ]; then ask "log-$service" with_errors docker logs --timestamps --tail "$log_lines" "$found"; else skip "log-$service" "$service is missing"; fi
+		ask_of "$service" "log-$service" with_errors docker logs --timestamps --tail "$log_lines" CONTAINER
 	done
 fi
 answered
 kill -TERM -- "-$timer" 2>/dev/null || true
+
+# No section is ever missing: what could not be asked says so.
+for section in engine clock images networks containers entries agents bundle bundles authorities \
+	witness-client-workload witness-server-workload witness-guest-workload file-server.conf file-agent.conf file-passwd file-bundle.pem \
+	credential log-spire-server log-bootstrap log-spire-agent log-server log-client; do
+	if [ -e "$work/$section.status" ]; then
+		:
+	elif [ -n "$lines" ] || [ "$(cat "$work/containers.status" 2>/dev/null)" = 0 ]; then
+		skip "$section" "the lab has no container"
+	else
+		skip "$section" "the engine did not tell of the lab's containers"
+	fi
+done
 
 # The report. Whatever a container says is data: it is indented, so that it cannot pass for a heading;
 # control characters are taken out; and so is what must not leave this machine.

@@ -120,6 +120,10 @@ func (l *lab) unanswered() []string {
 		if t == nil {
 			continue
 		}
+		// One that has failed asks again within 5 s.
+		if text := l.unhealthy(w.user); text != "" {
+			missing = append(missing, "the "+w.service+"'s next request ("+text+")")
+		}
 		if late(t.Endpoint.Error) || t.Endpoint.Code == "DeadlineExceeded" {
 			missing = append(missing, "the Workload API as "+w.user)
 		}
@@ -251,13 +255,14 @@ func field(line, name string) (string, bool) {
 	return rest, true
 }
 
-// recently is the last line of a log that has the words and is at most a minute old.
+// recently is the last line of a log that has the words and is at most a minute old. What the server says of
+// requests from its own container is about its witness.
 func (l *lab) recently(service, words string) string {
 	for _, line := range slices.Backward(l.Log(service)) {
 		if !l.Clock.IsZero() && l.Clock.Sub(line.Time) > time.Minute {
 			return ""
 		}
-		if strings.Contains(line.Text, words) {
+		if strings.Contains(line.Text, words) && !strings.Contains(line.Text, "from 127.0.0.1:") {
 			return line.Text
 		}
 	}

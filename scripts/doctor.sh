@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# Names the first cause of what is wrong with the lab, in four lines and a lesson, or says that all is well:
+#
+#   doctor.sh [-o json] [REPORT]     REPORT is a file of make report, from whichever machine; else it
+#                                    looks at the lab that is here, and at nothing else
+#
+# Exit status 0: all is well; 1: a cause was found; 2: wrong usage; 4: cannot tell. report.sh gathers, and
+# services/doctor judges, in the lab's own image. Where there is no engine or no image, that is the first cause: it
+# is told here, from the same list, as README.md has it.
+set -euo pipefail
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
+
+# wrong MESSAGE HINT
+wrong() {
+	printf 'error: %s\nhint: %s\n' "$1" "$2" >&2
+	exit 2
+}
+
+format=text
+if [ "${1:-}" = -o ]; then
+	format=${2:-}
+	shift "$(($# > 1 ? 2 : 1))"
+fi
+case $format in
+text | json) ;;
+*) wrong "-o is \"$format\"" "-o json, or nothing" ;;
+esac
+[ $# -le 1 ] || wrong "doctor.sh takes one report, not $#" "doctor.sh [-o json] [REPORT]"
+case ${1:-} in -*) wrong "unknown option \"$1\"" "doctor.sh [-o json] [REPORT]" ;; esac
+file=${1:-${REPORT:-}}
+unset REPORT
+if [ -n "$file" ]; then
+	if ! [ -f "$file" ] || ! [ -r "$file" ]; then wrong "there is no report \"$file\"" "make report writes one, and says where"; fi
+	head -n 4 "$file" | grep -q '^  report ' || wrong "\"$file\" is no report of the lab" "make report writes one, and says where"
+fi
+project=$(project_name)
+
+# While a fault is open that is to be found without it, the doctor is off, or counts as a hint.
+fault=$CACHE_DIR/fault-$project
+case $(sed -n 's/^level=//p' "$fault" 2>/dev/null) in
+2 | 3)
+	if [ "${FORCE:-}" != 1 ]; then
+		say "the doctor is off while fault $(sed -n 's/^number=//p' "$fault") is open: make hint, or make doctor FORCE=1, which counts as a hint"
+		exit 4
+	fi
+	say doctor >>"$fault.hints"
+	;;
+esac
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# judge REPORT: in the lab's image; Compose's labels, which images of its making hand on, would make the
+# container one of the lab. Where that image is not, a Go that is here will do.
+judge() {
+	if has_image "$WORKLOAD_IMAGE" 2>/dev/null; then
+		docker run --rm --interactive --network none --read-only --cap-drop ALL --user 65534:65534 \
+			--label com.docker.compose.project= --label com.docker.compose.service= "$WORKLOAD_IMAGE" doctor -o "$format" <"$1"
+	elif command -v go >/dev/null 2>&1; then
+		(cd "$LAB_DIR" && go build -o "$work/doctor" ./services/doctor) && "$work/doctor" -o "$format" <"$1"
+	else
+		printf 'error: %s\nhint: %s\n' "there is no image $WORKLOAD_IMAGE, and no Go" "make up makes the image" >&2
+		return 4
+	fi
+}
+
+# told: what judge says, and its exit status as the doctor's own.
+told() {
+	local status=0
+	judge "$1" >"$work/said" 2>"$work/errors" || status=$?
+	case $status in
+	0 | 1 | 2 | 4) ;;
+	*)
+		printf 'error: %s\nhint: %s\n' "the doctor of $WORKLOAD_IMAGE does not work: $(head -n 1 "$work/errors")" "make up builds the image anew" >&2
+		exit 4
+		;;
+	esac
+	cat "$work/errors" >&2
+	return "$status"
+}
+
+status_of() { awk -v name="$1" '/^## section: / {mine = $3 == name} mine && /^status: / {sub(/^status: /, ""); print; exit}' "$work/report"; }
+
+# quoted_json TEXT
+quoted_json() {
+	local text=${1//\\/\\\\}
+	printf '"%s"' "${text//\"/\\\"}"
+}
+
+# first_cause LINES: the first finding of README.md's table, as services/doctor has printed it, of which one
+# of the lines has the words. Of those before the containers: what comes later needs more than words.
+first_cause() {
+	local lines=$1 rest cell sees means remedy code lesson word line
+	while IFS='|' read -r rest cell sees means remedy rest; do
+		code=${cell#*\[} code=${code%%\]*}
+		lesson=${cell#*\(} lesson=${lesson%%\)*}
+		while [[ $sees == *\`*\`* ]]; do
+			word=${sees#*\`} sees=${word#*\`} word=${word%%\`*}
+			line=$(grep -F -m 1 -- "$word" <<<"$lines") || continue
+			line=${line#error: }
+			means=$(xargs -0 <<<"${means# }") remedy=${remedy# }
+			if [ "$format" = json ]; then
+				printf '{"finding":{"code":"%s","finding":%s,"seen":%s,"expected":"","do":%s,"lesson":"%s"}}\n' "$code" \
+					"$(quoted_json "${means% }")" "$(quoted_json "$line")" "$(quoted_json "${remedy% }")" "$lesson"
+			else
+				say "$code: ${means% }
+  seen:     $line
+  expected: what make up needs
+  do:       ${remedy% }
+  lesson:   $lesson"
+			fi
+			return
+		done
+	done < <(grep -E '^\| \[LAB0[012][0-9]\]' "$LAB_DIR/README.md")
+	return 1
+}
+
+# without_judge: the engine or the image is not there.
+without_judge() {
+	local engine=$1 lines
+	case $engine in
+	0) lines=$(need_no_policy 2>&1 && sed -n '/^## section: preflight/,/^## section: engine/s/^  //p' "$work/report" && cat "$CACHE_DIR/up-$project.txt" 2>/dev/null)"
+there is no image $WORKLOAD_IMAGE" ;;
+	'no answer'*) lines="no Docker Engine answers: $engine" ;;
+	*) lines=$(need_engine 2>&1) ;;
+	esac
+	if first_cause "$lines"; then return 1; fi
+	say "cannot tell: $(head -n 1 <<<"$lines")"
+	return 4
+}
+
+status=0
+if [ -n "$file" ]; then
+	told "$file" || status=$?
+	cat "$work/said"
+	exit "$status"
+fi
+# What gets no answer on a busy machine is asked once more, and waited for.
+for patience in 2.4 10; do
+	status=0
+	WAIT=${WAIT:-$patience} "$LAB_DIR/scripts/report.sh" "$work/report" >/dev/null
+	engine=$(status_of engine)
+	if [ "$engine" = 0 ] && has_image "$WORKLOAD_IMAGE"; then
+		told "$work/report" || status=$?
+	elif [ "$patience" = 2.4 ] && [[ $engine == 'no answer'* ]]; then
+		status=4
+	else
+		without_judge "$engine" >"$work/said" || status=$?
+	fi
+	[ "$status" -eq 4 ] || break
+	[ "$patience" = 10 ] || sleep 3
+done
+cat "$work/said"
+exit "$status"
