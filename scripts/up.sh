@@ -7,6 +7,7 @@ set -euo pipefail
 
 look_first
 project=$(project_name)
+story=$CACHE_DIR/up-$project.txt # of a start that failed, for the doctor
 
 # in_trouble: the first service, in the order of their start, that is not as it should be; else the client.
 in_trouble() {
@@ -21,18 +22,25 @@ in_trouble() {
 	say client
 }
 
-# give_up WHAT: with the last lines of the service that is in trouble.
+# give_up WHAT: ends with the doctor's finding; where it has none, with the last lines of the service that is
+# in trouble.
 give_up() {
-	local service
-	service=$(in_trouble)
-	compose logs --no-log-prefix --tail 15 "$service" 2>&1 | sed 's/^/  /' >&2
-	die "$1; the lines above are of $service" "make down removes what is half there"
+	local service finding
+	say "error: $1" >>"$story"
+	if finding=$(bash "$LAB_DIR/scripts/doctor.sh" 2>&1) || [ $? -ne 1 ]; then
+		service=$(in_trouble)
+		compose logs --no-log-prefix --tail 15 "$service" 2>&1 | sed 's/^/  /' >&2
+		die "$1; the lines above are of $service" "make down removes what is half there"
+	fi
+	printf 'error: %s\n%s\n' "$1" "$finding" >&2
+	exit 1
 }
 
-bash "$LAB_DIR/scripts/build.sh"
+: >"$story"
+{ bash "$LAB_DIR/scripts/build.sh" 2>&1 >&3 | tee "$story" >&2; } 3>&1 || give_up "the lab has no images"
 started=$SECONDS
 if ! output=$(compose up --detach --remove-orphans 2>&1); then
-	say "$output" >&2
+	say "$output" | tee "$story" >&2
 	give_up "the lab did not start"
 fi
 recreated=$(sed -n "s/^ *Container $project-\(.*\)-1  *Recreated.*/\1/p" <<<"$output" | sort -u | xargs)
@@ -45,6 +53,7 @@ case " $recreated " in
 	;;
 esac
 wait_until 60 "the client's latest request was served" client_served || give_up "the lab started, but the client is not served"
+rm -f "$story"
 docker logs "$(container_of bootstrap)" 2>&1 | sed 's/^/  /' | tail -n 12
 # Of what the client writes only the answers go to its standard output.
 say "the client is served ($((SECONDS - started)) s): $(docker logs "$(container_of client)" 2>/dev/null | tail -n 1)"
