@@ -99,7 +99,7 @@ first_cause() {
 			word=${sees#*\`} sees=${word#*\`} word=${word%%\`*}
 			line=$(grep -F -m 1 -- "$word" <<<"$lines") || continue
 			line=${line#error: }
-			means=$(xargs -0 <<<"${means# }") remedy=${remedy# }
+			means=${means# } remedy=${remedy# }
 			if [ "$format" = json ]; then
 				printf '{"finding":{"code":"%s","finding":%s,"seen":%s,"expected":"","do":%s,"lesson":"%s"}}\n' "$code" \
 					"$(quoted_json "${means% }")" "$(quoted_json "$line")" "$(quoted_json "${remedy% }")" "$lesson"

@@ -9,6 +9,9 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 )
 
+// spireCLI is how one types what is said after it.
+const spireCLI = "docker compose exec spire-server /opt/spire/bin/spire-server "
+
 const bootstrapAgain = "docker compose run --rm bootstrap puts the lab's entries back as they were"
 
 // The registration entries, against what each program is.
@@ -53,10 +56,10 @@ var entryChecks = []check{
 			for _, w := range workloads {
 				if c := l.Service(w.service); c != nil && l.Section("entries").OK() && len(l.entriesOf(w.id)) == 0 && len(l.matching(c)) == 0 {
 					return &evidence{
-						finding: w.service + " has no entry",
-						seen:    fmt.Sprintf("no entry for %s, and none whose selectors %s has: %s", w.id, w.service, l.has(c)),
-						expected: fmt.Sprintf("spire-server entry create -parentID %s -spiffeID %s -selector unix:user:%s",
-							hostID, w.id, w.user),
+						finding:  w.service + " has no entry",
+						seen:     fmt.Sprintf("no entry for %s, and none whose selectors %s has: %s", w.id, w.service, l.has(c)),
+						expected: fmt.Sprintf("one for it, with unix:user:%s", w.user),
+						do:       fmt.Sprintf(spireCLI+"entry create -parentID %s -spiffeID %s -selector unix:user:%s", hostID, w.id, w.user),
 					}
 				}
 			}
@@ -74,7 +77,7 @@ var entryChecks = []check{
 					return &evidence{
 						finding: fmt.Sprintf("the entry of %s gives it another SPIFFE ID than its peer expects", w.service),
 						seen:    fmt.Sprintf("%s (entry %s)", is[0].SPIFFEID, is[0].ID), expected: w.id,
-						do: fmt.Sprintf("spire-server entry update -entryID %s -parentID %s -spiffeID %s%s", is[0].ID, is[0].ParentID, w.id, flags(is[0])),
+						do: fmt.Sprintf(spireCLI+"entry update -entryID %s -parentID %s -spiffeID %s%s", is[0].ID, is[0].ParentID, w.id, flags(is[0])),
 					}
 				}
 			}
@@ -91,7 +94,7 @@ var entryChecks = []check{
 				return &evidence{
 					finding: fmt.Sprintf("the entry of %s has another parent than this host: it is delivered elsewhere", w.service),
 					seen:    fmt.Sprintf("parent %s (entry %s)", e.ParentID, e.ID), expected: hostID,
-					do: fmt.Sprintf("spire-server entry update -entryID %s -parentID %s -spiffeID %s%s", e.ID, hostID, w.id, flags(*e)),
+					do: fmt.Sprintf(spireCLI+"entry update -entryID %s -parentID %s -spiffeID %s%s", e.ID, hostID, w.id, flags(*e)),
 				}
 			}
 			return nil
@@ -139,9 +142,9 @@ var entryChecks = []check{
 				}
 				return &evidence{
 					finding:  fmt.Sprintf("the entry of %s wants what %s does not have: %s", w.service, w.service, strings.Join(missing, ", ")),
-					seen:     fmt.Sprintf("%s %s", by, strings.Join(has, ", ")),
+					seen:     fmt.Sprintf("%s %s", by, shown(has)),
 					expected: fmt.Sprintf("all of %s (entry %s)", list(*e), e.ID),
-					do:       fmt.Sprintf("spire-server entry update -entryID %s -parentID %s -spiffeID %s -selector unix:user:%s", e.ID, hostID, w.id, w.user),
+					do:       fmt.Sprintf(spireCLI+"entry update -entryID %s -parentID %s -spiffeID %s -selector unix:user:%s", e.ID, hostID, w.id, w.user),
 				}
 			}
 			return nil
@@ -164,7 +167,7 @@ var entryChecks = []check{
 				}
 				for _, other := range l.matching(l.Service(w.service)) {
 					if other.SPIFFEID.String() != w.id {
-						e.do = "spire-server entry delete -entryID " + other.ID
+						e.do = spireCLI + "entry delete -entryID " + other.ID
 					}
 				}
 				return &e
@@ -293,7 +296,19 @@ func (l *lab) isNew(e facts.Entry) bool {
 
 func (l *lab) has(c *facts.Container) string {
 	has, _ := l.Selectors(c)
-	return strings.Join(has, ", ")
+	return shown(has)
+}
+
+// shown are selectors as they are told: of a hash the beginning.
+func shown(selectors []string) string {
+	var all []string
+	for _, s := range selectors {
+		if sum, ok := strings.CutPrefix(s, "unix:sha256:"); ok {
+			s = "unix:sha256:" + short(sum)
+		}
+		all = append(all, s)
+	}
+	return strings.Join(all, ", ")
 }
 
 func named(u facts.User) string {

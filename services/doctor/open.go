@@ -24,12 +24,11 @@ var openChecks = []check{
 							}
 							as := *c
 							as.User = u.Name
-							has, _ := l.Selectors(&as)
-							if fits(e, has) {
+							if fits(e, l.Derived(&as)) {
 								return &evidence{
 									finding: fmt.Sprintf("the entry %s is so broad that %s gets the SVID of %s", e.ID, u.Name, w.service),
 									seen:    fmt.Sprintf("%s: %s", e.SPIFFEID, list(e)), expected: "unix:user:" + w.user,
-									do: fmt.Sprintf("spire-server entry update -entryID %s -parentID %s -spiffeID %s -selector unix:user:%s", e.ID, hostID, w.id, w.user),
+									do: fmt.Sprintf(spireCLI+"entry update -entryID %s -parentID %s -spiffeID %s -selector unix:user:%s", e.ID, hostID, w.id, w.user),
 								}
 							}
 						}
@@ -60,7 +59,7 @@ var openChecks = []check{
 						return &evidence{
 							finding: fmt.Sprintf("two entries give %s two identities: which one it shows is chance", w.service),
 							seen:    fmt.Sprintf("the entry %s gives it %s too", e.ID, id), expected: w.id + " alone",
-							do: "spire-server entry delete -entryID " + e.ID,
+							do: spireCLI + "entry delete -entryID " + e.ID,
 						}
 					}
 				}
@@ -113,7 +112,7 @@ var openChecks = []check{
 			for _, e := range l.Entries {
 				if e.Admin || e.Downstream {
 					return &evidence{seen: fmt.Sprintf("the entry %s (%s) is flagged: admin %t, downstream %t", e.ID, e.SPIFFEID, e.Admin, e.Downstream), expected: "no flag",
-						do: fmt.Sprintf("spire-server entry update -entryID %s -parentID %s -spiffeID %s%s", e.ID, e.ParentID, e.SPIFFEID, flags(e))}
+						do: fmt.Sprintf(spireCLI+"entry update -entryID %s -parentID %s -spiffeID %s%s", e.ID, e.ParentID, e.SPIFFEID, flags(e))}
 				}
 			}
 			return nil

@@ -45,7 +45,7 @@ var svidChecks = []check{
 				for _, e := range l.entriesOf(w.id) {
 					if ttl := time.Duration(e.TTL) * time.Second; ttl > 0 && ttl < shortest {
 						return &evidence{seen: fmt.Sprintf("the entry %s: SVIDs of %s live %s", e.ID, w.service, ttl), expected: want,
-							do: fmt.Sprintf("spire-server entry update -entryID %s -parentID %s -spiffeID %s%s -x509SVIDTTL 0", e.ID, e.ParentID, w.id, flags(e))}
+							do: fmt.Sprintf(spireCLI+"entry update -entryID %s -parentID %s -spiffeID %s%s -x509SVIDTTL 0", e.ID, e.ParentID, w.id, flags(e))}
 					}
 				}
 			}

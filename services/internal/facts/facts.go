@@ -518,21 +518,26 @@ func (f *Facts) Selectors(c *Container) (selectors []string, seen bool) {
 			return selectors, true
 		}
 	}
+	return f.Derived(c), false
+}
+
+// Derived is what follows from a container about its program: the selectors of an agent that sees it.
+func (f *Facts) Derived(c *Container) []string {
 	user := f.UserOf(c)
-	selectors = []string{"unix:uid:" + user.UID}
+	selectors := []string{"unix:uid:" + user.UID}
 	if user.Name != "" {
 		selectors = append(selectors, "unix:user:"+user.Name)
 	}
 	if user.GID != "" {
-		selectors = append(selectors, "unix:gid:"+user.GID)
+		selectors = append(selectors, "unix:gid:"+user.GID, "unix:supplementary_gid:"+user.GID)
 	}
 	selectors = append(selectors, "unix:path:"+c.Program())
 	for _, t := range f.Witnesses {
 		if sum := t.Programs[c.Program()]; sum != "" {
-			return append(selectors, "unix:sha256:"+sum), false
+			return append(selectors, "unix:sha256:"+sum)
 		}
 	}
-	return selectors, false
+	return selectors
 }
 
 var refused = regexp.MustCompile(`No identity issued.* selectors="?([^"]*)"?`)
