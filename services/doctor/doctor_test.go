@@ -203,6 +203,7 @@ var cases = []struct {
 	{"LAB022", "no build", []edit{gone("client"), said("error: the lab's images could not be built with golang:1.26-alpine")}, "golang"},
 	{"LAB023", "no pull", []edit{gone("client"), said("error: ghcr.io/spiffe/spire-server:1.15.3 cannot be pulled: toomanyrequests")}, "toomanyrequests"},
 	{"LAB024", "no images", []edit{answers("containers", "0"), answers("images", "0")}, "spiffe-lab/workload:local"},
+	{"LAB025", "a network of this name", []edit{answers("containers", "0"), said("network spiffe-lab_default was found but has incorrect label", "error: the lab did not start")}, "incorrect label"},
 	{"LAB031", "down", []edit{answers("containers", "0")}, "spiffe-lab"},
 	{"LAB032", "cut off", []edit{in("host", "cut-off ", "cut-off rotation")}, "rotation"},
 	{"LAB033", "paused", []edit{of("server", `"status":"running"`, `"status":"paused"`)}, "spiffe-lab-server-1"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -114,7 +115,25 @@ var machineChecks = []check{
 				}
 			}
 			return nil
+		}}, {"LAB025", "`the lab did not start`", "Compose could not start the lab, and has left nothing of it",
+		"what it says is about this machine, not about SPIRE; then make up", readme,
+		func(l *lab) *evidence {
+			up := l.Section("up")
+			if len(up.Lines) == 0 || l.present() || !l.Section("containers").OK() {
+				return nil
+			}
+			for _, line := range slices.Backward(up.Lines) {
+				if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "error: ") && !strings.HasPrefix(line, "hint: ") {
+					return &evidence{seen: line, expected: "containers for " + strings.Join(services, ", ")}
+				}
+			}
+			return nil
 		}},
+}
+
+// present tells whether there is any container of the lab.
+func (l *lab) present() bool {
+	return slices.ContainsFunc(services, func(name string) bool { return l.Service(name) != nil })
 }
 
 func older(version string, major, minor int) bool {
