@@ -51,7 +51,17 @@ var betweenChecks = []check{
 		}},
 	{"LAB104", "`connection refused`", "nobody listens at the server's port",
 		"docker compose logs server; does it say serving on, and the port that the client asks?", "scripts/scenarios/happy-path.md",
-		l104},
+		func(l *lab) *evidence {
+			r, server := l.request(), l.Service("server")
+			if r == nil || !strings.Contains(r.Error, "connection refused") || l.starting(server) {
+				return nil
+			}
+			e := &evidence{seen: r.Error, expected: "somebody listens there"}
+			if server != nil && server.Flag("listen") != "" {
+				e.seen += "; the server was told -listen " + server.Flag("listen")
+			}
+			return e
+		}},
 	{"LAB105", "`first record does not look like a TLS handshake`", "who answers there does not speak TLS",
 		"docker compose ps server; docker compose up --detach --force-recreate server", "scripts/scenarios/plain-http.md",
 		func(l *lab) *evidence {
@@ -113,13 +123,6 @@ var betweenChecks = []check{
 			}
 			return nil
 		}},
-}
-
-func l104(l *lab) *evidence {
-	if r := l.request(); r != nil && strings.Contains(r.Error, "connection refused") && !l.starting(l.Service("server")) {
-		return &evidence{seen: r.Error, expected: "somebody listens there"}
-	}
-	return nil
 }
 
 // namedLike is another running container than the server that has the name on a network of the client.

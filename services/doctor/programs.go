@@ -75,7 +75,7 @@ var programChecks = []check{
 			if m := connecting.FindStringSubmatch(l.unhealthy("client-workload")); m != nil && asked == "" {
 				asked = m[1]
 			}
-			if asked == "" {
+			if asked == "" || asked == clientURL {
 				return nil
 			}
 			port, listens := "8443", "8443"
