@@ -222,6 +222,7 @@ var cases = []struct {
 	{"LAB051", "agent stopped", []edit{ends("spire-agent", "exited", 0)}, "exit status 0"},
 	{"LAB052", "banned", []edit{in("agents", `"banned":false`, `"banned":true`), ends("spire-agent", "restarting", 1)}, "banned"},
 	{"LAB053", "no key", []edit{in("credential", "host-credential/key.pem", "host-credential/key.old"), ends("spire-agent", "restarting", 1)}, "key.pem"},
+	{"LAB053", "no folder", []edit{answers("credential", "1", "Error: No such container:path: x:/run/host-credential")}, "No such container:path"},
 	{"LAB054", "another CA", []edit{answers("file-bundle.pem", "0", strings.Split(otherPEM, "\n")...)}, "bundle.pem"},
 	{"LAB055", "another port", []edit{in("file-agent.conf", `"8081"`, `"8082"`)}, "8082"},
 	{"LAB055", "another name", []edit{in("file-agent.conf", `"spire-server"`, `"spire"`)}, "server_address"},

@@ -99,7 +99,10 @@ var agentChecks = []check{
 	{"LAB053", "`unable to load keypair`, `unable to parse trust bundle`", "the host has no credential, or not all of it: its agent cannot prove who it is",
 		"docker compose up --detach: bootstrap mints it anew", "scripts/scenarios/join-token.md",
 		func(l *lab) *evidence {
-			if !l.Section("credential").OK() {
+			const all = "svid.pem, key.pem and bundle.pem"
+			if s := l.Section("credential"); s.Answered() && !s.OK() {
+				return &evidence{seen: "/run/host-credential: " + s.Last(), expected: all}
+			} else if !s.OK() {
 				return nil
 			}
 			for _, file := range []string{"svid.pem", "key.pem", "bundle.pem"} {
@@ -108,7 +111,7 @@ var agentChecks = []check{
 					if there == "" {
 						there = "nothing"
 					}
-					return &evidence{seen: "there is no " + file + " in /run/host-credential, but " + there, expected: "svid.pem, key.pem and bundle.pem"}
+					return &evidence{seen: "there is no " + file + " in /run/host-credential, but " + there, expected: all}
 				}
 			}
 			return nil
