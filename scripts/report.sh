@@ -234,6 +234,11 @@ if [ -n "$lines" ]; then
 	[ -n "$found" ] || holder=bootstrap
 	ask_of "$holder" file-bundle.pem file_in CONTAINER /run/host-credential/bundle.pem
 	ask_of "$holder" credential names_in CONTAINER /run/host-credential
+	# Last: they may say why a witness was refused just now. One that gets no answer is not waited for.
+	for ((i = 0; i < 20; i++)); do
+		if [ -e "$work/witness-client-workload.status" ] && [ -e "$work/witness-server-workload.status" ]; then break; fi
+		sleep 0.05
+	done
 	for service in spire-server bootstrap spire-agent server client; do
 		ask_of "$service" "log-$service" with_errors docker logs --timestamps --tail "$log_lines" CONTAINER
 	done

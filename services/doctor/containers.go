@@ -49,22 +49,22 @@ var containerChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB035", "`cannot join PID of a non running container`, or the like", "the engine cannot start a container",
+	{"LAB035", "`node` is not running", "the host is gone: the container node owns the PID namespace in which the agent sees its workloads",
+		"docker compose up --detach", "scripts/scenarios/unregistered.md",
+		func(l *lab) *evidence {
+			if c := l.Service("node"); l.Section("containers").OK() && !runs(c) {
+				how, _ := ended(c)
+				return &evidence{seen: "node: " + how, expected: "node runs, and does nothing"}
+			}
+			return nil
+		}},
+	{"LAB036", "`cannot join PID of a non running container`, or the like", "the engine cannot start a container",
 		"docker compose up --detach says it again; what is missing is named in it", "scripts/scenarios/happy-path.md",
 		func(l *lab) *evidence {
 			for _, name := range services {
 				if c := l.Service(name); c != nil && c.Error != "" && !runs(c) {
 					return &evidence{seen: name + ": " + c.Error, expected: "it starts"}
 				}
-			}
-			return nil
-		}},
-	{"LAB036", "`node` is not running", "the host is gone: the container node owns the PID namespace in which the agent sees its workloads",
-		"docker compose up --detach", "scripts/scenarios/unregistered.md",
-		func(l *lab) *evidence {
-			if c := l.Service("node"); l.Section("containers").OK() && !runs(c) {
-				how, _ := ended(c)
-				return &evidence{seen: "node: " + how, expected: "node runs, and does nothing"}
 			}
 			return nil
 		}},

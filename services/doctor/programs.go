@@ -120,7 +120,11 @@ var programChecks = []check{
 			if id := c.Flag("client-id"); id != "" && id != clientID {
 				return &evidence{seen: "server -client-id " + id, expected: clientID}
 			}
-			if line := l.recently("server", fmt.Sprintf("unexpected ID %q", clientID)); line != "" && l.unserved() {
+			line := l.recently("server", fmt.Sprintf("unexpected ID %q", clientID))
+			if line == "" && !strings.HasSuffix(l.serving(), ", for "+clientID+" only") {
+				line = l.serving()
+			}
+			if line != "" && l.unserved() {
 				return &evidence{seen: "the server refuses the right client: " + line, expected: "it authorizes " + clientID,
 					do: "the ID stands in the program itself: git diff services/server, then make up"}
 			}
@@ -148,6 +152,16 @@ var programChecks = []check{
 			}
 			return nil
 		}},
+}
+
+// serving is what the server said when it began to serve, if its log still has it.
+func (l *lab) serving() string {
+	for _, line := range slices.Backward(l.Log("server")) {
+		if strings.Contains(line.Text, " serving on ") {
+			return line.Text
+		}
+	}
+	return ""
 }
 
 // connecting is what the client says of a request that failed.
