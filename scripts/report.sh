@@ -311,6 +311,7 @@ done | LC_ALL=C awk -v home="${HOME:-}" -v lab="$LAB_DIR" '
 	}
 ' >"$work/report"
 
+say "## end" >>"$work/report"
 if [ "$file" = - ]; then
 	cat "$work/report"
 else

@@ -101,7 +101,7 @@ func logs(service, line string) edit {
 // said adds what a failed make up printed, as the report has it.
 func said(lines ...string) edit {
 	return func(_ *testing.T, report string) string {
-		return report + "## section: up\n$ make up\nstatus: 1\n  " + strings.Join(lines, "\n  ") + "\n\n"
+		return "## section: up\n$ make up\nstatus: 1\n  " + strings.Join(lines, "\n  ") + "\n\n" + report
 	}
 }
 
@@ -112,7 +112,7 @@ func cut(t *testing.T, report, section string) (before, body, after string) {
 	if i < 0 {
 		t.Fatalf("the report has no section %s", section)
 	}
-	length := strings.Index(report[i+len(head):], "## section: ")
+	length := strings.Index(report[i+len(head):], "## ")
 	if length < 0 {
 		return report[:i], report[i:], ""
 	}
@@ -379,6 +379,22 @@ func TestCannotTell(t *testing.T) {
 				t.Errorf("status %d: %s", v.status(), v.text())
 			}
 		})
+	}
+}
+
+// A report that was cut off, wherever, says less, and nothing wrong.
+func TestCutOff(t *testing.T) {
+	for i := range healthy {
+		if healthy[i] != '\n' && i%97 != 0 {
+			continue
+		}
+		f, err := facts.Read(strings.NewReader(healthy[:i]))
+		if err != nil {
+			continue
+		}
+		if v := judge(f); v.status() == found || v.status() == well && i < len(healthy)-2 && !strings.Contains(healthy[:i], "## section: log-") {
+			t.Fatalf("cut off after %q: %s", healthy[max(0, i-60):i], v.text())
+		}
 	}
 }
 

@@ -132,7 +132,7 @@ var entryChecks = []check{
 				has, seen := l.Selectors(l.Service(w.service))
 				var missing []string
 				for _, s := range e.Selectors {
-					if !slices.Contains(has, s.String()) {
+					if l.lacks(has, s) {
 						missing = append(missing, s.String())
 					}
 				}
@@ -209,15 +209,31 @@ func (l *lab) hosts() []string {
 		has = []string{"spiffe_id:" + agentID} // as it will be once it attests
 	}
 	for _, e := range l.Entries {
-		if e.ParentID.String() == aliasOf && fits(e, has) {
+		if e.ParentID.String() == aliasOf && l.fits(e, has) {
 			ids = append(ids, e.SPIFFEID.String())
 		}
 	}
 	return ids
 }
 
-func fits(e facts.Entry, has []string) bool {
-	return len(e.Selectors) > 0 && !slices.ContainsFunc(e.Selectors, func(s facts.Selector) bool { return !slices.Contains(has, s.String()) })
+// lacks tells whether a program is known not to have a selector. Without an answer about the users or the
+// programs, what depends on it is not known.
+func (l *lab) lacks(has []string, s facts.Selector) bool {
+	if slices.Contains(has, s.String()) {
+		return false
+	}
+	kind, _, _ := strings.Cut(s.Value, ":")
+	switch kind {
+	case "uid", "user", "gid", "supplementary_gid":
+		return len(l.Users) > 0 || withPrefix(has, "unix:"+kind+":") != ""
+	case "sha256":
+		return withPrefix(has, "unix:sha256:") != ""
+	}
+	return true
+}
+
+func (l *lab) fits(e facts.Entry, has []string) bool {
+	return len(e.Selectors) > 0 && !slices.ContainsFunc(e.Selectors, func(s facts.Selector) bool { return l.lacks(has, s) })
 }
 
 // matching are the entries of this host by which a container's program gets an SVID.
@@ -230,7 +246,7 @@ func (l *lab) matchingSelectors(has []string) []facts.Entry {
 	hosts := l.hosts()
 	var all []facts.Entry
 	for _, e := range l.Entries {
-		if slices.Contains(hosts, e.ParentID.String()) && fits(e, has) {
+		if slices.Contains(hosts, e.ParentID.String()) && l.fits(e, has) {
 			all = append(all, e)
 		}
 	}
@@ -261,7 +277,7 @@ func (l *lab) nearest(w workload) *facts.Entry {
 	for _, e := range l.entriesOf(w.id) {
 		wrong := 0
 		for _, s := range e.Selectors {
-			if !slices.Contains(has, s.String()) {
+			if l.lacks(has, s) {
 				wrong++
 			}
 		}
@@ -312,8 +328,11 @@ func shown(selectors []string) string {
 }
 
 func named(u facts.User) string {
-	if u.Name == "" {
+	switch {
+	case u.Name == "":
 		return "uid " + u.UID + ", whom the host does not know"
+	case u.UID == "":
+		return u.Name + ", whom the host does not know"
 	}
 	return u.Name + " (uid " + u.UID + ")"
 }

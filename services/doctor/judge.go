@@ -105,7 +105,8 @@ const patient = 5 * time.Second
 type lab struct{ *facts.Facts }
 
 // needed are the sections without which nothing can be called well.
-var needed = []string{"engine", "containers", "entries", "agents", "bundle", "witness-server-workload", "witness-client-workload", "witness-guest-workload"}
+var needed = []string{"engine", "containers", "entries", "agents", "bundle", "witness-server-workload", "witness-client-workload", "witness-guest-workload",
+	"file-server.conf", "file-agent.conf", "file-passwd", "file-bundle.pem", "credential"}
 
 // unanswered says what is missing for a verdict.
 func (l *lab) unanswered() []string {

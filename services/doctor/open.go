@@ -24,7 +24,7 @@ var openChecks = []check{
 							}
 							as := *c
 							as.User = u.Name
-							if fits(e, l.Derived(&as)) {
+							if l.fits(e, l.Derived(&as)) {
 								return &evidence{
 									finding: fmt.Sprintf("the entry %s is so broad that %s gets the SVID of %s", e.ID, u.Name, w.service),
 									seen:    fmt.Sprintf("%s: %s", e.SPIFFEID, list(e)), expected: "unix:user:" + w.user,

@@ -10,8 +10,8 @@
 //	! what it printed on its error output
 //
 // The status is an exit status, or why there is none: "no answer within 2.4 s", "not asked: client is
-// exited". No section is ever missing from a whole report; one that is was cut off, or is of another
-// version, and counts as not answered.
+// exited". No section is ever missing from a whole report, which ends with the line "## end"; what a report
+// lacks, and the last section of one that was cut off, counts as not answered.
 package facts
 
 import (
@@ -245,9 +245,12 @@ func Read(in io.Reader) (*Facts, error) {
 	scanner := bufio.NewScanner(io.LimitReader(in, longest))
 	scanner.Buffer(nil, 1<<20)
 	var current *Section
+	whole := false
 	for scanner.Scan() {
 		line := strings.TrimSuffix(scanner.Text(), "\r")
 		switch {
+		case line == "## end":
+			current, whole = nil, true
 		case strings.HasPrefix(line, "## section: "):
 			current = &Section{}
 			f.sections[strings.TrimPrefix(line, "## section: ")] = current
@@ -262,6 +265,9 @@ func Read(in io.Reader) (*Facts, error) {
 	}
 	if err := scanner.Err(); err != nil {
 		return nil, fmt.Errorf("the report cannot be read: %w", err)
+	}
+	if !whole && current != nil {
+		current.Status = "cut off"
 	}
 	host := f.words("host")
 	switch {
@@ -479,13 +485,17 @@ func (c *Container) Program() string {
 	return "/opt/spiffe-lab/bin/" + c.Command[0]
 }
 
-// UserOf is the user of the host as which a container runs; what the agent does not know has no name.
+// UserOf is the user of the host as which a container runs. Whom the agent does not know has only the name
+// or the number that the container gives.
 func (f *Facts) UserOf(c *Container) User {
 	name, group, _ := strings.Cut(c.User, ":")
 	if name == "" {
 		name = "0"
 	}
-	u := User{UID: name, GID: group}
+	u := User{Name: name, GID: group}
+	if _, err := strconv.Atoi(name); err == nil {
+		u = User{UID: name, GID: group}
+	}
 	for _, known := range f.Users {
 		if known.Name == name || known.UID == name {
 			u = known
@@ -524,7 +534,10 @@ func (f *Facts) Selectors(c *Container) (selectors []string, seen bool) {
 // Derived is what follows from a container about its program: the selectors of an agent that sees it.
 func (f *Facts) Derived(c *Container) []string {
 	user := f.UserOf(c)
-	selectors := []string{"unix:uid:" + user.UID}
+	var selectors []string
+	if user.UID != "" {
+		selectors = append(selectors, "unix:uid:"+user.UID)
+	}
 	if user.Name != "" {
 		selectors = append(selectors, "unix:user:"+user.Name)
 	}
