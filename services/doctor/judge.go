@@ -99,7 +99,7 @@ type workload struct{ service, user, id string }
 var workloads = []workload{{"server", "server-workload", serverID}, {"client", "client-workload", clientID}}
 
 // patient is how long must have been waited for no answer to mean anything on a busy machine.
-const patient = 5 * time.Second
+const patient = 8 * time.Second
 
 // lab has the questions that several checks ask of the facts.
 type lab struct{ *facts.Facts }

@@ -27,22 +27,15 @@ var programChecks = []check{
 	{"LAB092", "`the socket does not exist`, with an agent that runs", "a program looks for the Workload API where the agent does not offer it",
 		"SPIFFE_ENDPOINT_SOCKET in compose.yaml, or socket_path in spire/agent/agent.conf", "scripts/scenarios/unregistered.md",
 		func(l *lab) *evidence {
-			offered := socket
-			if path := l.Setting("agent.conf", "socket_path"); path != "" {
-				offered = "unix://" + path
-			}
 			for _, w := range workloads {
 				c := l.Service(w.service)
 				if c == nil {
 					continue
 				}
-				asked, by := c.Flag("socket"), "-socket"
-				if asked == "" {
-					asked, by = c.Settings["SPIFFE_ENDPOINT_SOCKET"], "SPIFFE_ENDPOINT_SOCKET"
-				}
-				if strings.Replace(asked, "unix:///", "unix:/", 1) != strings.Replace(offered, "unix:///", "unix:/", 1) {
+				asked, by := asked(c)
+				if asked != l.offered() {
 					return &evidence{finding: w.service + " looks for the Workload API where the agent does not offer it",
-						seen: fmt.Sprintf("%s of %s is %q", by, w.service, asked), expected: offered}
+						seen: fmt.Sprintf("%s of %s is %q", by, w.service, asked), expected: l.offered()}
 				}
 			}
 			return nil
@@ -57,7 +50,7 @@ var programChecks = []check{
 					continue
 				}
 				of, in := agent.Mount(socketDir), c.Mount(socketDir)
-				if of == nil || in == nil || of.Name != in.Name || of.Type != in.Type {
+				if !same(of, in) {
 					return &evidence{finding: "the agent and " + w.service + " do not share the directory of the Workload API's socket",
 						seen: fmt.Sprintf("on %s the agent has %s, %s has %s", socketDir, volume(of), w.service, volume(in)), expected: "one volume in both"}
 				}
@@ -152,6 +145,30 @@ var programChecks = []check{
 			}
 			return nil
 		}},
+}
+
+// offered is the address of the Workload API as the agent offers it.
+func (l *lab) offered() string {
+	if path := l.Setting("agent.conf", "socket_path"); path != "" {
+		return "unix://" + path
+	}
+	return socket
+}
+
+// asked is the address at which a program looks for the Workload API, and what says so.
+func asked(c *facts.Container) (address, by string) {
+	address, by = c.Flag("socket"), "-socket"
+	if address == "" {
+		address, by = c.Settings["SPIFFE_ENDPOINT_SOCKET"], "SPIFFE_ENDPOINT_SOCKET"
+	}
+	if path, ok := strings.CutPrefix(address, "unix:/"); ok {
+		address = "unix:///" + strings.TrimLeft(path, "/")
+	}
+	return address, by
+}
+
+func same(a, b *facts.Mount) bool {
+	return a != nil && b != nil && a.Name == b.Name && a.Type == b.Type
 }
 
 // serving is what the server said when it began to serve, if its log still has it.

@@ -172,6 +172,27 @@ var agentChecks = []check{
 				return nil
 			}
 			return &evidence{seen: how + because(l.lastError("spire-agent")), expected: "Node attestation was successful"}
+		}},	{"LAB059", "`connection refused` or no answer from the Workload API", "the agent runs, and does not answer on its socket",
+		"docker compose logs spire-agent; docker compose restart spire-agent", "scripts/scenarios/agent-restart.md",
+		func(l *lab) *evidence {
+			agent := l.Service("spire-agent")
+			if !runs(agent) || l.starting(agent) {
+				return nil
+			}
+			for _, w := range workloads {
+				t, c := l.Witnesses[w.user], l.Service(w.service)
+				if t == nil || c == nil || t.Endpoint.Error == "" {
+					continue
+				}
+				if path, _ := asked(c); path != l.offered() || !same(agent.Mount(socketDir), c.Mount(socketDir)) {
+					continue // which has a finding of its own
+				}
+				silent := late(t.Endpoint.Error) || t.Endpoint.Code == "DeadlineExceeded"
+				if t.Endpoint.NoSocket || t.Endpoint.Code == "Unavailable" && !silent || silent && l.waited() {
+					return &evidence{seen: fmt.Sprintf("%s at %s: %s%s", w.user, t.Endpoint.Address, t.Endpoint.Error, because(l.lastError("spire-agent"))), expected: "the agent gives an SVID, or says that there is none"}
+				}
+			}
+			return nil
 		}},
 }
 
