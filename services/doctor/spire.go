@@ -172,7 +172,7 @@ var agentChecks = []check{
 				return nil
 			}
 			return &evidence{seen: how + because(l.lastError("spire-agent")), expected: "Node attestation was successful"}
-		}},	{"LAB059", "`connection refused` or no answer from the Workload API", "the agent runs, and does not answer on its socket",
+		}}, {"LAB059", "`connection refused` or no answer from the Workload API", "the agent runs, and does not answer on its socket",
 		"docker compose logs spire-agent; docker compose restart spire-agent", "scripts/scenarios/agent-restart.md",
 		func(l *lab) *evidence {
 			agent := l.Service("spire-agent")
