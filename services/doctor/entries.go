@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
@@ -178,13 +177,10 @@ var entryChecks = []check{
 		"docker compose logs spire-agent; docker compose restart spire-agent", outages,
 		func(l *lab) *evidence {
 			for _, w := range workloads {
+				if !l.undelivered(w) || !l.waited() {
+					continue
+				}
 				t, c := l.Witnesses[w.user], l.Service(w.service)
-				if t == nil || t.Endpoint.Code != "PermissionDenied" || l.pinned(w) || c == nil || len(l.matching(c)) == 0 {
-					continue
-				}
-				if slices.ContainsFunc(l.matching(c), func(e facts.Entry) bool { return l.isNew(e) }) {
-					continue
-				}
 				return &evidence{
 					seen:     fmt.Sprintf("%s: %s%s", w.user, t.Endpoint.Error, because(l.lastError("spire-agent"))),
 					expected: fmt.Sprintf("an SVID by the entry %s", l.matching(c)[0].ID),
@@ -304,10 +300,10 @@ func (l *lab) pinned(w workload) bool {
 	})
 }
 
-// isNew tells whether an entry is so new that it may be on its way.
-func (l *lab) isNew(e facts.Entry) bool {
-	created, err := strconv.ParseInt(e.CreatedAt, 10, 64)
-	return err == nil && !l.Clock.IsZero() && l.Clock.Unix()-created < int64(settle.Seconds())
+// undelivered tells whether the agent denies a workload what an entry gives it: the entry may be on its way.
+func (l *lab) undelivered(w workload) bool {
+	t, c := l.Witnesses[w.user], l.Service(w.service)
+	return t != nil && t.Endpoint.Code == "PermissionDenied" && !l.pinned(w) && c != nil && len(l.matching(c)) > 0
 }
 
 func (l *lab) has(c *facts.Container) string {

@@ -125,6 +125,9 @@ func (l *lab) unanswered() []string {
 		if text := l.unhealthy(w.user); text != "" {
 			missing = append(missing, "the "+w.service+"'s next request ("+text+")")
 		}
+		if l.undelivered(w) {
+			missing = append(missing, "the agent's next request for entries ("+w.user+" gets no identity yet)")
+		}
 		if late(t.Endpoint.Error) || t.Endpoint.Code == "DeadlineExceeded" {
 			missing = append(missing, "the Workload API as "+w.user)
 		}
