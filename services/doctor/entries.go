@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/testimony"
 )
 
 // spireCLI is how one types what is said after it.
@@ -264,6 +265,9 @@ func (l *lab) entriesOf(id string) []facts.Entry {
 func (l *lab) nearest(w workload) *facts.Entry {
 	c := l.Service(w.service)
 	if c == nil {
+		return nil
+	}
+	if t := l.Witnesses[w.user]; t != nil && slices.ContainsFunc(t.SVIDs, func(s testimony.Certificate) bool { return s.ID == w.id }) {
 		return nil
 	}
 	has, _ := l.Selectors(c)

@@ -524,7 +524,9 @@ func (f *Facts) Selectors(c *Container) (selectors []string, seen bool) {
 		for i := range selectors {
 			selectors[i] = strings.TrimSpace(selectors[i])
 		}
-		if slices.Contains(selectors, "unix:path:"+c.Program()) {
+		// Somebody may have run the same program as another user.
+		user := f.UserOf(c)
+		if slices.Contains(selectors, "unix:path:"+c.Program()) && (user.UID == "" || slices.Contains(selectors, "unix:uid:"+user.UID)) {
 			return selectors, true
 		}
 	}
