@@ -45,7 +45,6 @@ type Facts struct {
 	Agents     []Agent
 	Images     map[string]string // the IDs of the images on that machine, by name and tag
 	Clock      time.Time         // the engine's
-	Authority  Authority         // of the SPIRE server, in use
 	Bundle     []Root            // the SPIRE server's own trust bundle
 	HostBundle []Root            // the file from which the agent takes its trust bundle when it starts
 	Credential []string          // the files of the host's credential, by name
@@ -92,14 +91,11 @@ func (s *Section) Last() string {
 
 // Host is the learner's machine.
 type Host struct {
-	Time      time.Time // by its own clock
-	Project   string
-	LabTag    string
-	Image     string        // of the programs
-	Patience  time.Duration // how long an answer might take
-	Steering  []string      // the names of variables that steer docker, Compose and proxies
-	Cut       string        // the scenario that was cut off here, if any
-	SpireWant string        // the version of SPIRE that .env names
+	Time     time.Time // by its own clock
+	Project  string
+	LabTag   string
+	Patience time.Duration // how long an answer might take
+	Cut      string        // what is known of a scenario that was cut off here; empty if none was
 }
 
 // Container is what the engine says of one.
@@ -201,23 +197,13 @@ type Entry struct {
 	FederatesWith []string   `json:"federates_with"`
 	Admin         bool       `json:"admin"`
 	Downstream    bool       `json:"downstream"`
-	ExpiresAt     string     `json:"expires_at"` // in seconds since 1970; "0" is never
-	CreatedAt     string     `json:"created_at"`
 }
 
 // Agent is one that has attested.
 type Agent struct {
 	ID        ID         `json:"id"`
-	Type      string     `json:"attestation_type"`
-	ExpiresAt string     `json:"x509svid_expires_at"` // in seconds since 1970
 	Selectors []Selector `json:"selectors"`
 	Banned    bool       `json:"banned"`
-}
-
-// Authority is a CA of the SPIRE server.
-type Authority struct {
-	ID        string `json:"authority_id"` // its subject key ID
-	ExpiresAt string `json:"expires_at"`
 }
 
 // Root is a CA certificate of a trust bundle.
@@ -299,18 +285,6 @@ func (f *Facts) Section(name string) *Section {
 	return &Section{Status: "not in the report"}
 }
 
-// Unanswered names the sections whose answer did not come in time.
-func (f *Facts) Unanswered() []string {
-	var names []string
-	for name, s := range f.sections {
-		if s.Late() {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // Service is the container of a service of the lab, or nil.
 func (f *Facts) Service(name string) *Container {
 	for i := range f.Containers {
@@ -361,8 +335,7 @@ func (f *Facts) json(section string, value any) bool {
 
 func (f *Facts) readHost(host map[string]string) {
 	f.Host = Host{
-		Project: host["project"], LabTag: host["lab-tag"], Image: host["workload-image"],
-		Steering: strings.Fields(host["environment"]), Cut: host["cut-off"], SpireWant: host["spire-version"],
+		Project: host["project"], LabTag: host["lab-tag"], Cut: host["cut-off"],
 	}
 	f.Host.Time, _ = time.Parse(time.RFC3339, host["time"])
 	if seconds, err := strconv.ParseFloat(host["patience"], 64); err == nil {
@@ -403,11 +376,6 @@ func (f *Facts) readSPIRE() {
 	}
 	f.json("agents", &agents)
 	f.Agents = agents.Agents
-	var authorities struct {
-		Active Authority `json:"active"`
-	}
-	f.json("authorities", &authorities)
-	f.Authority = authorities.Active
 	type bundle struct {
 		TrustDomain string `json:"trust_domain"`
 		Authorities []struct {
