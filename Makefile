@@ -3,7 +3,7 @@ SHELL := /bin/bash
 lab = @bash scripts/lab.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs entries svid doctor report scenarios test laptops mutants lint images pull-test bench classroom classroom-down k8s-up k8s-bad-id k8s-down k8s-test clean
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z%A-Z0-9-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,10 @@ svid: ## the SVID that each user of the host gets
 doctor: ## name the first cause of what is wrong; REPORT=file judges a report, from whichever machine
 	$(lab) $@
 report: ## write what there is to know of the lab into one file, without secrets: REPORT=file
+	$(lab) $@
+console: ## show the lab in a browser, live: who spoke to whom, as whom, who refused; PORT=, OPEN=0
+	$(lab) $@
+handshake: ## one real handshake, step by step: AS=client-workload, server-workload or nobody
 	$(lab) $@
 scenarios: ## list the scenarios with their claims
 	$(lab) $@

@@ -25,7 +25,7 @@ cleanup() {
 	wait
 	for i in $(seq "$labs"); do
 		COMPOSE_PROJECT_NAME=$name-$i compose --profile '*' down --volumes --remove-orphans >"$log/down" 2>&1 || { cat "$log/down" >&2 && status=1; }
-		rm -f "$CACHE_DIR/restore-$name-$i"*
+		rm -f "$CACHE_DIR/restore-$name-$i"* "$CACHE_DIR/screen-$name-$i"
 	done
 	unlock "$name"
 	rm -rf "$log"

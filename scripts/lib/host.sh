@@ -134,7 +134,7 @@ remove_lab() {
 			say "the volume $volume stays: the lab did not make it"
 		fi
 	done
-	rm -f "$CACHE_DIR/restore-$name" "$CACHE_DIR/up-$name.txt"
+	rm -f "$CACHE_DIR/restore-$name" "$CACHE_DIR/up-$name.txt" "$CACHE_DIR/screen-$name"
 }
 
 # container_of SERVICE: its container, running or not; nothing if there is none. Asks the engine

@@ -167,6 +167,7 @@ begin() {
 		put_back "$journal" || fail "could not put back what the scenario before changed"
 	fi
 	: >"$journal"
+	say "begin $name: $(sed -n '2s/^# //p' "$0")" >"$CACHE_DIR/screen-$project"
 	if ! whole || ! client_served >/dev/null 2>&1; then
 		say "${dim}starting the lab ...${plain}"
 		output=$(bash "$LAB_DIR/scripts/up.sh" 2>&1) || {
@@ -181,6 +182,9 @@ whole() {
 	[ "$(docker ps --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False --format '{{.Label "com.docker.compose.service"}}' |
 		grep -cxE 'node|spire-server|spire-agent|server|client')" -eq 5 ]
 }
+
+# on_screen WORD TEXT: each line, for the console, which shows what a room sees of it.
+on_screen() { sed "s/^/$1 /" <<<"$2" | head -n 60 >>"$CACHE_DIR/screen-$project"; }
 
 fail() {
 	failure=$1
@@ -219,12 +223,14 @@ finish() {
 	if [ "$status" -eq 0 ]; then
 		[ ! -f "${0%.sh}.md" ] || say "  why it is so: scripts/scenarios/$name.md"
 		say "${green}PASS${plain} $name ($checks checks, $((SECONDS - began)) s)"
+		on_screen end "PASS ($checks checks)"
 		exit 0
 	fi
 	for service in $(xargs -n 1 <<<"${LOGS:-server} spire-agent spire-server" | awk '!seen[$0]++'); do
 		say "--- the last lines of $service"
 		log_of "$service" | tail -n 15 | indent || true
 	done
+	on_screen end "FAIL: ${failure:-a command failed}"
 	say "${red}FAIL${plain} $name: ${failure:-a command failed with exit status $status} ($checks checks, $((SECONDS - began)) s)"
 	[ "$status" -ge 128 ] || status=1
 	exit "$status"
@@ -234,6 +240,7 @@ step() {
 	steps=$((steps + 1))
 	say
 	say "${bold}$steps. $1${plain}"
+	on_screen step "$steps. $1"
 	if [ -n "${PAUSE:-}" ] && [ -r /dev/tty ]; then
 		printf '%s' "${dim}   Enter to go on ...${plain}"
 		read -r _ </dev/tty
@@ -272,6 +279,7 @@ show_command() {
 		shift
 	fi
 	say "  ${cyan}\$ ${with}docker compose $(quoted "$@")${shown:+ | grep -E $(quoted "$shown")}${plain}"
+	on_screen command "${with}docker compose $(quoted "$@")"
 }
 
 execute() {
@@ -318,6 +326,7 @@ watch_over() {
 }
 
 show_result() {
+	on_screen said "$output"
 	# Compose's own progress is not what a step is about.
 	grep -vE '^( (Container|Volume|Network) |Going to |$)' <<<"$output" | grep -E -- "${shown:-}" | indent || true
 	[ "$exit_status" -eq 0 ] || say "    ${dim}exit status $exit_status${plain}"

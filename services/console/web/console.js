@@ -1,0 +1,287 @@
+'use strict'
+// Draws what the console sends. Everything that came from a log is put in as text, never as HTML.
+const $ = (id) => document.getElementById(id)
+const most = 500
+const rows = new Map() // by number: {row, item}
+let frozen = null // what has come since the page was frozen
+let filter = ''
+let chosen = null
+let state = null
+let offset = 0 // of the engine's clock against the browser's
+const filters = ['', 'refused', 'not reached', 'served', 'happened']
+const signs = { served: '✓', refused: '✗', 'not reached': '…', happened: '·' }
+// When each row was drawn first, for whoever measures.
+window.drawn = []
+
+function el(name, attributes = {}, ...children) {
+  const made = document.createElement(name)
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== '') made.setAttribute(key, value)
+  }
+  made.append(...children.filter((child) => child !== ''))
+  return made
+}
+
+const clock = (time) => new Date(time).toLocaleTimeString('en-GB', { timeZone: 'UTC' })
+
+function name(party) {
+  const id = (party.id || '').replace('spiffe://example.org/', '/')
+  const place = [party.user, party.where].filter(Boolean).join(' in ')
+  if (id && place) return `${id} (${place})`
+  return id || place || 'somebody'
+}
+
+function verdict(row) {
+  if (row.verdict === 'refused' && row.refusedBy === 'the SPIRE agent' && row.why) return 'NO IDENTITY from the SPIRE agent'
+  if (row.verdict === 'refused') return `REFUSED by ${row.refusedBy}`
+  if (row.verdict === 'happened') return ''
+  return row.verdict
+}
+
+function draw(row) {
+  const known = rows.get(row.number)
+  const item = known ? known.item : el('li', { id: `row-${row.number}` })
+  const shown = verdict(row)
+  const head = row.verdict === 'happened'
+    ? [el('span', { class: 'who' }, name(row.from)), ' ', el('span', {}, row.said[0].text)]
+    : [el('span', { class: 'who' }, `${name(row.from)} → ${name(row.to)}`), ' ', el('span', { class: 'verdict' }, shown)]
+  if (row.count > 1) head.push(el('span', { class: 'count' }, ` ×${row.count}`))
+  item.className = row.verdict === 'not reached' ? 'unreached' : row.verdict
+  item.replaceChildren(
+    el('time', { datetime: row.at }, clock(row.at)),
+    el('span', { 'aria-hidden': 'true' }, signs[row.verdict]),
+    el('span', {}, ...head))
+  if (row.verdict !== 'happened' && row.verdict !== 'served') {
+    for (const said of row.said || []) item.append(el('span', { class: 'words' }, `${said.who}: ${said.text}`))
+    if (row.lesson) item.append(el('span', { class: 'words' }, el('a', { href: lessonAddress(row.lesson) }, `why: ${row.lesson}`)))
+  }
+  item.hidden = Boolean(filter) && row.verdict !== filter
+  rows.set(row.number, { row, item })
+  if (known) return
+  $('rows').prepend(item)
+  window.drawn.push({ number: row.number, at: row.at, drawn: Date.now(), verdict: row.verdict })
+  if (window.drawn.length > 5000) window.drawn.splice(0, 1000)
+  if (rows.size > most) {
+    const [oldest] = rows.keys()
+    rows.get(oldest).item.remove()
+    rows.delete(oldest)
+  }
+  if (row.verdict === 'refused') $('heard').textContent = `${name(row.from)} to ${name(row.to)}: ${shown}`
+}
+
+function lessonAddress(lesson) {
+  const theme = document.documentElement.dataset.theme
+  return `/lesson/${encodeURIComponent(lesson)}${theme ? `?theme=${theme}` : ''}`
+}
+
+function drawState() {
+  if (!state) return
+  const scenario = state.scenario
+  $('scenario').textContent = scenario
+    ? `${scenario.name}: ${scenario.ended || scenario.step || scenario.claim}` : 'no scenario is running'
+  const health = $('health')
+  const loud = state.known && state.away && state.away.length > 0
+  const words = !state.known ? 'waiting for the first facts' : loud ? `AWAY: ${state.away.join(', ')}` : 'all is running'
+  if (health.textContent !== words) health.textContent = words
+  health.classList.toggle('loud', Boolean(loud))
+  drawWho()
+  drawWhy()
+  drawTrust()
+}
+
+const seen = new Map() // the serial number that each service had, and when that changed
+
+function drawWho() {
+  const now = Date.now() + offset
+  const programs = el('div', { class: 'host' }, el('h3', {}, 'one host'))
+  const others = el('div', {})
+  for (const who of state.who || []) {
+    if (who.service === 'node') continue
+    const box = el('div', {}, el('strong', {}, who.service))
+    if (who.user && !/^spire/.test(who.service)) box.append(` as ${who.user}`)
+    if (who.status !== 'running') box.append(' ', el('span', { class: 'away' }, who.status))
+    if (who.svid) {
+      const left = Math.round((new Date(who.svid.expires) - now) / 1000)
+      const before = seen.get(who.service)
+      if (!before || before.serial !== who.svid.serial) seen.set(who.service, { serial: who.svid.serial, at: before ? Date.now() : 0 })
+      const fresh = Date.now() - seen.get(who.service).at < 10000
+      box.append(el('div', { class: 'id' }, who.svid.id))
+      box.append(el('div', { class: fresh ? 'new' : 'quiet' }, `${fresh ? 'NEW ' : ''}serial ${who.svid.serial.slice(0, 8)}…`))
+      box.append(el('div', { class: left <= 0 || left < 15 ? 'soon' : 'quiet' },
+        left <= 0 ? `EXPIRED ${-left} s ago` : `expires in ${left < 120 ? `${left} s` : `${Math.round(left / 60)} min`}`))
+    }
+    if (/^spire-server|^partner/.test(who.service)) others.append(box)
+    else programs.append(box)
+  }
+  for (const agent of state.agents || []) {
+    others.append(el('div', { class: agent.banned ? 'missing' : 'quiet' }, `${agent.banned ? 'BANNED ' : 'attested: '}${agent.id}`))
+  }
+  $('who').replaceChildren(programs, others)
+}
+
+function drawWhy() {
+  const refused = [...rows.values()].reverse().map((known) => known.row).find((row) => row.why && row.why.selectors)
+  const parts = []
+  const explain = (why, title) => {
+    const list = el('ul', {})
+    for (const selector of why.selectors || []) list.append(el('li', { class: 'id' }, selector))
+    parts.push(el('h3', {}, title), list)
+    for (const entry of why.entries || []) {
+      const wants = el('ul', {})
+      for (const selector of entry.selectors) {
+        const missing = (entry.missing || []).includes(selector)
+        wants.append(el('li', { class: 'id' }, missing ? el('span', { class: 'missing' }, `MISSING ${selector}`) : `has ${selector}`))
+      }
+      parts.push(el('div', {}, `entry ${entry.id}: ${(entry.missing || []).length ? 'does not match' : `gives ${entry.spiffeID}`}`), wants)
+    }
+  }
+  if (refused) explain(refused.why, `${clock(refused.at)}: no identity for this process`)
+  for (const why of state.why || []) explain({ ...why, entries: (why.entries || []).filter((entry) => !(entry.missing || []).length) }, `a process of ${why.user}`)
+  if (!parts.length) parts.push(el('p', {}, 'The SPIRE server has not said its entries yet.'))
+  $('why').replaceChildren(...parts)
+}
+
+function drawTrust() {
+  const trust = state.trust || {}
+  const cas = el('ul', {})
+  for (const ca of trust.authorities || []) {
+    cas.append(el('li', {}, el('span', { class: 'id' }, ca.id.slice(0, 8)), ` ${ca.state === 'active' ? 'ACTIVE: it signs' : ca.state}`))
+  }
+  const parts = [el('h3', {}, 'CAs of the SPIRE server'), cas]
+  for (const side of trust.sides || []) {
+    const list = el('ul', {})
+    for (const [domain, keys] of Object.entries(side.bundles || {})) {
+      list.append(el('li', {}, `${domain}: `, el('span', { class: 'id' }, keys.map((key) => key.slice(0, 8) + (key === side.signed ? ' (its own)' : '')).join(', '))))
+    }
+    parts.push(el('h3', {}, `${side.user || 'a program'} trusts`), list)
+  }
+  $('trust').replaceChildren(...parts)
+}
+
+function drawTrace(trace) {
+  const list = el('ol', {})
+  for (const step of trace.steps) {
+    const item = el('li', {}, el('strong', {}, `${step.by} ${step.by === 'client' ? '→' : '←'} ${step.message}`), step.encrypted ? ' (encrypted)' : '', el('div', {}, step.means))
+    for (const detail of step.details || []) item.append(el('div', { class: 'id quiet' }, detail))
+    list.append(item)
+  }
+  const end = el('p', { class: trace.refused ? 'missing' : 'quiet' }, `as ${trace.as}: ${trace.end}`)
+  $('steps').replaceChildren(end, list)
+}
+
+function take(update) {
+  offset = new Date(update.now) - Date.now()
+  if (update.state) state = update.state
+  for (const row of update.rows || []) draw(row)
+  if (update.missed) {
+    const missed = $('missed')
+    missed.dataset.count = Number(missed.dataset.count || 0) + update.missed
+    missed.textContent = `${missed.dataset.count} rows came too fast, and were not drawn`
+    missed.hidden = false
+  }
+  if (update.trace) drawTrace(update.trace)
+  drawState()
+}
+
+function follow() {
+  const events = new EventSource('/events')
+  events.onopen = () => {
+    for (const { item } of rows.values()) item.remove()
+    rows.clear()
+  }
+  events.onmessage = (message) => {
+    const update = JSON.parse(message.data)
+    if (frozen) {
+      frozen.push(update)
+      $('frozen').textContent = 'FROZEN: f goes on'
+      return
+    }
+    take(update)
+  }
+  events.onerror = () => {
+    $('health').textContent = 'THE CONSOLE HAS ENDED'
+    $('health').classList.add('loud')
+  }
+}
+
+function choose(tab) {
+  for (const other of document.querySelectorAll('[role="tab"]')) {
+    const selected = other.id === `tab-${tab}`
+    other.setAttribute('aria-selected', selected)
+    other.tabIndex = selected ? 0 : -1
+    $(other.getAttribute('aria-controls')).hidden = !selected
+  }
+}
+
+function move(by) {
+  const visible = [...$('rows').children].filter((item) => !item.hidden)
+  if (!visible.length) return
+  const index = chosen ? visible.indexOf(chosen) + by : 0
+  if (chosen) chosen.classList.remove('chosen')
+  chosen = visible[Math.max(0, Math.min(visible.length - 1, index))]
+  chosen.classList.add('chosen')
+  chosen.scrollIntoView({ block: 'nearest' })
+  $('rows').focus()
+  $('rows').setAttribute('aria-activedescendant', chosen.id)
+}
+
+function freeze() {
+  if (!frozen) {
+    frozen = []
+    $('frozen').textContent = 'FROZEN: f goes on'
+    return
+  }
+  const updates = frozen
+  frozen = null
+  $('frozen').textContent = ''
+  updates.forEach(take)
+}
+
+function nextFilter() {
+  filter = filters[(filters.indexOf(filter) + 1) % filters.length]
+  $('filter-name').textContent = filter ? `(only: ${filter})` : ''
+  for (const { row, item } of rows.values()) item.hidden = Boolean(filter) && row.verdict !== filter
+}
+
+function theme() {
+  const root = document.documentElement
+  const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches
+  root.dataset.theme = dark ? 'light' : 'dark'
+}
+
+const keys = {
+  1: () => choose('who'), 2: () => choose('why'), 3: () => choose('trust'), 4: () => choose('handshake'),
+  j: () => move(1), k: () => move(-1), f: freeze, v: nextFilter, t: theme,
+  '?': () => $('keys').showModal(),
+}
+
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return
+  if (event.key === 'Enter' && chosen && document.activeElement.tagName !== 'BUTTON' && document.activeElement.tagName !== 'A') {
+    const why = chosen.querySelector('a')
+    if (why) why.click()
+    return
+  }
+  const tabs = ['who', 'why', 'trust', 'handshake']
+  if (document.activeElement.getAttribute('role') === 'tab' && (event.key === 'ArrowRight' || event.key === 'ArrowLeft')) {
+    const at = tabs.indexOf(document.activeElement.getAttribute('aria-controls')) + (event.key === 'ArrowRight' ? 1 : tabs.length - 1)
+    choose(tabs[at % tabs.length])
+    $(`tab-${tabs[at % tabs.length]}`).focus()
+    return
+  }
+  const action = keys[event.key]
+  if (action && !$('keys').open) {
+    event.preventDefault()
+    action()
+  }
+})
+for (const tab of document.querySelectorAll('[role="tab"]')) tab.addEventListener('click', () => choose(tab.getAttribute('aria-controls')))
+for (const button of document.querySelectorAll('[data-as]')) {
+  button.addEventListener('click', async () => {
+    $('steps').replaceChildren(el('p', {}, 'a handshake is being done ...'))
+    const answer = await fetch(`/handshake/${button.dataset.as}`, { method: 'POST' })
+    if (!answer.ok) $('steps').replaceChildren(el('p', {}, await answer.text()))
+  })
+}
+setInterval(() => { if (!frozen) drawState() }, 1000)
+follow()
