@@ -240,9 +240,18 @@ type Agent struct {
 // shown is the order in which containers are shown: as a story, not by name.
 var shown = []string{"node", "client", "server", "spire-agent", "spire-server"}
 
-// Describe puts together what the facts and the programs' own lines say.
-func (f Facts) Describe(svids map[string]SVID) State {
-	state := State{Known: f.Containers != nil, Away: f.away("spire-server", "spire-agent", "server", "client")}
+// Describe puts together what the facts and the programs' own lines say; a service that has ended since the
+// facts were asked for does not run.
+func (f Facts) Describe(svids map[string]SVID, ended map[string]bool) State {
+	known := f.Containers
+	f.Containers = nil
+	for _, c := range known {
+		if ended[c.Service] && c.Status == "running" {
+			c.Status = "exited"
+		}
+		f.Containers = append(f.Containers, c)
+	}
+	state := State{Known: known != nil, Away: f.away("spire-server", "spire-agent", "server", "client")}
 	signed := map[string]string{}
 	for _, w := range f.Witnesses {
 		if w == nil {

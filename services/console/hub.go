@@ -52,10 +52,10 @@ func (h *Hub) Feed(kind, text string, now time.Time) {
 		if !ok {
 			return
 		}
-		before := len(h.reader.svids)
-		serial := h.reader.svids[line.Service].Serial
+		serial, ended := h.reader.svids[line.Service].Serial, h.reader.ended[line.Service]
 		h.publish(h.reader.Read(line), now)
-		if len(h.reader.svids) != before || h.reader.svids[line.Service].Serial != serial {
+		if h.reader.svids[line.Service].Serial != serial || h.reader.ended[line.Service] != ended {
+			h.changed = now
 			h.describe()
 		}
 	case "screen":
@@ -102,7 +102,7 @@ func (h *Hub) lesson(name string) (string, bool) {
 }
 
 func (h *Hub) describe() {
-	state := h.facts.Describe(h.reader.SVIDs())
+	state := h.facts.Describe(h.reader.svids, h.reader.ended)
 	state.Project, state.Scenario = h.project, h.screen.Now
 	before, _ := json.Marshal(h.state)
 	after, _ := json.Marshal(state)

@@ -226,9 +226,12 @@ func TestState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := facts.Describe(map[string]SVID{"server": {ID: "spiffe://example.org/server", Serial: "S1"}})
+	state := facts.Describe(map[string]SVID{"server": {ID: "spiffe://example.org/server", Serial: "S1"}}, nil)
 	if got := strings.Join(state.Away, " "); got != "spire-server spire-agent client" {
 		t.Errorf("away: %q", got)
+	}
+	if got := strings.Join(facts.Describe(nil, map[string]bool{"server": true}).Away, " "); got != "spire-server spire-agent server client" {
+		t.Errorf("away, after the server has ended: %q", got)
 	}
 	if !state.Agents[0].Banned || state.Agents[0].Expires.IsZero() {
 		t.Errorf("agents: %+v", state.Agents)

@@ -124,18 +124,16 @@ type Reader struct {
 	recent []*Row          // of the last seconds, whose other side may still speak
 	latest map[string]*Row // by what is the same about them: these are counted, not repeated
 	svids  map[string]SVID // by service, as the programs logged them
+	ended  map[string]bool // services that have ended, by Compose's word, and logged nothing since
 }
 
 // NewReader returns a Reader that has read nothing.
 func NewReader() *Reader {
-	return &Reader{latest: map[string]*Row{}, svids: map[string]SVID{}}
+	return &Reader{latest: map[string]*Row{}, svids: map[string]SVID{}, ended: map[string]bool{}}
 }
 
 // Know gives the Reader what the engine and SPIRE said last.
 func (r *Reader) Know(facts Facts) { r.facts = facts }
-
-// SVIDs are those that the running programs hold, by service.
-func (r *Reader) SVIDs() map[string]SVID { return r.svids }
 
 var (
 	handshake = regexp.MustCompile(`TLS handshake error from (\S+): (.*)$`)
@@ -152,7 +150,11 @@ func (r *Reader) Read(line Line) []Row {
 	switch {
 	case line.At.IsZero(): // of Compose
 		delete(r.svids, line.Service)
+		r.ended[line.Service] = true
 		return nil
+	}
+	delete(r.ended, line.Service)
+	switch {
 	case strings.HasPrefix(line.Service, "spire-agent"):
 		return r.agent(line)
 	case strings.HasSuffix(line.Service, "-server") && strings.HasPrefix(line.Text, "time="):

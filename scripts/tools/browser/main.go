@@ -30,7 +30,7 @@ import (
 
 // within is how long a refusal may take to the page before it counts as missing. How long it takes is told;
 // that a busy machine is slow is no fault of the page.
-const within = 10 * time.Second
+const within = 20 * time.Second
 
 // room is a browser that looks at the page.
 type room struct {
