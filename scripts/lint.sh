@@ -31,8 +31,8 @@ shell_scripts() {
 	ls scripts/lib/*.sh scripts/kubernetes/lib.sh scripts/laptops/*.sh scripts/mutants/*.sh
 }
 
-# The lab's two modules of Go of its own; the other ones only pin tools.
-modules='. scripts/tools/bench'
+# The lab's modules of Go of its own; the other ones only pin tools.
+modules='. scripts/tools/bench scripts/tools/browser'
 
 # in_modules COMMAND...: in each.
 in_modules() {

@@ -36,7 +36,7 @@ set -m # so that Ctrl-C can be sent to it
 env OPEN=0 PORT="$port" bash "$LAB_DIR/scripts/console.sh" >"$said" 2>&1 </dev/null &
 ours=$!
 set +m
-restore kill -TERM -- "-$ours"
+restore sh -c "kill -TERM -- -$ours 2>/dev/null || true"
 eventually 20 "it says where it is" runs
 refused "a console of the lab $project is running already" "PORT=$((port + 1))"
 expect "its container has no volume, no capability, no user that is somebody, and one port on 127.0.0.1" \
