@@ -427,6 +427,34 @@ func TestList(t *testing.T) {
 	}
 }
 
+// What the lab's commands say of a machine is recognized by their words: they must say them still.
+func TestWordsAreSaid(t *testing.T) {
+	said := ""
+	for _, pattern := range []string{"../../scripts/*.sh", "../../scripts/lib/*.sh"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatal(pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			said += string(text)
+		}
+	}
+	// Those are the engine's words, and the name of an image comes from a variable.
+	others := []string{"no space left on device", "all predefined address pools have been fully subnetted", "there is no image spiffe-lab/"}
+	words := regexp.MustCompile("`([^`]+)`")
+	for _, c := range machineChecks {
+		for _, m := range words.FindAllStringSubmatch(c.sees, -1) {
+			if !slices.Contains(others, m[1]) && !strings.Contains(said, strings.TrimSuffix(m[1], ", and")) {
+				t.Errorf("%s: no script says %q", c.code, m[1])
+			}
+		}
+	}
+}
+
 func TestREADMEHasTheTable(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
