@@ -83,10 +83,7 @@ told() {
 status_of() { awk -v name="$1" '/^## section: / {mine = $3 == name} mine && /^status: / {sub(/^status: /, ""); print; exit}' "$work/report"; }
 
 # quoted_json TEXT
-quoted_json() {
-	local text=${1//\\/\\\\}
-	printf '"%s"' "${text//\"/\\\"}"
-}
+quoted_json() { awk '{gsub(/[\\"]/, "\\\\&"); printf "\"%s\"", $0}' <<<"$1"; }
 
 # first_cause LINES: the first finding of README.md's table, as services/doctor has printed it, of which one
 # of the lines has the words. Of those before the containers: what comes later needs more than words.
@@ -120,7 +117,7 @@ first_cause() {
 without_judge() {
 	local engine=$1 lines
 	case $engine in
-	0) lines=$(need_no_policy 2>&1 && sed -n '/^## section: preflight/,/^## section: engine/s/^  //p' "$work/report" && cat "$CACHE_DIR/up-$project.txt" 2>/dev/null)"
+	0) lines=$(sed -n '/^## section: preflight/,/^## section: engine/s/^  //p' "$work/report" && cat "$CACHE_DIR/up-$project.txt" 2>/dev/null)"
 there is no image $WORKLOAD_IMAGE" ;;
 	'no answer'*) lines="no Docker Engine answers: $engine" ;;
 	*) lines=$(need_engine 2>&1) ;;
