@@ -81,6 +81,8 @@ scenario | scenario-*)
 	file=$(scenario_file "${name#-}")
 	exec bash "$file"
 	;;
+faults) exec bash "$LAB_DIR/scripts/faults.sh" list ;;
+break | ticket | check | hint | give-up | mend) exec bash "$LAB_DIR/scripts/faults.sh" "$target" ;;
 k8s-*)
 	exec "$LAB_DIR/scripts/kubernetes.sh" "${1#k8s-}"
 	;;

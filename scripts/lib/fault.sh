@@ -1,0 +1,294 @@
+# Sourced by scripts/faults.sh and scripts/faults-test.sh: what a fault is made of, how one is put in, taken
+# out and graded. A fault is one file, scripts/faults/NN-NAME.sh, whose second line is its symptom in one line.
+# Its name and that line do not tell the cause. Its words:
+#
+#   level N                     1, 2 or 3; from 2 on the doctor is off
+#   kind WORDS                  which of the kinds in scripts/faults/README.md it is of
+#   doctor CODE                 the finding of `make doctor FORCE=1` while it is open
+#   lost                        the fault itself loses data that need not come back
+#   wrong NAME WORDS WHY        a wrong fix, done by the function wrong_NAME; what the grader says of it; why
+#                               it is wrong
+#   hint CONDITION TEXT         three: each is given as long as CONDITION, a command, holds; the last one
+#                               names the cause, and has the condition `true`
+#
+# and its functions, of which the last four may be missing:
+#
+#   ticket    who complains, what they see, what may not be done
+#   right     the right fix, as a learner could type it
+#   debrief   what it was, how one could have seen it, where it happened in life (a link), which scenario
+#             shows it
+#   put_in    breaks the lab
+#   shows     holds once the fault is in force; without it: the client is not served
+#   scene     what must be there before, and is no fault; unscene takes it away again
+#   take_out  undoes what put_right below does not know of: other containers, images, federation
+#
+# shellcheck shell=bash
+# shellcheck source=host.sh
+. "$(dirname "${BASH_SOURCE[0]}")/host.sh"
+
+FAULTS=$LAB_DIR/scripts/faults
+fault_name='' fault_number='' fault_symptom='' fault_level='' fault_kind='' fault_doctor='' fault_lost=''
+wrong_names=() wrong_words=() wrong_whys=()
+hint_conditions=() hint_texts=()
+
+# --- the words of a fault
+
+level() { fault_level=$1; }
+kind() { fault_kind=$1; }
+doctor() { fault_doctor=$1; }
+lost() { fault_lost=yes; }
+wrong() { wrong_names+=("$1") wrong_words+=("$2") wrong_whys+=("$3"); }
+hint() { hint_conditions+=("$1") hint_texts+=("$2"); }
+
+# --- which fault
+
+fault_files() { ls "$FAULTS"/[0-9][0-9]-*.sh; }
+
+# name_of FILE, number_of NAME
+name_of() {
+	local file=${1##*/}
+	say "${file%.sh}"
+}
+
+# find_fault WORD: the name, NN-NAME, of the fault with that number, name, or both.
+find_fault() {
+	local file name number=${1#0}
+	for file in $(fault_files); do
+		name=$(name_of "$file")
+		case $1 in "$name" | "${name#*-}") say "$name" && return ;; esac
+		[ "${name%%-*}" != "$number" ] && [ "${name%%-*}" != "0$number" ] || { say "$name" && return; }
+	done
+	die "there is no fault \"$1\"" "make faults lists them: NAME=1, or NAME=$(name_of "$(fault_files | head -n 1)" | sed 's/^[0-9]*-//')"
+}
+
+# load_fault NAME: its words and functions.
+load_fault() {
+	fault_name=$1 fault_number=$((10#${1%%-*})) fault_level='' fault_kind='' fault_doctor='' fault_lost=''
+	wrong_names=() wrong_words=() wrong_whys=() hint_conditions=() hint_texts=()
+	unset -f ticket right debrief put_in shows scene unscene take_out
+	fault_symptom=$(sed -n '2s/^# //p' "$FAULTS/$1.sh")
+	# shellcheck source=/dev/null
+	. "$FAULTS/$1.sh"
+}
+
+# --- where it is kept
+
+project=$(project_name)
+state=$CACHE_DIR/fault-$project
+
+open_fault() { sed -n 's/^name=//p' "$state" 2>/dev/null || true; }
+opened_at() { sed -n 's/^since=//p' "$state"; }
+hints_used() { if [ -s "$state.hints" ]; then grep -c . "$state.hints"; else say 0; fi; }
+
+# --- for those who write faults
+
+# cli ARG...: the CLI of the SPIRE server.
+cli() { inside spire-server '' /opt/spire/bin/spire-server "$@"; }
+
+# served: is the running client's latest request served?
+served() { client_served; }
+
+# has_identity USER ID: a process that it starts now gets exactly this SPIFFE ID first.
+has_identity() { inside "${3:-client}" "$1" svid -wait 2s 2>/dev/null | grep -qE "^SPIFFE ID +$2\$"; }
+
+# entry_for REGEX: a line of `entry show` matches.
+entry_has() { cli entry show | grep -E -- "$1" >/dev/null; }
+
+# restarted SERVICE...: as `docker restart` does; nothing that Compose would run again beside it.
+restarted() {
+	local service
+	for service in "$@"; do docker restart --time 6 "$(container_of "$service")" >/dev/null || return 1; done
+}
+
+# remake SERVICE <YAML: the service's container, made anew with what the Compose file on standard input
+# says beside compose.yaml. `docker compose up` makes it again as it was.
+remake() {
+	local file=$state.yaml status=0
+	cat >"$file"
+	compose --file "$LAB_DIR/compose.yaml" --file "$file" up --detach --no-deps --force-recreate "$1" >"$state.log" 2>&1 || status=$?
+	rm -f "$file"
+	[ "$status" -eq 0 ] || cat "$state.log" >&2
+	rm -f "$state.log"
+	return "$status"
+}
+
+# lab ARG...: docker compose, unseen unless it fails.
+lab() {
+	local said
+	said=$(compose "$@" 2>&1) || { say "$said" >&2 && return 1; }
+}
+
+provision() { lab run --rm --no-deps -T bootstrap; }
+
+# --- the lab as it is
+
+# lab_state: what must be as before after `make mend`, in lines that can be compared.
+lab_state() {
+	docker ps --all --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
+		--format '{{.Label "com.docker.compose.service"}}' | sort | while read -r service; do
+		docker inspect --format "container $service {{.State.Status}} {{.Config.User}} {{.Config.Cmd}} {{.Config.Image}} {{.HostConfig.CapAdd}} {{range .Mounts}}{{.Name}}:{{.Destination}} {{end}}{{range .Config.Env}}{{.}} {{end}}" "$(container_of "$service")" |
+			sed -E 's/ [A-Za-z_]*(proxy|PROXY)=[^ ]*//g'
+	done
+	docker ps --format '{{.Names}} {{.Networks}}' | awk -v net="${project}_default" '$2 ~ net {print "on the network: " $1}' | sort
+	docker volume ls --filter "label=com.docker.compose.project=$project" --format 'volume {{.Name}}' | sort
+	docker image ls --format 'image {{.Repository}}:{{.Tag}} {{.ID}}' | grep "^image spiffe-lab/.*:$LAB_TAG" | sort
+	cli entry show | sed -n -E 's/ +: /: /; /^(Revision:|Found )/!s/^[A-Z]/entry: &/p'
+	cli agent list | sed -n -E 's/^SPIFFE ID +: /agent: /p'
+	cli agent list -banned true | sed -n -E 's/^SPIFFE ID +: /banned: /p'
+	cli federation list | sed -n -E 's/^Trust domain +: /federated: /p'
+	cli bundle list | sed -n 's/^\* /bundle of /p'
+	cli bundle show | cksum | sed 's/^/own bundle /'
+}
+
+# snapshot FILE: a report. What got no answer on a busy machine is asked again, with more patience.
+snapshot() {
+	local patience
+	for patience in 10 40; do
+		WAIT=$patience bash "$LAB_DIR/scripts/report.sh" "$1" >/dev/null || return 1
+		grep -q '^status: no answer' "$1" || return 0
+	done
+}
+
+# trial NAME COMMAND...: runs one, as a section of the report.
+trial() {
+	local name=$1 out status=0
+	shift
+	out=$("$@" 2>&1 </dev/null) || status=$?
+	{
+		say "## section: trial-$name"
+		say "status: $status"
+		[ -z "$out" ] || sed 's/^/  /' <<<"$out"
+	} >"$work/trial-$name"
+}
+
+# tried: who is served and who is refused, tried out with the lab's own programs.
+tried() {
+	local place mark container
+	place=$(container_running client || container_running server) || return 0
+	trial running client_served &
+	trial client docker exec --user client-workload "$place" client -wait 5s &
+	trial impostor docker exec --user client-workload "$place" client -wait 5s -server-id spiffe://example.org/impostor &
+	trial root docker exec --user 0:0 "$place" witness -limit 8s &
+	container=$(container_of server)
+	mark=$(if [ -n "$container" ]; then docker logs "$container" 2>&1 | wc -l; else say 0; fi)
+	trial bad-id docker exec --user server-workload "$place" client -wait 5s &
+	wait
+	[ -z "$container" ] || trial server-log tail_of "$container" "$((mark + 1))"
+	cat "$work"/trial-*
+	rm -f "$work"/trial-*
+}
+
+container_running() {
+	local container
+	container=$(docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.service=$1" \
+		--filter label=com.docker.compose.oneoff=False --filter status=running | head -n 1)
+	[ -n "$container" ] && say "$container"
+}
+
+tail_of() { docker logs "$1" 2>&1 | tail -n "+$2"; }
+
+# graded: looks at the lab, and has the grader judge it: what is wrong, in lines; 0 for nothing.
+graded() {
+	local status=0
+	snapshot "$work/now" || return 4
+	tried >>"$work/now"
+	{
+		for part in before broken; do
+			say "## snapshot: $part"
+			cat "$state.$part"
+		done
+		say "## snapshot: now"
+		cat "$work/now"
+	} | docker run --rm --interactive --network none --read-only --cap-drop ALL --user 65534:65534 \
+		--label com.docker.compose.project= --label com.docker.compose.service= \
+		"$WORKLOAD_IMAGE" grader ${fault_lost:+-lost} || status=$?
+	return "$status"
+}
+
+# --- in and out
+
+# own_entries: the lab's own, under their own IDs, and each of them once. What a learner has put in their
+# place to mend a fault gives way to them.
+own_entries() {
+	local id
+	for id in $(cli entry show | awk '
+		/^Entry ID / { id = $NF } /^SPIFFE ID / { named = $NF }
+		/^Parent ID / && named ~ "^spiffe://example.org/(server|client|host)$" && "spiffe://example.org/" id != named { print id }'); do
+		cli entry delete -entryID "$id" >/dev/null || return 1
+	done
+	provision
+}
+
+# put_right: the lab as `make up` leaves it, with what a learner has beside it. Says so where only a new lab helps.
+put_right() {
+	if mended_in_place; then return; fi
+	say "that does not put it right: the lab is made anew"
+	remove_lab >/dev/null 2>&1 && bash "$LAB_DIR/scripts/up.sh" >"$state.log" 2>&1 || { cat "$state.log" >&2 && return 1; }
+	rm -f "$state.log"
+}
+
+mended_in_place() {
+	local id agent domain paused
+	if declare -F take_out >/dev/null; then take_out >/dev/null || return 1; fi
+	paused=$(docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter status=paused)
+	# shellcheck disable=SC2086 # a list of containers
+	[ -z "$paused" ] || docker unpause $paused >/dev/null
+	lab up --detach --no-deps spire-server || return 1
+	wait_until 60 "the SPIRE server answers" cli healthcheck 2>/dev/null || return 1
+	if [ -s "$state.state" ]; then
+		for id in $(cli entry show | sed -n 's/^Entry ID *: //p'); do
+			grep -qxF "entry: Entry ID: $id" "$state.state" || cli entry delete -entryID "$id" >/dev/null || return 1
+		done
+		for domain in $(cli federation list | sed -n 's/^Trust domain *: //p'); do
+			grep -qxF "federated: $domain" "$state.state" || cli federation delete -id "$domain" >/dev/null || return 1
+		done
+		for domain in $(cli bundle list | sed -n 's/^\* //p'); do
+			grep -qxF "bundle of $domain" "$state.state" || cli bundle delete -id "spiffe://$domain" -mode dissociate >/dev/null || return 1
+		done
+	fi
+	for agent in $(cli agent list -banned true | sed -n 's/^SPIFFE ID *: //p'); do
+		cli agent evict -spiffeID "$agent" >/dev/null || return 1
+	done
+	own_entries || return 1
+	lab up --detach --remove-orphans || return 1
+	if ! wait_until 20 "a program gets an identity" has_identity client-workload spiffe://example.org/client 2>/dev/null; then
+		lab up --detach --no-deps --force-recreate spire-agent || return 1
+		wait_until 60 "a program gets an identity" has_identity client-workload spiffe://example.org/client 2>/dev/null || return 1
+	fi
+	restarted server client || return 1
+	wait_until 60 "the client is served" client_served 2>/dev/null
+}
+
+# is_in: the fault is in force.
+is_in() { if declare -F shows >/dev/null; then shows >/dev/null 2>&1; else ! client_served >/dev/null 2>&1; fi; }
+
+# broken: puts the fault in, unseen, with snapshots of before and after.
+broken() {
+	local said=$work/put-in
+	# Whatever has been done to mend the one before.
+	own_entries >"$said" 2>&1 || { cat "$said" >&2 && return 1; }
+	wait_until 40 "the client is served" client_served >"$said" 2>&1 ||
+		die "the lab is not as it should be: $(client_served 2>&1 | tail -n 1)" "make up, then make doctor says what is wrong; make mend puts it right"
+	lab_state >"$state.state"
+	if declare -F scene >/dev/null; then scene >"$said" 2>&1 || { cat "$said" >&2 && return 1; }; fi
+	snapshot "$state.before" || return 1
+	cat >"$state" <<-END
+		name=$fault_name
+		number=$fault_number
+		level=$fault_level
+		since=$(date +%s)
+	END
+	: >"$state.hints"
+	if ! put_in >"$said" 2>&1 || ! wait_until 90 "the fault shows" is_in >>"$said" 2>&1; then
+		cat "$said" >&2
+		printf 'error: the fault could not be put in; the lines above say why\nhint: make mend\n' >&2
+		return 1
+	fi
+	snapshot "$state.broken"
+}
+
+# closed: the fault is over; whatever it brought along goes.
+closed() {
+	if declare -F unscene >/dev/null; then unscene >/dev/null 2>&1 || true; fi
+	rm -f "$state" "$state".*
+}
