@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # since the clean-up of last night nobody is served any more
 level 1
-kind "an entry: deleted"
+kind "entry: deleted"
 doctor LAB063
 
 ticket() {
@@ -40,7 +40,7 @@ wrong_any_user() {
 	right
 }
 
-wrong as_root 'the client runs as root' 'the client is served under a name that is not its own, with all that root may do'
+wrong as_root 'client runs as root' 'the client is served under a name that is not its own, with all that root may do'
 wrong_as_root() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:uid:0
 	remake client <<-'END'
@@ -71,5 +71,6 @@ END
 
 put_in() {
 	cli entry delete -entryID client
+	wait_until 30 "the agent has heard of it" nobody client-workload
 	restarted client
 }

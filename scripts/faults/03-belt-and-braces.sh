@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # after an audit made everything safer, the client gets nothing done
 level 1
-kind "an entry: one selector too many"
+kind "entry: one selector too many"
 doctor LAB067
 
 ticket() {
@@ -37,7 +37,7 @@ wrong_second_entry() {
 	restarted client
 }
 
-wrong as_root 'the client runs as root' 'the entry names the program, and root may start every program'
+wrong as_root 'client runs as root' 'the entry names the program, and root may start every program'
 wrong_as_root() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:root
 	remake client <<-'END'
@@ -66,7 +66,6 @@ END
 put_in() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
 		-selector unix:user:client-workload -selector unix:path:/usr/local/bin/client
-	wait_until 30 "the agent has it" gets_nothing
+	wait_until 30 "the agent has heard of it" nobody client-workload
 	restarted client
 }
-gets_nothing() { ! has_identity client-workload spiffe://example.org/client; }

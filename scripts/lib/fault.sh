@@ -89,9 +89,12 @@ cli() { inside spire-server '' /opt/spire/bin/spire-server "$@"; }
 served() { client_served; }
 
 # has_identity USER ID: a process that it starts now gets exactly this SPIFFE ID first.
-has_identity() { inside "${3:-client}" "$1" svid -wait 2s 2>/dev/null | grep -qE "^SPIFFE ID +$2\$"; }
+has_identity() { [ "$(inside client "$1" svid 2>/dev/null | sed -n '1s/^SPIFFE ID *//p')" = "$2" ]; }
 
-# entry_for REGEX: a line of `entry show` matches.
+# nobody USER: a process that it starts now gets no identity.
+nobody() { ! inside client "$1" svid >/dev/null 2>&1; }
+
+# entry_has REGEX: a line of `entry show` matches.
 entry_has() { cli entry show | grep -E -- "$1" >/dev/null; }
 
 # restarted SERVICE...: as `docker restart` does; nothing that Compose would run again beside it.
@@ -127,7 +130,7 @@ lab_state() {
 	docker ps --all --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
 		--format '{{.Label "com.docker.compose.service"}}' | sort | while read -r service; do
 		docker inspect --format "container $service {{.State.Status}} {{.Config.User}} {{.Config.Cmd}} {{.Config.Image}} {{.HostConfig.CapAdd}} {{range .Mounts}}{{.Name}}:{{.Destination}} {{end}}{{range .Config.Env}}{{.}} {{end}}" "$(container_of "$service")" |
-			sed -E 's/ [A-Za-z_]*(proxy|PROXY)=[^ ]*//g'
+			tr ' ' '\n' | grep -vi '_proxy=' | sort | xargs # neither mounts nor variables have an order
 	done
 	docker ps --format '{{.Names}} {{.Networks}}' | awk -v net="${project}_default" '$2 ~ net {print "on the network: " $1}' | sort
 	docker volume ls --filter "label=com.docker.compose.project=$project" --format 'volume {{.Name}}' | sort

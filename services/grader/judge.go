@@ -130,6 +130,12 @@ func (c *comparison) service() bool {
 	for _, network := range server.Networks {
 		own[network.Address] = true
 	}
+	if len(client.SVIDs) > 0 && client.SVIDs[0].ID != clientID {
+		c.add("the client is served, but under another name than its own: %s", client.SVIDs[0].ID)
+	}
+	if id := server.Flag("client-id"); id != "" && id != clientID {
+		c.add("the server serves %s, and that is not the client", id)
+	}
 	request := client.Requests[0]
 	address, _, _ := net.SplitHostPort(request.Address)
 	if !own[address] || request.Peer == nil || request.Peer.ID != serverID {
