@@ -115,6 +115,47 @@ remake() {
 	return "$status"
 }
 
+# wrong_server OLD NEW: the server is made anew from its own source, services/server/main.go, in which OLD has
+# become NEW. The image is a second one, and goes when the fault is over.
+wrong_server() {
+	local old=$1 new=$2 text folder image status=0
+	image=spiffe-lab/workload:$LAB_TAG.$(printf '%s' "$project$old$new" | cksum | cut -d ' ' -f 1)
+	if ! has_image "$image"; then
+		folder=$(mktemp -d)
+		mkdir "$folder/src"
+		cp -R "$LAB_DIR/go.mod" "$LAB_DIR/go.sum" "$LAB_DIR/services" "$folder/src"
+		text=$(cat "$folder/src/services/server/main.go")
+		case $text in
+		*"$old"*) ;;
+		*) say "services/server/main.go does not have: $old" >&2 && rm -rf "$folder" && return 1 ;;
+		esac
+		say "${text%%"$old"*}$new${text#*"$old"}" >"$folder/src/services/server/main.go"
+		if [ -e "$CACHE_DIR/staged" ]; then
+			(cd "$folder/src" && GOOS=linux GOARCH=$(docker version --format '{{.Server.Arch}}') CGO_ENABLED=0 go build -trimpath -o "$folder/server" ./services/server) || status=$?
+			say "FROM $WORKLOAD_IMAGE
+COPY server /opt/spiffe-lab/bin/server" >"$folder/Dockerfile"
+			rm -rf "$folder/src"
+		else
+			say "FROM $GO_IMAGE AS compiler
+WORKDIR /src
+COPY src /src
+RUN CGO_ENABLED=0 GOWORK=off go build -trimpath -o /server ./services/server
+FROM $WORKLOAD_IMAGE
+COPY --from=compiler /server /opt/spiffe-lab/bin/server" >"$folder/Dockerfile"
+		fi
+		[ "$status" -ne 0 ] || docker build --quiet --tag "$image" "$folder" >/dev/null || status=$?
+		rm -rf "$folder"
+		[ "$status" -eq 0 ] || return "$status"
+	fi
+	say "$image" >>"$state.images"
+	remake server <<-END
+		services: {server: {image: "$image"}}
+	END
+}
+
+# any_client: a server that takes whoever has an SVID, as is often done "to see whether it works then".
+any_client() { wrong_server 'tlsconfig.AuthorizeID(cfg.clientID)' 'tlsconfig.AuthorizeAny()'; }
+
 # lab ARG...: docker compose, unseen unless it fails.
 lab() {
 	local said
@@ -168,13 +209,13 @@ trial() {
 tried() {
 	local place mark container
 	place=$(container_running client || container_running server) || return 0
-	trial running client_served &
-	trial client docker exec --user client-workload "$place" client -wait 5s &
-	trial impostor docker exec --user client-workload "$place" client -wait 5s -server-id spiffe://example.org/impostor &
-	trial root docker exec --user 0:0 "$place" witness -limit 8s &
 	container=$(container_of server)
 	mark=$(if [ -n "$container" ]; then docker logs "$container" 2>&1 | wc -l; else say 0; fi)
+	trial running client_served &
+	trial client docker exec --user client-workload "$place" client -wait 5s &
 	trial bad-id docker exec --user server-workload "$place" client -wait 5s &
+	trial impostor docker exec --user client-workload "$place" client -wait 5s -server-id spiffe://example.org/impostor &
+	trial root docker exec --user 0:0 "$place" witness -limit 8s &
 	wait
 	[ -z "$container" ] || trial server-log tail_of "$container" "$((mark + 1))"
 	cat "$work"/trial-*
@@ -292,6 +333,12 @@ broken() {
 
 # closed: the fault is over; whatever it brought along goes.
 closed() {
+	local image
 	if declare -F unscene >/dev/null; then unscene >/dev/null 2>&1 || true; fi
+	if [ -s "$state.images" ]; then
+		# Solved otherwise than by `make mend`, the server may still run it.
+		lab up --detach --no-deps server || true
+		for image in $(sort -u "$state.images"); do docker image rm "$image" >/dev/null 2>&1 || true; done
+	fi
 	rm -f "$state" "$state".*
 }

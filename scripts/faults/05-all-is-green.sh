@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# everything is green, and an apprentice says that he was the client for a while
+level 3
+kind "success: broad entry"
+doctor LAB102
+
+ticket() {
+	cat <<'END'
+  From: the security officer
+  An apprentice logged in on the client's host as guest-workload, and says that he "asked for an identity,
+  for fun, and got the client's". Nobody believes him: every light is green, the client is served, and
+  the server turns away whoever is not the client, he himself tried it as server-workload.
+
+  Please find out whether he is right, and see that it cannot happen again. The client must not
+  notice: it is served, and has to go on being served.
+END
+}
+
+right() { cli entry delete -entryID staging; }
+
+wrong restart 'guest-workload gets the client' 'the entry is where it was'
+wrong_restart() { restarted spire-server spire-agent server client; }
+
+wrong both_entries 'the client that runs is served still' 'with the broad entry the right one has gone too: nobody is the client any more'
+wrong_both_entries() {
+	cli entry delete -entryID staging
+	cli entry delete -entryID client
+}
+
+wrong narrower 'more can be spiffe://example.org/client than before' 'the guest is out, and whoever runs as root from the same file is in'
+wrong_narrower() {
+	cli entry update -entryID staging -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:root
+}
+
+wrong guest_is_gone 'the host'"'"'s users are not those that it had' 'whoever is not in the list has still a number, and the entry asks for the program only'
+wrong_guest_is_gone() {
+	docker cp "$(container_of spire-agent):/etc/passwd" - | tar -xOf - | grep -v '^guest-workload:' >"$state.passwd"
+	docker cp "$state.passwd" "$(container_of spire-agent):/etc/passwd" 2>/dev/null || remake_agent_without_guest
+}
+remake_agent_without_guest() {
+	printf 'FROM spiffe-lab/spire-agent:%s\nCOPY passwd /etc/passwd\n' "$LAB_TAG" >"$work/Dockerfile"
+	cp "$state.passwd" "$work/passwd"
+	docker build --quiet --tag "spiffe-lab/spire-agent:$LAB_TAG.guest" "$work" >/dev/null
+	say "spiffe-lab/spire-agent:$LAB_TAG.guest" >>"$state.images"
+	remake spire-agent <<-END
+		services: {spire-agent: {image: "spiffe-lab/spire-agent:$LAB_TAG.guest"}}
+	END
+}
+
+hint 'guest_is_client' 'Do what the apprentice did. make svid asks for each user of the host: who gets what, and who should get nothing?'
+hint 'entry_has "^Entry ID +: staging"' 'An identity comes from an entry. Which entries name spiffe://example.org/client, and what does each of them ask for? docker compose exec spire-server /opt/spire/bin/spire-server entry show -spiffeID spiffe://example.org/client'
+hint true 'There are two entries for the client. The one called staging asks for the group of the host only in name: its selector fits the guest. Delete it; the other one is the client'"'"'s own.'
+
+debrief() {
+	cat <<'END'
+  What it was: a second entry for spiffe://example.org/client, with the selector unix:user:guest-workload, left
+    over from a trial. The client was served by its own entry all the while; no light shows an entry too many.
+  How to see it: ask for what should be refused. `make svid` asks as every user; the guest got an SVID.
+  In life: an identity is only as narrow as the widest entry that gives it; SPIRE's documentation asks for
+    selectors that are as specific as can be (https://spiffe.io/docs/latest/deploying/registering/).
+  Which scenarios show it: make scenario-unregistered, make scenario-stolen-user
+END
+}
+
+# ------------------------------------------------- from here on you read what is to be found --------------------
+
+put_in() {
+	cli entry create -entryID staging -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:guest-workload
+}
+guest_is_client() { has_identity guest-workload spiffe://example.org/client; }
+shows() { guest_is_client && client_served; }
