@@ -12,13 +12,16 @@
 # One fault is open at a time; it is kept in .cache/fault-PROJECT. What was solved stands in .cache/faults-solved, and
 # a receipt for each in .cache/receipts.jsonl.
 set -euo pipefail
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
+
+work=$(mktemp -d)
 # shellcheck source=lib/fault.sh
 . "$(dirname "$0")/lib/fault.sh"
 
 kept=${FAULTS_KEPT:-$CACHE_DIR}
 solved=$kept/faults-solved
 receipts=$kept/receipts.jsonl
-work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # progress_of NAME: "solved 1" or "shown 2", with the number of hints; nothing if neither.
@@ -131,7 +134,7 @@ break_it() {
 receipt() {
 	local who=${WHO:-}
 	[ -n "$who" ] || who=$(cat "$kept/who" 2>/dev/null) || true
-	who=$(tr -d '"\\' <<<"${who:-somebody}" | tr -d '[:cntrl:]')
+	who=$(tr -cd '[:alnum:] ._@+-' <<<"${who:-somebody}")
 	[ -z "${WHO:-}" ] || say "$who" >"$kept/who"
 	printf '{"fault":"%s","level":%s,"seconds":%s,"hints":%s,"who":"%s","at":"%s"}\n' \
 		"${fault_name#*-}" "$fault_level" "$1" "$2" "$who" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$receipts"
@@ -148,7 +151,7 @@ check() {
 	while :; do
 		status=0
 		graded >"$work/verdict" || status=$?
-		[ "$status" -ne 0 ] && [ "$SECONDS" -lt "$until" ] || break
+		if [ "$status" -eq 0 ] || [ "$SECONDS" -ge "$until" ]; then break; fi
 		sleep 0.5
 	done
 	case $status in

@@ -2,7 +2,7 @@
 # everything is green, and an apprentice says that he was the client for a while
 level 3
 kind "success: broad entry"
-doctor LAB102
+doctor LAB111
 
 ticket() {
 	cat <<'END'
@@ -32,19 +32,9 @@ wrong_narrower() {
 	cli entry update -entryID staging -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:root
 }
 
-wrong guest_is_gone 'the host'"'"'s users are not those that it had' 'whoever is not in the list has still a number, and the entry asks for the program only'
+wrong guest_is_gone 'users are not those that it had' 'the user is still there, and whoever brings the list in order again has the fault back: the entry is what is wrong'
 wrong_guest_is_gone() {
-	docker cp "$(container_of spire-agent):/etc/passwd" - | tar -xOf - | grep -v '^guest-workload:' >"$state.passwd"
-	docker cp "$state.passwd" "$(container_of spire-agent):/etc/passwd" 2>/dev/null || remake_agent_without_guest
-}
-remake_agent_without_guest() {
-	printf 'FROM spiffe-lab/spire-agent:%s\nCOPY passwd /etc/passwd\n' "$LAB_TAG" >"$work/Dockerfile"
-	cp "$state.passwd" "$work/passwd"
-	docker build --quiet --tag "spiffe-lab/spire-agent:$LAB_TAG.guest" "$work" >/dev/null
-	say "spiffe-lab/spire-agent:$LAB_TAG.guest" >>"$state.images"
-	remake spire-agent <<-END
-		services: {spire-agent: {image: "spiffe-lab/spire-agent:$LAB_TAG.guest"}}
-	END
+	grep -v '^guest-workload:' "$LAB_DIR/spire/host/passwd" | other_image spire-agent /etc/passwd
 }
 
 hint 'guest_is_client' 'Do what the apprentice did. make svid asks for each user of the host: who gets what, and who should get nothing?'

@@ -1,4 +1,4 @@
-# Sourced by scripts/faults.sh and scripts/faults-test.sh: what a fault is made of, how one is put in, taken
+# Sourced after host.sh by scripts/faults.sh and scripts/faults-test.sh, which set $work to a folder: what a fault is made of, how one is put in, taken
 # out and graded. A fault is one file, scripts/faults/NN-NAME.sh, whose second line is its symptom in one line.
 # Its name and that line do not tell the cause. Its words:
 #
@@ -23,11 +23,11 @@
 #   take_out  undoes what put_right below does not know of: other containers, images, federation
 #
 # shellcheck shell=bash
-# shellcheck source=host.sh
-. "$(dirname "${BASH_SOURCE[0]}")/host.sh"
 
 FAULTS=$LAB_DIR/scripts/faults
-fault_name='' fault_number='' fault_symptom='' fault_level='' fault_kind='' fault_doctor='' fault_lost=''
+# The scripts that source this file use these, and set work.
+: "${fault_symptom=}${fault_level=}${fault_kind=}${fault_doctor=}${work:?}"
+fault_name='' fault_number='' fault_lost=''
 wrong_names=() wrong_words=() wrong_whys=()
 hint_conditions=() hint_texts=()
 
@@ -56,7 +56,7 @@ find_fault() {
 	for file in $(fault_files); do
 		name=$(name_of "$file")
 		case $1 in "$name" | "${name#*-}") say "$name" && return ;; esac
-		[ "${name%%-*}" != "$number" ] && [ "${name%%-*}" != "0$number" ] || { say "$name" && return; }
+		case ${name%%-*} in "$number" | "0$number") say "$name" && return ;; esac
 	done
 	die "there is no fault \"$1\"" "make faults lists them: NAME=1, or NAME=$(name_of "$(fault_files | head -n 1)" | sed 's/^[0-9]*-//')"
 }
@@ -103,15 +103,15 @@ restarted() {
 	for service in "$@"; do docker restart --time 6 "$(container_of "$service")" >/dev/null || return 1; done
 }
 
+# For all of them: what they print is shown only if they fail.
+#
 # remake SERVICE <YAML: the service's container, made anew with what the Compose file on standard input
 # says beside compose.yaml. `docker compose up` makes it again as it was.
 remake() {
 	local file=$state.yaml status=0
 	cat >"$file"
-	compose --file "$LAB_DIR/compose.yaml" --file "$file" up --detach --no-deps --force-recreate "$1" >"$state.log" 2>&1 || status=$?
+	compose --file "$LAB_DIR/compose.yaml" --file "$file" up --detach --no-deps --force-recreate "$1" 2>&1 || status=$?
 	rm -f "$file"
-	[ "$status" -eq 0 ] || cat "$state.log" >&2
-	rm -f "$state.log"
 	return "$status"
 }
 
@@ -150,6 +150,23 @@ COPY --from=compiler /server /opt/spiffe-lab/bin/server" >"$folder/Dockerfile"
 	say "$image" >>"$state.images"
 	remake server <<-END
 		services: {server: {image: "$image"}}
+	END
+}
+
+# other_image SERVICE PATH <CONTENT: the service is made anew with another file at this path of its image.
+other_image() {
+	local base folder image
+	base=$(docker inspect --format '{{.Config.Image}}' "$(container_of "$1")") || return 1
+	folder=$(mktemp -d)
+	cat >"$folder/file"
+	chmod 644 "$folder/file"
+	image=${base%%:*}:$LAB_TAG.$(cat - "$folder/file" <<<"$project$1$2" | cksum | cut -d ' ' -f 1)
+	printf 'FROM %s\nCOPY file %s\n' "$base" "$2" >"$folder/Dockerfile"
+	docker build --quiet --tag "$image" "$folder" >/dev/null || { rm -rf "$folder" && return 1; }
+	rm -rf "$folder"
+	say "$image" >>"$state.images"
+	remake "$1" <<-END
+		services: {$1: {image: "$image"}}
 	END
 }
 
@@ -201,7 +218,7 @@ trial() {
 	{
 		say "## section: trial-$name"
 		say "status: $status"
-		[ -z "$out" ] || sed 's/^/  /' <<<"$out"
+		[ -z "$out" ] || say "$out" | sed 's/^/  /'
 	} >"$work/trial-$name"
 }
 
@@ -267,8 +284,10 @@ own_entries() {
 put_right() {
 	if mended_in_place; then return; fi
 	say "that does not put it right: the lab is made anew"
-	remove_lab >/dev/null 2>&1 && bash "$LAB_DIR/scripts/up.sh" >"$state.log" 2>&1 || { cat "$state.log" >&2 && return 1; }
-	rm -f "$state.log"
+	if ! { remove_lab && bash "$LAB_DIR/scripts/up.sh"; } >"$work/up" 2>&1; then
+		cat "$work/up" >&2
+		return 1
+	fi
 }
 
 mended_in_place() {
@@ -337,8 +356,8 @@ closed() {
 	if declare -F unscene >/dev/null; then unscene >/dev/null 2>&1 || true; fi
 	if [ -s "$state.images" ]; then
 		# Solved otherwise than by `make mend`, the server may still run it.
-		lab up --detach --no-deps server || true
-		for image in $(sort -u "$state.images"); do docker image rm "$image" >/dev/null 2>&1 || true; done
+		lab up --detach --no-deps server spire-agent || true
+		while read -r image; do docker image rm "$image" >/dev/null 2>&1 || true; done < <(sort -u "$state.images")
 	fi
 	rm -f "$state" "$state".*
 }
