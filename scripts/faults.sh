@@ -107,7 +107,9 @@ show_ticket() {
 	fi
 }
 
+# begin_work [SECONDS]: nobody else changes the lab meanwhile, but whoever has called this.
 begin_work() {
+	[ "${LAB_SCENARIO:-}" != "$project" ] || return 0
 	lock "scenario-$project" "${1:-0}" "another scenario or fault is at work on this lab"
 	trap 'unlock "scenario-$project"; rm -rf "$work"' EXIT
 }

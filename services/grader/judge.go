@@ -53,7 +53,7 @@ func structure(before, kept, now *facts.Facts) []string {
 }
 
 func judge(s snapshots, lost bool) verdict {
-	if late := s.now.Unanswered(); len(late) > 0 {
+	if late := s.now.Late(); len(late) > 0 {
 		return verdict{unknown: late}
 	}
 	c := &comparison{before: s.before, broken: s.broken, now: s.now}

@@ -285,6 +285,18 @@ func (f *Facts) Section(name string) *Section {
 	return &Section{Status: "not in the report"}
 }
 
+// Late names the questions that got no answer in time.
+func (f *Facts) Late() []string {
+	var names []string
+	for name, s := range f.sections {
+		if s.Late() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Service is the container of a service of the lab, or nil.
 func (f *Facts) Service(name string) *Container {
 	for i := range f.Containers {
