@@ -190,7 +190,7 @@ give_hint() {
 		! grep -qx "$((i + 1))" "$state.hints" || continue
 		eval "${hint_conditions[$i]}" >/dev/null 2>&1 || continue
 		say "$((i + 1))" >>"$state.hints"
-		say "hint $(grep -c '^[0-9]' "$state.hints"): ${hint_texts[$i]}" | fold -s -w 96
+		say "hint $(grep -c '^[0-9]' "$state.hints"): ${hint_texts[$i]}" | fold -s -w 96 | sed "s, *$,,"
 		return
 	done
 	say "there are no more hints: make give-up shows what it is, and mends it"

@@ -5,11 +5,8 @@
 begin
 kept=$(mktemp -d)
 restore rm -rf "$kept"
-restore end_fault
+restore bash -c "[ ! -e '$CACHE_DIR/fault-$project' ] || FAULTS_KEPT='$kept' LAB_SCENARIO='$project' '$LAB_DIR/scripts/faults.sh' mend"
 export FAULTS_KEPT=$kept
-
-# end_fault: whatever was broken is mended.
-end_fault() { [ ! -e "$CACHE_DIR/fault-$project" ] || "$LAB_DIR/scripts/faults.sh" mend; }
 
 # faults WORD...: make WORD, and how it ends.
 faults() {
@@ -20,7 +17,7 @@ faults() {
 	[ "$exit_status" -eq 0 ] || say "    exit status $exit_status"
 }
 
-# whole FILE: what is missing of a fault; nothing if it is whole. In a shell of its own.
+# missing FILE: what is missing of a fault; nothing if it is whole. In a shell of its own.
 missing() (
 	set +e
 	work=$kept
@@ -30,11 +27,12 @@ missing() (
 	for f in ticket right debrief put_in; do declare -F "$f" >/dev/null || say "has no function $f"; done
 	[ -n "$fault_symptom" ] || say "has no symptom in its second line"
 	case $fault_level in 1 | 2 | 3) ;; *) say "has the level \"$fault_level\", not 1, 2 or 3" ;; esac
-	[[ $fault_doctor =~ ^LAB[0-9]{3}$ ]] && grep -q "^| \[$fault_doctor\]" "$LAB_DIR/README.md" || say "names no finding of the doctor: \"$fault_doctor\""
+	grep -q "^| \[$fault_doctor\]" "$LAB_DIR/README.md" || say "names no finding of the doctor: \"$fault_doctor\""
 	[ "${#wrong_names[@]}" -ge 3 ] || say "has ${#wrong_names[@]} wrong fixes, not at least three"
 	for ((i = 0; i < ${#wrong_names[@]}; i++)); do
 		declare -F "wrong_${wrong_names[$i]}" >/dev/null || say "has no function wrong_${wrong_names[$i]}"
-		[ -n "${wrong_words[$i]}" ] && [ -n "${wrong_whys[$i]}" ] || say "does not say what the grader says of ${wrong_names[$i]}, and why it is wrong"
+		[ -n "${wrong_words[$i]}" ] || say "does not say what the grader says of ${wrong_names[$i]}"
+		[ -n "${wrong_whys[$i]}" ] || say "does not say why ${wrong_names[$i]} is wrong"
 	done
 	[ "${#hint_texts[@]}" -eq 3 ] || say "has ${#hint_texts[@]} hints, not three"
 	[ "${hint_conditions[${#hint_conditions[@]} - 1]}" = true ] || say "may keep its last hint to itself: its condition is not true"

@@ -23,6 +23,29 @@ eventually 15 "the server has been asked twice" asked_twice
 compose logs --no-color server >>"$printed"
 make_prints scenario-bad-id
 
+# typed COMMAND...: keeps what any other command prints, too, however it ends.
+typed() {
+	say "\$ $*" >>"$printed"
+	"$@" >>"$printed" 2>&1 || true
+}
+
+step "Find it yourself"
+FAULTS_KEPT=$(mktemp -d)
+export FAULTS_KEPT
+restore rm -rf "$FAULTS_KEPT"
+cd "$LAB_DIR"
+typed make --no-print-directory break NAME=clean-up
+typed make --no-print-directory check
+typed make --no-print-directory hint
+typed compose logs --no-log-prefix --tail 1 spire-agent
+typed compose exec -T spire-server /opt/spire/bin/spire-server entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+PATIENCE=60 typed make --no-print-directory check
+say "\$ make break NAME=clean-up
+\$ make check
+\$ make hint
+\$ docker compose logs --no-log-prefix --tail 1 spire-agent
+\$ docker compose exec spire-server /opt/spire/bin/spire-server entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload" >>"$printed"
+
 step "Line by line"
 output=$("$LAB_DIR/scripts/lessons.sh" "$LAB_DIR/README.md" "$printed" 2>&1) || fail "README.md is not true: $output"
 passed "each line that README.md quotes was printed, but for times, addresses and serial numbers"
