@@ -29,9 +29,6 @@ progress_of() { sed -n "s/^$1 //p" "$solved" 2>/dev/null | tail -n 1; }
 
 hints() { if [ "$1" -eq 1 ]; then say "1 hint"; else say "$1 hints"; fi; }
 
-# minutes SECONDS
-minutes() { if [ "$1" -lt 60 ]; then say "$1 s"; else say "$(($1 / 60)) min $(($1 % 60)) s"; fi; }
-
 list() {
 	local file name now of=0 done=0 state_of level_of
 	if [ -n "${RESET:-}" ]; then
@@ -169,7 +166,7 @@ check() {
 		;;
 	esac
 	used=$(hints_used)
-	say "${green}solved:${plain} ${fault_name#*-}, in $(minutes "$seconds"), with $(hints "$used")"
+	say "${green}solved:${plain} ${fault_name#*-}, with $(hints "$used") ($seconds s)"
 	say
 	debrief
 	[ -n "${KEEP_OPEN:-}" ] || {
