@@ -27,7 +27,7 @@ wrong_both_entries() {
 	cli entry delete -entryID client
 }
 
-wrong narrower 'more can be spiffe://example.org/client than before' 'the guest is out, and whoever runs as root from the same file is in'
+wrong narrower 'root gets the client' 'the guest is out, and whoever runs as root from the same file is in'
 wrong_narrower() {
 	cli entry update -entryID staging -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:root
 }
@@ -39,7 +39,7 @@ wrong_guest_is_gone() {
 
 hint 'guest_is_client' 'Do what the apprentice did. make svid asks for each user of the host: who gets what, and who should get nothing?'
 hint 'entry_has "^Entry ID +: staging"' 'An identity comes from an entry. Which entries name spiffe://example.org/client, and what does each of them ask for? docker compose exec spire-server /opt/spire/bin/spire-server entry show -spiffeID spiffe://example.org/client'
-hint true 'There are two entries for the client. The one called staging asks for the group of the host only in name: its selector fits the guest. Delete it; the other one is the client'"'"'s own.'
+hint true 'There are two entries for the client. The one called staging has the selector unix:user:guest-workload. Delete it; the other one is the client'"'"'s own.'
 
 debrief() {
 	cat <<'END'
