@@ -23,11 +23,10 @@ doctor: ## name the first cause of what is wrong; REPORT=file judges a report, f
 	$(lab) $@
 report: ## write what there is to know of the lab into one file, without secrets: REPORT=file
 	$(lab) $@
-<<<<<<< HEAD
 console: ## show the lab in a browser, live: who spoke to whom, as whom, who refused; PORT=, OPEN=0
 	$(lab) $@
 handshake: ## one real handshake, step by step: AS=client-workload, server-workload or nobody
-=======
+	$(lab) $@
 faults: ## list the faults that you can find and mend: the symptom, your progress; RESET=1 forgets that
 	$(lab) $@
 break: ## put the next fault in, or NAME=name or number, and show what somebody complains of
@@ -43,7 +42,6 @@ give-up: ## show what it was, and mend it
 mend: ## mend it without a word
 	$(lab) $@
 faults-test: ## test every fault, its right and wrong fixes and the grader; ONLY=name or number
->>>>>>> aa3651f (Faults to find and mend, and a grader that judges the state: the framework and the first three)
 	$(lab) $@
 scenarios: ## list the scenarios with their claims
 	$(lab) $@
