@@ -57,6 +57,10 @@ lint: ## gofmt, vet, staticcheck, shellcheck, and SPIRE's and Compose's own chec
 	$(lab) $@
 images: ## build every image from Go modules, where none can be pulled
 	$(lab) $@
+kit: ## pack the lab with its images into one file, for a room without a network: KIT=folder
+	$(lab) $@
+kit-test: ## unpack and play that on an engine without images, network, Go, make or git (root on Linux)
+	$(lab) $@
 pull-test: ## the route of official images, from a registry on loopback with stand-ins (root on Debian)
 	$(lab) $@
 bench: ## how fast, how small: measured on this machine; QUICK=1 only shows that it works

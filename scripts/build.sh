@@ -4,6 +4,7 @@
 #
 #   build.sh          what `docker compose up` starts, and the tools' image if there is one
 #   build.sh tools    the tools' image too, which only scenarios need
+#   build.sh adopt    takes the images that are here for built from these sources: a kit brought them
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
@@ -90,7 +91,11 @@ if [ "$(cat "$stamp" 2>/dev/null)" = "$sources
 $before" ] && [[ $before != *" none"* ]]; then
 	exit 0
 fi
-build_all
+if [ "${1:-}" != adopt ]; then
+	build_all
+elif [[ $before = *" none"* ]]; then
+	die "not all images are here" "docker load --input images.tar.gz, in the kit's folder"
+fi
 after=$(images)
 changed=$(comm -13 <(say "$before") <(say "$after") | sed 's/^spiffe-lab\/\([^:]*\):.*/\1/' | xargs)
 [ -z "$changed" ] || say "built anew: ${changed// /, }"

@@ -83,6 +83,7 @@ scenario | scenario-*)
 	;;
 faults) exec bash "$LAB_DIR/scripts/faults.sh" list ;;
 break | ticket | check | hint | give-up | mend) exec bash "$LAB_DIR/scripts/faults.sh" "$target" ;;
+kit-test) exec bash "$LAB_DIR/scripts/kit/test.sh" ;;
 k8s-*)
 	exec "$LAB_DIR/scripts/kubernetes.sh" "${1#k8s-}"
 	;;

@@ -6,6 +6,8 @@
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
+# shellcheck source=lib/tests.sh
+. "$LAB_DIR/scripts/lib/tests.sh"
 
 need_go "the registry is to be built" "run it where Go is"
 command -v debootstrap >/dev/null 2>&1 || die "debootstrap was not found" "on Debian: apt-get install debootstrap"
@@ -13,9 +15,9 @@ command -v debootstrap >/dev/null 2>&1 || die "debootstrap was not found" "on De
 ensure_compose
 
 work=$(mktemp -d)
+tests_begin
 address=127.0.0.1:$((20000 + RANDOM % 10000))
 registry=''
-passed=0 failed=0
 export LAB_TAG=pull-test-$$ COMPOSE_PROJECT_NAME=spiffe-lab-pull-test-$$
 export SPIRE_REGISTRY=$address/spiffe GO_IMAGE=$address/golang:1.26-alpine TOOLS_BASE_IMAGE=$address/buildpack-deps:bookworm-curl
 standins=("$SPIRE_REGISTRY/spire-server:$SPIRE_VERSION" "$SPIRE_REGISTRY/spire-agent:$SPIRE_VERSION" "$GO_IMAGE" "$TOOLS_BASE_IMAGE")
@@ -32,20 +34,6 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-
-# test_that WHAT COMMAND...: counted; its output is shown if it fails.
-test_that() {
-	local what=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		say "ok   $what"
-		passed=$((passed + 1))
-	else
-		say "FAIL $what"
-		sed 's/^/  /' "$work/out"
-		failed=$((failed + 1))
-	fi
-}
 
 # stand_in: a Debian with this machine's Go and CA bundle, and the settings by which Go reaches modules.
 stand_in() {
@@ -64,6 +52,17 @@ stand_in() {
 served() { "$COMPOSE" --project-directory "$work/lab" logs --no-log-prefix client | grep '^Success!!!$'; }
 in_lab() { (cd "$work/lab" && "$@"); }
 no_images() { [ -z "$(docker image ls --quiet --filter "reference=spiffe-lab/*:$LAB_TAG")" ]; }
+# shows_the_console: its page has the lab's name; the console goes with its container.
+page() { curl --silent --fail --noproxy '*' "http://127.0.0.1:$console_port/" | grep "$COMPOSE_PROJECT_NAME"; }
+shows_the_console() {
+	local status=0
+	console_port=$((30000 + RANDOM % 10000))
+	in_lab env OPEN=0 PORT="$console_port" make console &
+	wait_until 30 "the console answers" page || status=1
+	docker rm --force "$COMPOSE_PROJECT_NAME-console"
+	wait $! || true
+	return "$status"
+}
 start_bare() { in_lab docker compose up --detach && wait_until 60 "the client is served" served; }
 
 say "a registry on $address, and stand-ins for the official images"
@@ -87,5 +86,5 @@ test_that "make up pulls, builds, and the client is served" in_lab make up
 test_that "it has pulled: nothing was compiled on this machine" test ! -e "$work/lab/.cache/staged"
 test_that "make scenario-bad-id passes" in_lab make scenario-bad-id
 test_that "make scenario-no-certificate passes, which needs the tools" in_lab make scenario-no-certificate
-say "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+test_that "make console shows it, with nothing compiled" shows_the_console
+tests_end

@@ -5,6 +5,8 @@
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"
+# shellcheck source=../lib/apart.sh
+. "$LAB_DIR/scripts/lib/apart.sh"
 
 built=$CACHE_DIR/kubernetes
 module=$LAB_DIR/scripts/tools/kubernetes
@@ -116,22 +118,10 @@ kubeconfig() {
 	END
 }
 
-# cgroups_gone: removes those of the cluster, in every hierarchy; possible once its processes have ended.
-cgroups_gone() {
-	local group
-	for group in /sys/fs/cgroup/*"$cgroup" "/sys/fs/cgroup$cgroup"; do
-		[ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + || return 1
-	done
-}
-
 cleanup() {
-	local status=$? job
+	local status=$?
 	trap '' INT TERM
-	# Everything in the namespaces ends with its first process, and the mounts and networks with them.
-	for job in $(jobs -pr); do kill -KILL "$job"; done
-	wait
-	wait_until 60 "the cluster's control groups are removed" cgroups_gone || status=1
-	rm -rf --one-file-system "$node" || status=1
+	end_apart "$node" "$cgroup" || status=1
 	exit "$status"
 }
 

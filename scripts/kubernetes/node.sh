@@ -4,6 +4,8 @@
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"
+# shellcheck source=../lib/apart.sh
+. "$LAB_DIR/scripts/lib/apart.sh"
 
 # background NAME COMMAND...: its log is /run/node/log/NAME.
 background() {
@@ -15,9 +17,7 @@ background() {
 # The folders that the kubelet, containerd and CNI write to are the machine's no more.
 mounts() {
 	local file value
-	# Copies of what the Docker Engine has mounted would keep it in use.
-	awk -v root="$ENGINE_ROOT" 'index($5, root "/") == 1 || index($5, "/run/docker/") == 1 {print $5}' /proc/self/mountinfo |
-		while read -r file; do umount --lazy "$file"; done
+	let_go_of "$ENGINE_ROOT"
 	mount -t tmpfs tmpfs /run
 	mount -t tmpfs tmpfs /var/log
 	mkdir -p /run/node /run/lock

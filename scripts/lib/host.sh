@@ -71,6 +71,18 @@ compose_command() {
 	fi
 }
 
+# build_compose FILE: for GOOS and GOARCH.
+build_compose() {
+	local version
+	version=$(cd "$LAB_DIR/scripts/tools/compose" && go list -m -f '{{.Version}}' github.com/docker/compose/v2)
+	mkdir -p "${1%/*}"
+	rm -f "$1"
+	(cd "$LAB_DIR/scripts/tools/compose" && CGO_ENABLED=0 with_signs_of_life "building docker compose" go build -trimpath \
+		-ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
+		-o "$1" github.com/docker/compose/v2/cmd) ||
+		die "docker compose could not be built" "install the plugin: https://docs.docker.com/compose/install/"
+}
+
 COMPOSE=
 ensure_compose() {
 	[ -z "$COMPOSE" ] || return 0
@@ -81,14 +93,7 @@ ensure_compose() {
 	if ! "$COMPOSE" version >/dev/null 2>&1; then
 		need_go "docker compose $COMPOSE_MINIMUM or newer was not found" "install the plugin: https://docs.docker.com/compose/install/"
 		say "docker compose $COMPOSE_MINIMUM or newer was not found: building it from its Go module, about 3 minutes, once" >&2
-		local version
-		version=$(cd "$LAB_DIR/scripts/tools/compose" && go list -m -f '{{.Version}}' github.com/docker/compose/v2)
-		mkdir -p "$CACHE_DIR/bin"
-		rm -f "$COMPOSE"
-		(cd "$LAB_DIR/scripts/tools/compose" && CGO_ENABLED=0 with_signs_of_life "building docker compose" go build -trimpath \
-			-ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
-			-o "$COMPOSE" github.com/docker/compose/v2/cmd) ||
-			die "docker compose could not be built" "install the plugin: https://docs.docker.com/compose/install/"
+		build_compose "$COMPOSE"
 	fi
 	link_compose_plugin
 }

@@ -1,0 +1,35 @@
+# Sourced after host.sh by what runs an engine or a cluster of its own on this machine, and leaves nothing of it.
+# shellcheck shell=bash
+
+# control_groups_gone GROUP: removes it, with those below, from every hierarchy; possible once its processes have ended.
+control_groups_gone() {
+	local group
+	for group in /sys/fs/cgroup/*"$1" "/sys/fs/cgroup$1"; do
+		[ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + || return 1
+	done
+}
+
+# need_own_namespaces WHAT: Linux, and root.
+need_own_namespaces() {
+	[ "$(uname -s)" = Linux ] || die "$1 needs Linux"
+	[ "$(id -u)" -eq 0 ] || die "$1 needs root, for its namespaces" "sudo"
+}
+
+# end_apart FOLDER GROUP: ends what this shell has started in namespaces of its own, and removes its folder.
+# Everything in the namespaces ends with its first process, and the mounts and networks with it.
+end_apart() {
+	local job status=0
+	for job in $(jobs -pr); do kill -KILL "$job"; done
+	wait
+	wait_until 60 "the control groups are removed" control_groups_gone "$2" || status=1
+	rm -rf --one-file-system "$1" || status=1
+	return "$status"
+}
+
+# let_go_of ENGINE_ROOT: in a mount namespace of its own: copies of what the machine's engine has mounted
+# would keep that in use.
+let_go_of() {
+	local place
+	awk -v root="$1" 'index($5, root "/") == 1 || index($5, "/run/docker/") == 1 {print $5}' /proc/self/mountinfo |
+		while read -r place; do umount --lazy "$place"; done
+}
