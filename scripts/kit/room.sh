@@ -25,7 +25,9 @@ export PATH=$ROOM/bin HOME=$ROOM/home DOCKER_HOST=unix://$ROOM/docker.sock
 unset DOCKER_CONFIG DOCKER_CONTEXT LAB_TAG COMPOSE_PROJECT_NAME SPIRE_VERSION SPIRE_REGISTRY GO_IMAGE TOOLS_BASE_IMAGE WORKLOAD_IMAGE TOOLS_IMAGE
 unset HTTP_PROXY HTTPS_PROXY http_proxy https_proxy GOPROXY
 ip link set lo up
-dockerd --data-root "$ROOM/engine" --exec-root "$ROOM/exec" --pidfile "$ROOM/pid" --host "$DOCKER_HOST" \
+say '{}' >"$ROOM/daemon.json" # this machine's own settings are not for it
+# shellcheck disable=SC2153 # test.sh exports it
+dockerd --config-file "$ROOM/daemon.json" --data-root "$ROOM/engine" --exec-root "$ROOM/exec" --pidfile "$ROOM/pid" --host "$DOCKER_HOST" \
 	--storage-driver "$DRIVER" --cgroup-parent "$GROUP" >"$ROOM/dockerd.log" 2>&1 </dev/null &
 wait_until 60 "the second engine answers" docker info || { tail -n 5 "$ROOM/dockerd.log" >&2 && die "the second engine does not start"; }
 
