@@ -12,7 +12,8 @@ bash "$LAB_DIR/scripts/build.sh" tools
 
 out=${KIT:-$CACHE_DIR/kit}
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+lock kit 600 "another kit is being packed"
+trap 'unlock kit; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

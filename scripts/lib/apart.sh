@@ -31,5 +31,5 @@ end_apart() {
 let_go_of() {
 	local place
 	awk -v root="$1" 'index($5, root "/") == 1 || index($5, "/run/docker/") == 1 {print $5}' /proc/self/mountinfo |
-		while read -r place; do umount --lazy "$place"; done
+		while read -r place; do umount --lazy "$place" 2>/dev/null || true; done # one may have gone with another
 }
