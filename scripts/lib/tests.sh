@@ -6,7 +6,7 @@ tests_out=''
 
 tests_begin() { tests_out=$(mktemp); }
 
-# test_that WHAT COMMAND...: counted; what the command says is shown if it fails, and is in $tests_out.
+# test_that WHAT COMMAND...: counted; what the command says is shown if it fails.
 test_that() {
 	local what=$1
 	shift
