@@ -15,11 +15,8 @@ ticket() {
 END
 }
 
-scene() {
-	cli entry create -entryID backup -parentID spiffe://example.org/host-2 -spiffeID spiffe://example.org/backup -selector unix:user:backup-workload
-	cli entry create -entryID billing -parentID spiffe://example.org/host-2 -spiffeID spiffe://example.org/billing -selector unix:user:billing-workload
-}
-unscene() { for id in backup billing; do cli entry delete -entryID "$id"; done; }
+scene() { others; }
+unscene() { others_go; }
 
 right() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload

@@ -97,6 +97,15 @@ nobody() { ! inside client "$1" svid >/dev/null 2>&1; }
 # entry_has REGEX: a line of `entry show` matches.
 entry_has() { cli entry show | grep -E -- "$1" >/dev/null; }
 
+# others: entries of other teams, for hosts that are not here; others_go takes them away.
+others() {
+	local team
+	for team in backup billing; do
+		cli entry create -entryID "$team" -parentID spiffe://example.org/host-2 -spiffeID "spiffe://example.org/$team" -selector "unix:user:$team-workload" || return 1
+	done
+}
+others_go() { for team in backup billing; do cli entry delete -entryID "$team"; done; }
+
 # restarted SERVICE...: as `docker restart` does; nothing that Compose would run again beside it.
 restarted() {
 	local service
@@ -272,9 +281,12 @@ graded() {
 # place to mend a fault gives way to them.
 own_entries() {
 	local id
-	for id in $(cli entry show | awk '
+	for id in $(cli entry show | awk -v domain=spiffe://example.org/ '
 		/^Entry ID / { id = $NF } /^SPIFFE ID / { named = $NF }
-		/^Parent ID / && named ~ "^spiffe://example.org/(server|client|host)$" && "spiffe://example.org/" id != named { print id }'); do
+		/^Parent ID / {
+			own = id ~ "^(server|client|host)$" && named == domain id && $NF == domain (id == "host" ? "spire/server" : "host")
+			if (!own && (id ~ "^(server|client|host)$" || named ~ "^" domain "(server|client|host)$")) print id
+		}'); do
 		cli entry delete -entryID "$id" >/dev/null || return 1
 	done
 	provision
@@ -309,8 +321,10 @@ mended_in_place() {
 			grep -qxF "bundle of $domain" "$state.state" || cli bundle delete -id "spiffe://$domain" -mode dissociate >/dev/null || return 1
 		done
 	fi
-	for agent in $(cli agent list -banned true | sed -n 's/^SPIFFE ID *: //p'); do
-		cli agent evict -spiffeID "$agent" >/dev/null || return 1
+	# Whoever was banned comes back by itself; whoever was not here before goes.
+	for agent in $(cli agent list -banned true | sed -n 's/^SPIFFE ID *: //p') $(cli agent list | sed -n 's/^SPIFFE ID *: //p'); do
+		grep -qxF "agent: $agent" "$state.state" && ! cli agent list -banned true | grep "SPIFFE ID *: $agent\$" >/dev/null ||
+			cli agent evict -spiffeID "$agent" >/dev/null || return 1
 	done
 	own_entries || return 1
 	lab up --detach --remove-orphans || return 1

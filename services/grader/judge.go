@@ -285,7 +285,7 @@ func (c *comparison) entries() {
 				continue
 			}
 			known = true
-			if b.ParentID == e.ParentID && within(strs(b.Selectors), strs(e.Selectors)) &&
+			if c.sameHost(b.ParentID, e.ParentID) && within(strs(b.Selectors), strs(e.Selectors)) &&
 				within(e.FederatesWith, b.FederatesWith) && (b.Admin || !e.Admin) && (b.Downstream || !e.Downstream) {
 				covered = true
 				lives = lives || b.TTL == e.TTL
@@ -300,6 +300,11 @@ func (c *comparison) entries() {
 			c.add("SVIDs of %s do not live as long as before", id)
 		}
 	}
+}
+
+// sameHost tells whether two parents are one: the host may be named by its own ID or by its agent's.
+func (c *comparison) sameHost(was, now facts.ID) bool {
+	return was == now || was.Path == "/host" && slices.ContainsFunc(c.before.Agents, func(a facts.Agent) bool { return a.ID == now })
 }
 
 func strs(selectors []facts.Selector) []string {
@@ -448,7 +453,7 @@ func (c *comparison) survival() {
 		}
 	}
 	for _, e := range c.kept.Entries {
-		if !slices.ContainsFunc(c.now.Entries, func(n facts.Entry) bool { return n.SPIFFEID == e.SPIFFEID && n.ParentID == e.ParentID }) &&
+		if !slices.ContainsFunc(c.now.Entries, func(n facts.Entry) bool { return n.SPIFFEID == e.SPIFFEID && c.sameHost(e.ParentID, n.ParentID) }) &&
 			slices.ContainsFunc(c.before.Entries, func(b facts.Entry) bool { return b.SPIFFEID == e.SPIFFEID && b.ParentID == e.ParentID }) {
 			c.add("an entry is lost that somebody needs: %s", e.SPIFFEID)
 		}

@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# the night shift put something in order, and the client has no identity; its entry is there, and correct
+level 2
+kind "entry: wrong parent"
+doctor LAB065
+
+ticket() {
+	cat <<'END'
+  From: the team of the client
+  The night shift prepares the move to a second host. We were promised that we would notice nothing. This
+  morning our client has no identity. We have looked: there is an entry for spiffe://example.org/client,
+  and it names our user. "Then all is right in SPIRE", says the night shift.
+
+  Please see that the client is served here, as it was. The second host is not here yet: nothing that
+  is meant for it may be on this one.
+END
+}
+
+scene() { others; }
+unscene() { others_go; }
+
+right() {
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+}
+
+wrong restart 'the client is not served' 'the entry is still for somebody else'
+wrong_restart() { restarted spire-server spire-agent server client; }
+
+wrong alias 'there is an entry for an identity that there was not: spiffe://example.org/host-2' 'now this host is the second one as well: whatever the other teams have there is handed out here too'
+wrong_alias() {
+	cli entry create -node -spiffeID spiffe://example.org/host-2 -selector spiffe_id:spiffe://example.org/spire/agent/x509pop/host
+}
+
+wrong beside_it 'and yet the lab is not as it was before' 'the client is served, and whoever sets up the second host has a second client'
+wrong_beside_it() {
+	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+}
+
+wrong broad 'so is everybody else' 'the parent is right, and in the hurry the user was left out'
+wrong_broad() {
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:path:/opt/spiffe-lab/bin/witness -selector unix:uid:1113
+	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+}
+
+hint 'nobody client-workload' 'Who says that the entry is right? Compare it, line by line, with the entry of the server, which works: make entries'
+hint 'entry_has "^Parent ID .*host-2"' 'An entry says three things: who, by which selectors, and on which host. Ask which host this is: the parent of an entry that works.'
+hint true 'The client'"'"'s entry has the parent spiffe://example.org/host-2, so it is delivered to another host'"'"'s agent, that does not exist yet. spire-server entry update -entryID client puts the parent spiffe://example.org/host.'
+
+debrief() {
+	cat <<'END'
+  What it was: the client's entry had the parent spiffe://example.org/host-2. An agent gets the entries whose
+    parent is its own ID or an alias of it, and no other.
+  How to see it: the agent's log says "No identity issued", although an entry has exactly these selectors: then
+    the parent is left. The SPIRE server takes any parent, also one that nobody has.
+  In life: the commonest mistake with clusters of several agents (https://github.com/spiffe/spire/issues/2760).
+  Which scenarios show it: make scenario-wrong-parent, make scenario-two-hosts
+END
+}
+
+# ------------------------------------------------- from here on you read what is to be found --------------------
+
+put_in() {
+	cli entry update -entryID client -parentID spiffe://example.org/host-2 -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+	wait_until 30 "the agent has heard of it" nobody client-workload
+	restarted client
+}
