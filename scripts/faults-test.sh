@@ -116,7 +116,7 @@ one() {
 	done
 	if put_in_again "make mend"; then
 		# A wrong fix may have taken the whole lab away.
-		[ -n "$fault_lost" ] || lab_state | grep '^own bundle' >"$work/bundle"
+		[ -n "$fault_lost" ] || grep '^own bundle' "$state.state" >"$work/bundle"
 		if "$faults" mend >"$work/said" 2>&1; then
 			as_it_was "make mend leaves the lab as it was" '^own bundle'
 			[ -n "$fault_lost" ] || diff "$work/bundle" <(lab_state | grep '^own bundle') >/dev/null ||

@@ -2,7 +2,7 @@
 # since the disk of the SPIRE server was looked after, it knows nobody
 level 2
 kind "SPIRE server: new data"
-doctor LAB054
+doctor LAB045
 
 ticket() {
 	cat <<'END'
@@ -19,7 +19,7 @@ END
 scene() { others; }
 unscene() {
 	others_go
-	docker volume rm "${project}_spire-server-empty-disk"
+	docker volume rm "$(project_name)_spire-server-empty-disk"
 }
 
 right() {
@@ -46,7 +46,7 @@ wrong new_lab 'what the SPIRE server knew is lost' 'with the spare disk the righ
 wrong_new_lab() { remove_lab && lab up --detach; }
 
 hint '! entry_has "spiffe://example.org/backup$"' 'Ask the SPIRE server what it knows: make entries. Has it forgotten, or is this another one? docker compose logs spire-server shows how it began.'
-hint 'docker inspect "$(container_of spire-server)" | grep spire-server-empty-disk' 'It has a new CA, as on its first day. Where does it keep its data? docker inspect shows the mounts of its container, docker volume ls what there is; docker compose config what it should have.'
+hint on_spare_disk 'It has a new CA, as on its first day. Where does it keep its data? docker inspect shows the mounts of its container, docker volume ls what there is; docker compose config what it should have.'
 hint true 'Its container was made with another volume, spire-server-empty-disk, at /var/lib/spire/server. The old data are where they were: docker compose up --detach spire-server gives it its own disk back. Then restart what has given up.'
 
 debrief() {
@@ -62,6 +62,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
+on_spare_disk() { docker inspect "$(container_of spire-server)" | grep spire-server-empty-disk; }
 put_in() {
 	remake spire-server <<-'END'
 		services: {spire-server: {volumes: ["spire-server-empty-disk:/var/lib/spire/server"]}}

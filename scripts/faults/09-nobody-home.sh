@@ -33,10 +33,10 @@ wrong_as_root() {
 	END
 }
 
-wrong privileged 'spire-agent may do more on its machine than before' 'it runs again because it was started; the rights that it got on the way are what an intruder would wish for'
-wrong_privileged() {
+wrong more_rights 'spire-agent may do more on its machine than before' 'it runs again because it was started; the right that it got on the way, to try whether that helps, stays'
+wrong_more_rights() {
 	remake spire-agent <<-'END'
-		services: {spire-agent: {privileged: true}}
+		services: {spire-agent: {cap_add: [NET_RAW]}}
 	END
 }
 

@@ -37,7 +37,7 @@ wrong_second_name() {
 }
 
 hint '! client_served' 'Who is refused learns as little as possible. Who has refused knows why: docker compose logs --tail 3 server'
-hint 'docker inspect "$(container_of server)" | grep client-try' 'The server says when it starts for whom it serves: docker compose logs server, its first lines. Who told it so?'
+hint wants_another 'The server says when it starts for whom it serves: docker compose logs server, its first lines. Who told it so?'
 hint true 'The server was made with -client-id spiffe://example.org/client-try, and serves that one only. docker compose up --detach server makes it as compose.yaml has it: for spiffe://example.org/client.'
 
 debrief() {
@@ -54,6 +54,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
+wants_another() { docker inspect "$(container_of server)" | grep client-try; }
 put_in() {
 	remake server <<-'END'
 		services: {server: {command: ["server", "-health", "127.0.0.1:8080", "-client-id", "spiffe://example.org/client-try"]}}

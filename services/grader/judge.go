@@ -64,15 +64,20 @@ func judge(s snapshots, lost bool) verdict {
 	}
 	// What the fault has changed is its cause, which is not for the grader to tell.
 	cause := structure(s.before, kept, s.broken)
-	hidden := false
+	var hidden []string
 	for _, text := range structure(s.before, kept, s.now) {
 		if slices.Contains(cause, text) {
-			hidden = true
+			hidden = append(hidden, text)
 		} else {
 			c.add("%s", text)
 		}
 	}
-	if hidden && len(c.wrong) == 0 {
+	if len(hidden) > 0 && len(c.wrong) == 0 {
+		// What is lost is no secret once the rest is right.
+		c.kept = kept
+		c.survival()
+	}
+	if len(hidden) > 0 && len(c.wrong) == 0 {
 		c.add("what can be seen from here is right, and yet the lab is not as it was before")
 	}
 	return verdict{wrong: c.wrong}
