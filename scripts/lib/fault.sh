@@ -162,13 +162,13 @@ COPY --from=compiler /server /opt/spiffe-lab/bin/server" >"$folder/Dockerfile"
 	END
 }
 
-# other_image SERVICE PATH <CONTENT: the service is made anew with another file at this path of its image.
+# other_image SERVICE PATH [MODE] <CONTENT: the service is made anew with another file at this path of its image.
 other_image() {
 	local base folder image
 	base=$(docker inspect --format '{{.Config.Image}}' "$(container_of "$1")") || return 1
 	folder=$(mktemp -d)
 	cat >"$folder/file"
-	chmod 644 "$folder/file"
+	chmod "${3:-644}" "$folder/file"
 	image=${base%%:*}:$LAB_TAG.$(cat - "$folder/file" <<<"$project$1$2" | cksum | cut -d ' ' -f 1)
 	printf 'FROM %s\nCOPY file %s\n' "$base" "$2" >"$folder/Dockerfile"
 	docker build --quiet --tag "$image" "$folder" >/dev/null || { rm -rf "$folder" && return 1; }

@@ -290,7 +290,7 @@ func (c *comparison) entries() {
 				continue
 			}
 			known = true
-			if c.sameHost(b.ParentID, e.ParentID) && within(strs(b.Selectors), strs(e.Selectors)) &&
+			if c.sameHost(b.ParentID, e.ParentID) && c.asksForAll(strs(b.Selectors), strs(e.Selectors)) &&
 				within(e.FederatesWith, b.FederatesWith) && (b.Admin || !e.Admin) && (b.Downstream || !e.Downstream) {
 				covered = true
 				lives = lives || b.TTL == e.TTL
@@ -310,6 +310,26 @@ func (c *comparison) entries() {
 // sameHost tells whether two parents are one: the host may be named by its own ID or by its agent's.
 func (c *comparison) sameHost(was, now facts.ID) bool {
 	return was == now || was.Path == "/host" && slices.ContainsFunc(c.before.Agents, func(a facts.Agent) bool { return a.ID == now })
+}
+
+// asksForAll tells whether an entry asks for what one asked for before. A program that is pinned by its content may
+// be another one by now: then the pin must be that of a program that is there.
+func (c *comparison) asksForAll(before, now []string) bool {
+	const pin = "unix:sha256:"
+	return !slices.ContainsFunc(before, func(b string) bool {
+		if !strings.HasPrefix(b, pin) {
+			return !slices.Contains(now, b)
+		}
+		return !slices.ContainsFunc(now, func(n string) bool {
+			if n == b {
+				return true
+			}
+			sum, isPin := strings.CutPrefix(n, pin)
+			return isPin && slices.ContainsFunc(slices.Collect(maps.Values(c.now.Witnesses)), func(t *testimony.Testimony) bool {
+				return t.Programs["/opt/spiffe-lab/bin/client"] == sum
+			})
+		})
+	})
 }
 
 func strs(selectors []facts.Selector) []string {

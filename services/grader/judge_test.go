@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/testimony"
 )
 
 // trials are the tries in a lab that is well.
@@ -122,6 +125,8 @@ func TestJudge(t *testing.T) {
 		{"a broader entry", deleted, []edit{another("/client", "gid:1112", "")}, false,
 			[]string{"more can be spiffe://example.org/client than before: an entry for it asks for less, or for something else"}},
 		{"a narrower entry", deleted, []edit{{"entries", clientEntry, `"selectors":[{"type":"unix","value":"user:client-workload"},{"type":"unix","value":"path:/opt/spiffe-lab/bin/client"}],"spiffe_id":{"path":"/client"`}}, false, nil},
+		{"another pin for nobody's program", deleted, []edit{{"entries", clientEntry, `"selectors":[{"type":"unix","value":"sha256:aa"}],"spiffe_id":{"path":"/client"`}}, false,
+			[]string{"more can be spiffe://example.org/client than before: an entry for it asks for less, or for something else"}},
 		{"an entry that may do more", deleted, []edit{{"entries", `{"entries":[{"admin":false`, `{"entries":[{"admin":true`}}, false,
 			[]string{"more can be spiffe://example.org/client than before: an entry for it asks for less, or for something else"}},
 		{"as root", deleted, []edit{service(t, well, "client", `"user":"client-workload"`, `"user":"0:0"`)}, false,
@@ -194,6 +199,28 @@ func TestLostData(t *testing.T) {
 		}
 		if got := strings.Join(judge(s, c.lost).wrong, "\n"); got != c.want {
 			t.Errorf("%s: %q, not %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestPinnedProgram(t *testing.T) {
+	c := &comparison{before: &facts.Facts{}, now: &facts.Facts{Witnesses: map[string]*testimony.Testimony{
+		"client-workload": {Programs: map[string]string{"/opt/spiffe-lab/bin/client": "new", "/opt/spiffe-lab/bin/server": "server"}},
+	}}}
+	before := []string{"unix:user:client-workload", "unix:sha256:old"}
+	for _, tt := range []struct {
+		now  []string
+		want bool
+	}{
+		{before, true},
+		{[]string{"unix:user:client-workload", "unix:sha256:new"}, true},
+		{[]string{"unix:user:client-workload", "unix:sha256:server"}, false},
+		{[]string{"unix:user:client-workload"}, false},
+		{[]string{"unix:sha256:new"}, false},
+		{[]string{"unix:user:client-workload", "unix:sha256:old", "unix:gid:1112"}, true},
+	} {
+		if got := c.asksForAll(before, tt.now); got != tt.want {
+			t.Errorf("%v: %v, not %v", tt.now, got, tt.want)
 		}
 	}
 }

@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# the release of Friday is the same program with a smaller log, and has no identity
+level 2
+kind "program: another hash"
+doctor LAB066
+
+ticket() {
+	cat <<'END'
+  From: the team of the client
+  On Friday we rolled out a release: the same program, built anew. Since then the client has no identity. The
+  entry has not been touched by anybody, it is as security made it: for this program and no other.
+
+  Please see that the release is served. Security insists: the entry must go on naming the program by its
+  content. "By its user" alone will not do.
+END
+}
+
+# As security made it: the user, and the content of the program.
+scene() {
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
+		-selector unix:user:client-workload -selector "unix:sha256:$(sum_of "$WORKLOAD_IMAGE")"
+}
+unscene() {
+	provision
+}
+
+right() {
+	local image
+	image=$(docker inspect --format '{{.Config.Image}}' "$(container_of client)")
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
+		-selector unix:user:client-workload -selector "unix:sha256:$(sum_of "$image")"
+	restarted client
+}
+
+wrong restart 'the client is not served' 'the program is the same after a restart, and so is its sum'
+wrong_restart() { restarted spire-server spire-agent server client; }
+
+wrong user_only 'more can be spiffe://example.org/client than before' 'whatever the user starts is the client now: that is what security did not want'
+wrong_user_only() {
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+	restarted client
+}
+
+wrong by_path 'more can be spiffe://example.org/client than before' 'the path is that of the next release, too, and of whatever else is put there'
+wrong_by_path() {
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
+		-selector unix:user:client-workload -selector unix:path:/opt/spiffe-lab/bin/client
+	restarted client
+}
+
+wrong sum_only 'more can be spiffe://example.org/client than before' 'the program is named, and whoever starts it is the client'
+wrong_sum_only() {
+	local image
+	image=$(docker inspect --format '{{.Config.Image}}' "$(container_of client)")
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
+		-selector "unix:sha256:$(sum_of "$image")"
+	restarted client
+}
+
+hint '! client_served' 'The agent says what it saw of the program, and the entry what it wants. Put the two lines under each other: docker compose logs --tail 3 spire-agent, make entries'
+hint old_sum 'One selector of the entry is made of the content of the program file. What is it of the new one? The agent has computed it.'
+hint true 'The entry pins the program by unix:sha256, and the release has another sum. Take the one in the line "No identity issued" of the agent, and put it into the entry in place of the old one; the user stays.'
+
+debrief() {
+	cat <<'END'
+  What it was: the entry names the program by unix:sha256, and a program that is built anew has another sum, also
+    if nothing in it has changed but a byte.
+  How to see it: the agent's line "No identity issued" has the sum that it computed; the entry has the one of the
+    last release. Whoever pins by content has to register each release before it is rolled out: both sums, for a while.
+  In life: https://github.com/spiffe/spire/blob/main/doc/plugin_agent_workloadattestor_unix.md
+  Which scenario shows it: make scenario-stolen-user
+END
+}
+
+# ------------------------------------------------- from here on you read what is to be found --------------------
+
+# sum_of IMAGE: of its client.
+sum_of() {
+	docker run --rm --network none --label com.docker.compose.project= --label com.docker.compose.service= "$1" witness -limit 1s |
+		grep -oE '"/opt/spiffe-lab/bin/client":"[0-9a-f]{64}"' | cut -d '"' -f 4
+}
+
+old_sum() { entry_has "unix:sha256:$(sum_of "$WORKLOAD_IMAGE")"; }
+# A program with a byte more at its end does the same, and is another one.
+put_in() {
+	local program status=0
+	program=$(mktemp)
+	docker cp "$(container_of client):/opt/spiffe-lab/bin/client" - | tar -xOf - >"$program"
+	printf '\n' >>"$program"
+	other_image client /opt/spiffe-lab/bin/client 755 <"$program" || status=$?
+	rm -f "$program"
+	return "$status"
+}

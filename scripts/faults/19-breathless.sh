@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# everything works, and the logs of both programs have become too long to read
+level 3
+kind "SPIRE server: short SVIDs"
+doctor LAB072
+
+ticket() {
+	cat <<'END'
+  From: the operators of the host
+  Somebody read that identities should live short, and meant it well. Since then the client's log is full of one line,
+  several times a second, and the agent is never at rest. The client is served, most of the time. When the
+  SPIRE server was away for two seconds last night, everything stood still at once.
+
+  Please see that an SVID of the client lives as long as the lab's others, so that an outage has a chance to be mended.
+END
+}
+
+right() {
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 0
+	wait_until 30 "the client has an SVID that lives" lives_long
+}
+
+wrong restart 'and yet the lab is not as it was before' 'each restart gets an SVID of the same short life'
+wrong_restart() { restarted spire-server spire-agent server client; }
+
+wrong a_little_longer 'and yet the lab is not as it was before' 'half a minute is enough for the log, and not for an outage'
+wrong_a_little_longer() {
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 30
+}
+
+wrong too_broad 'more can be spiffe://example.org/client than before' 'a second entry lives for an hour, and is everybody of the group'
+wrong_too_broad() {
+	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:gid:1112
+}
+
+wrong for_ever 'and yet the lab is not as it was before' 'the other extreme: what is stolen today is good next year'
+wrong_for_ever() {
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 8640000
+}
+
+hint '! lives_long' 'What is the line that fills the log? docker compose logs --tail 5 client. How long does each of these SVIDs live? make svid'
+hint 'entry_has "X509-SVID TTL +: 2"' 'Who says how long an SVID lives: the SPIRE server for all, or an entry for one. The server program has a long one; compare the two entries.'
+hint true 'The entry client has an X509-SVID TTL of 2 s. spire-server entry update with -x509SVIDTTL 0 (and everything else as it is) gives it the default again.'
+
+debrief() {
+	cat <<'END'
+  What it was: the entry had -x509SVIDTTL 2. An agent renews at half of the life, so at every synchronization; the
+    program had a new SVID several times a second, and none left two seconds after the SPIRE server was away.
+  How to see it: "rotated" in each line of the log; `make svid` shows valid from and valid until.
+  In life: lives that are shorter than a rotation takes (https://github.com/spiffe/spire/issues/1562).
+  Which scenarios show it: make scenario-rotation, make scenario-server-outage
+END
+}
+
+# ------------------------------------------------- from here on you read what is to be found --------------------
+
+lives_long() { [ "$(inside client client-workload svid | awk '/^valid (from|until)/ {split($3, t, /[-T:Z]/); n[++i] = (t[3] * 24 + t[4]) * 3600 + t[5] * 60 + t[6]} END {d = n[2] - n[1]; if (d < 0) d += 31 * 86400; print (d > 1800 ? "long" : "short")}')" = long ]; }
+put_in() {
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 2
+	wait_until 30 "the client has an SVID that does not" short_lived
+}
+short_lived() { ! lives_long; }
+shows() { short_lived; }

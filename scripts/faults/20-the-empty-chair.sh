@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# whoever is restarted on the host waits in vain, and everything else is fine
+level 1
+kind "SPIRE server: gone"
+doctor LAB041
+
+ticket() {
+	cat <<'END'
+  From: the operators of the host
+  There was maintenance at night. What was not restarted works as ever. But the agent and the client, which were, do not come
+  back: the client waits for an identity, the agent for something else. On this host everything is in place.
+
+  Please see that the client is served. Other teams use the same SPIRE server: what it knows must not be lost.
+END
+}
+
+scene() { others; }
+unscene() { others_go; }
+
+right() {
+	lab up --detach --no-deps spire-server
+	wait_until 60 "the SPIRE server answers" cli healthcheck
+	restarted spire-agent
+}
+
+wrong restart 'the client is not served' 'the agent asks again, and nobody is there to answer'
+wrong_restart() { restarted spire-agent server client; }
+
+wrong new_lab 'what the SPIRE server knew is lost' 'a new SPIRE server is there, with a new CA, and knows none of the other teams'
+wrong_new_lab() { remove_lab && lab up --detach; }
+
+wrong empty_disk 'what the SPIRE server knew is lost' 'it runs again, on an empty disk'
+wrong_empty_disk() {
+	lab rm --stop --force spire-server
+	remake spire-server <<-'END'
+		services: {spire-server: {tmpfs: ["/tmp"], volumes: ["spire-server-empty-disk:/var/lib/spire/server"]}}
+	END
+	wait_until 60 "the SPIRE server answers" cli healthcheck
+	provision
+	restarted spire-agent client
+}
+take_out() {
+	lab up --detach --no-deps spire-server
+	docker volume rm "$(project_name)_spire-server-empty-disk" || true
+}
+
+wrong as_root 'client runs as root' 'root waits as well'
+wrong_as_root() {
+	remake client <<-'END'
+		services: {client: {user: "0:0"}}
+	END
+}
+
+hint '! client_served' 'The client waits for the agent. And the agent? docker compose logs --tail 5 spire-agent says with whom it cannot speak.'
+hint '! container_running spire-server' 'The agent looks for spire-server and does not find it. docker compose ps --all'
+hint true 'The SPIRE server is stopped: docker compose up --detach spire-server. It finds its data on its disk, and everybody comes back by himself, the agent after the pause that the engine makes.'
+
+debrief() {
+	cat <<'END'
+  What it was: the SPIRE server's container was stopped. Whoever held an SVID went on; an agent that was started meanwhile
+    could not attest, and gave nobody anything.
+  How to see it: the agent's log: "no such host", or "connection refused". An agent that runs serves what it has cached,
+    and looks healthy.
+  In life: https://spiffe.io/docs/latest/planning/scaling_spire/ has what to do that one server is not the only one.
+  Which scenario shows it: make scenario-server-outage
+END
+}
+
+# ------------------------------------------------- from here on you read what is to be found --------------------
+
+put_in() {
+	docker stop "$(container_of spire-server)"
+	restarted spire-agent client
+}
