@@ -67,7 +67,6 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-partner_cli() { inside partner-server '' /opt/spire/bin/spire-server "$@"; }
 inside_with_input() {
 	local service=$1
 	shift

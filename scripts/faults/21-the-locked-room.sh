@@ -28,7 +28,7 @@ wrong_with_a_token() {
 	sed 's/NodeAttestor "x509pop"/NodeAttestor "join_token"/; /certificate_path\|private_key_path/d; s|^.*trust_bundle_path.*|    insecure_bootstrap = true|' \
 		"$LAB_DIR/spire/agent/agent.conf" | other_image spire-agent /etc/spire/agent/agent.conf
 	remake spire-agent <<-END
-		services: {spire-agent: {image: "$(tail -n 1 "$state.images")", command: ["-config", "/etc/spire/agent/agent.conf", "-joinToken", "$token"]}}
+		services: {spire-agent: {image: "$(last_image)", command: ["-config", "/etc/spire/agent/agent.conf", "-joinToken", "$token"]}}
 	END
 }
 

@@ -56,23 +56,17 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 another_bundle() { ! docker cp "$(container_of spire-agent):/run/host-credential/bundle.pem" - | tar -xOf - | diff - <(cli bundle show); }
-# A CA certificate like any other, of a key that nobody has any more.
+# The bundle of some other SPIRE server, which is not here any more.
 put_in() {
-	docker run --rm --interactive --network none --user 0:0 --label com.docker.compose.project= --label com.docker.compose.service= \
-		--volume "$(project_name)_host-credential:/run/host-credential" --entrypoint /bin/sh "spiffe-lab/bootstrap:$LAB_TAG" -c 'while read -r line; do echo "$line"; done >/run/host-credential/bundle.pem' <<-'END'
-		-----BEGIN CERTIFICATE-----
-		MIIBxzCCAWygAwIBAgIUV4VQNjTUil/hQLA1SAc2H8xYRf0wCgYIKoZIzj0EAwIw
-		HjEPMA0GA1UECgwGU1BJRkZFMQswCQYDVQQGEwJVUzAgFw0yNjExMjUyMDM4NDZa
-		GA8yMTI2MTEwMTIwMzg0NlowHjEPMA0GA1UECgwGU1BJRkZFMQswCQYDVQQGEwJV
-		UzBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABHvU2fAsfvN3vu5B38X7uI18qcsU
-		jwthUnljhyyMKGrtMPgQNbr6ffjdaK2B8CW4sOcCGykVtpr0PSnK0aQYcnyjgYUw
-		gYIwHQYDVR0OBBYEFJAN8qB96rDKtitO5WQ+HKulzxr+MB8GA1UdIwQYMBaAFJAN
-		8qB96rDKtitO5WQ+HKulzxr+MA8GA1UdEwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQD
-		AgEGMB8GA1UdEQQYMBaGFHNwaWZmZTovL2V4YW1wbGUub3JnMAoGCCqGSM49BAMC
-		A0kAMEYCIQDCAtga6APO/soT+HBuWbDrWlbSqiK6MA6HcUQm8zKG0wIhAMbiyOIx
-		A5P7XfQ3AHxQLLGLzDBd13ImdwTvj7Ujr6xV
-		-----END CERTIFICATE-----
-	END
+	local status=0
+	lab up --detach --no-deps partner-server
+	wait_until 60 "another SPIRE server has a bundle" partner_cli bundle show
+	# shellcheck disable=SC2016 # it is the shell in the container that expands
+	partner_cli bundle show | docker run --rm --interactive --network none --user 0:0 --label com.docker.compose.project= --label com.docker.compose.service= \
+		--volume "$(project_name)_host-credential:/run/host-credential" "spiffe-lab/bootstrap:$LAB_TAG" \
+		-c 'while read -r line; do echo "$line"; done >/run/host-credential/bundle.pem' || status=$?
+	lab rm --stop --force partner-server
+	[ "$status" -eq 0 ] || return "$status"
 	restarted spire-agent
 	wait_until 60 "the agent is out" nobody client-workload
 	restarted client

@@ -85,6 +85,9 @@ hints_used() { if [ -s "$state.hints" ]; then grep -c . "$state.hints"; else say
 # cli ARG...: the CLI of the SPIRE server.
 cli() { inside spire-server '' /opt/spire/bin/spire-server "$@"; }
 
+# partner_cli ARG...: the CLI of the other SPIRE server of the cast, which is there if the fault has started it.
+partner_cli() { inside partner-server '' /opt/spire/bin/spire-server "$@"; }
+
 # served: is the running client's latest request served?
 served() { client_served; }
 
@@ -178,6 +181,9 @@ other_image() {
 		services: {$1: {image: "$image"}}
 	END
 }
+
+# last_image: the one that wrong_server or other_image has made.
+last_image() { tail -n 1 "$state.images"; }
 
 # any_client: a server that takes whoever has an SVID, as is often done "to see whether it works then".
 any_client() { wrong_server 'tlsconfig.AuthorizeID(cfg.clientID)' 'tlsconfig.AuthorizeAny()'; }
