@@ -247,7 +247,7 @@ tried() {
 	trial client docker exec --user client-workload "$place" client -wait 5s &
 	trial bad-id docker exec --user server-workload "$place" client -wait 5s &
 	trial impostor docker exec --user client-workload "$place" client -wait 5s -server-id spiffe://example.org/impostor &
-	trial root docker exec --user 0:0 "$place" witness -limit 8s &
+	trial root docker exec --user 0:0 "$place" witness -limit 8s client &
 	wait
 	[ -z "$container" ] || trial server-log tail_of "$container" "$((mark + 1))"
 	cat "$work"/trial-*

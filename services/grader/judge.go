@@ -58,6 +58,8 @@ func judge(s snapshots, lost bool) verdict {
 	}
 	c := &comparison{before: s.before, broken: s.broken, now: s.now}
 	c.refusals(c.service())
+	c.parties()
+	c.trust()
 	kept := s.before
 	if lost {
 		kept = s.broken
@@ -128,10 +130,6 @@ func (c *comparison) service() bool {
 		return false
 	}
 	log := c.trial("server-log").text
-	server, client := c.now.Service("server"), c.now.Service("client")
-	if server == nil || client == nil {
-		return true // said by containers
-	}
 	names := received.FindAllStringSubmatch(log, -1)
 	for _, name := range names {
 		if name[1] != clientID {
@@ -141,22 +139,34 @@ func (c *comparison) service() bool {
 	if len(names) == 0 {
 		c.add("the client is served, but not by the lab's server")
 	}
+	return true
+}
+
+// parties: each of the two is told to speak with the other, and a name leads to one of them.
+func (c *comparison) parties() {
+	server, client := c.now.Service("server"), c.now.Service("client")
+	if server == nil || client == nil {
+		return // said by containers
+	}
 	if id := server.Flag("client-id"); id != "" && id != clientID {
 		c.add("the server serves %s, and that is not the client", id)
 	}
 	if id := client.Flag("server-id"); id != "" && id != serverID {
-		c.add("the client is served, but takes %s for its server", id)
+		c.add("the client takes %s for its server", id)
 	}
-	if witness := c.now.Witnesses[clientUser]; witness != nil {
+	// As the client was told to ask, and as everybody else asks.
+	for _, witness := range []*testimony.Testimony{c.now.Witnesses[clientUser], c.root()} {
+		if witness == nil {
+			continue
+		}
 		for _, address := range witness.Addresses {
 			parsed := net.ParseIP(address)
 			own := slices.ContainsFunc(slices.Collect(maps.Values(server.Networks)), func(n facts.Network) bool { return n.Address == address })
 			if parsed != nil && parsed.To4() != nil && !own {
-				c.add("the client is served, but the name that it asks for leads elsewhere too")
+				c.add("the name that the client asks for leads elsewhere too")
 			}
 		}
 	}
-	return true
 }
 
 // received is a request in the server's log.
@@ -254,6 +264,26 @@ func (c *comparison) root() *testimony.Testimony {
 		return nil
 	}
 	return &t
+}
+
+// trust: each program can verify the trust domains that it could, and no others.
+func (c *comparison) trust() {
+	for _, user := range []string{clientUser, serverUser} {
+		was, now := c.before.Witnesses[user], c.now.Witnesses[user]
+		if was == nil || now == nil || len(now.SVIDs) == 0 {
+			continue
+		}
+		for _, b := range was.Bundles {
+			if !slices.ContainsFunc(now.Bundles, func(n testimony.Bundle) bool { return n.TrustDomain == b.TrustDomain }) {
+				c.add("%s cannot verify anybody of %s", user, b.TrustDomain)
+			}
+		}
+		for _, n := range now.Bundles {
+			if !slices.ContainsFunc(was.Bundles, func(b testimony.Bundle) bool { return n.TrustDomain == b.TrustDomain }) {
+				c.add("%s believes the SVIDs of another trust domain: %s", user, n.TrustDomain)
+			}
+		}
+	}
 }
 
 // identities: each of the two users has its own, and no other.
