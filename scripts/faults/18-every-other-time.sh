@@ -20,10 +20,10 @@ right() {
 	wait_until 60 "the SPIRE server answers" cli healthcheck
 }
 
-wrong restart 'leads elsewhere too' 'names are given when a container is made, and it was not made anew'
+wrong restart 'may meet somebody else' 'names are given when a container is made, and it was not made anew'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
-wrong by_address 'leads elsewhere too' 'one client goes round the name; everybody else still has to guess'
+wrong by_address 'may meet somebody else' 'one client goes round the name; everybody else still has to guess'
 wrong_by_address() {
 	local address
 	address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(container_of server)")

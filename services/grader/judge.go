@@ -44,6 +44,7 @@ func (c *comparison) add(format string, args ...any) {
 // structure is what differs, apart from who is served and who is refused.
 func structure(before, kept, now *facts.Facts) []string {
 	c := &comparison{before: before, kept: kept, now: now}
+	c.parties()
 	c.identities()
 	c.entries()
 	c.containers()
@@ -58,7 +59,7 @@ func judge(s snapshots, lost bool) verdict {
 	}
 	c := &comparison{before: s.before, broken: s.broken, now: s.now}
 	c.refusals(c.service())
-	c.parties()
+	c.names()
 	c.trust()
 	kept := s.before
 	if lost {
@@ -142,7 +143,7 @@ func (c *comparison) service() bool {
 	return true
 }
 
-// parties: each of the two is told to speak with the other, and a name leads to one of them.
+// parties: each of the two is told to speak with the other.
 func (c *comparison) parties() {
 	server, client := c.now.Service("server"), c.now.Service("client")
 	if server == nil || client == nil {
@@ -154,7 +155,14 @@ func (c *comparison) parties() {
 	if id := client.Flag("server-id"); id != "" && id != serverID {
 		c.add("the client takes %s for its server", id)
 	}
-	// As the client was told to ask, and as everybody else asks.
+}
+
+// names: who asks for the server reaches it, be it as the client was told to ask, or as everybody else asks.
+func (c *comparison) names() {
+	server := c.now.Service("server")
+	if server == nil {
+		return
+	}
 	for _, witness := range []*testimony.Testimony{c.now.Witnesses[clientUser], c.root()} {
 		if witness == nil {
 			continue
@@ -163,7 +171,7 @@ func (c *comparison) parties() {
 			parsed := net.ParseIP(address)
 			own := slices.ContainsFunc(slices.Collect(maps.Values(server.Networks)), func(n facts.Network) bool { return n.Address == address })
 			if parsed != nil && parsed.To4() != nil && !own {
-				c.add("the name that the client asks for leads elsewhere too")
+				c.add("whoever asks for the server may meet somebody else")
 			}
 		}
 	}

@@ -153,7 +153,7 @@ func TestJudge(t *testing.T) {
 		{"a program that cannot verify its peer", deleted, []edit{{"witness-server-workload", `"trustDomain":"example.org"`, `"trustDomain":"elsewhere.org"`}}, false,
 			[]string{"server-workload cannot verify anybody of example.org", "server-workload believes the SVIDs of another trust domain: elsewhere.org"}},
 		{"a name that leads elsewhere too", deleted, []edit{{"trial-root", `"svids":null`, `"svids":null,"addresses":["10.1.2.3"]`}}, false,
-			[]string{"the name that the client asks for leads elsewhere too"}},
+			[]string{"whoever asks for the server may meet somebody else"}},
 		{"another trust domain", deleted, []edit{{"bundles", `"bundles":[`, `"bundles":[{"trust_domain":"partner.test"}`}}, false,
 			[]string{"another trust domain is trusted than before: partner.test"}},
 		{"banned", deleted, []edit{{"agents", `"banned":false`, `"banned":true`}}, false,
