@@ -207,7 +207,7 @@ lab_state() {
 	done
 	docker ps --format '{{.Names}} {{.Networks}}' | awk -v net="${project}_default" '$2 ~ net {print "on the network: " $1}' | sort
 	docker volume ls --filter "label=com.docker.compose.project=$project" --format 'volume {{.Name}}' | sort
-	docker image ls --format 'image {{.Repository}}:{{.Tag}} {{.ID}}' | grep "^image spiffe-lab/.*:$LAB_TAG" | sort
+	docker image ls --format 'image {{.Repository}}:{{.Tag}} {{.ID}}' | grep "^image spiffe-lab/[a-z-]*:$LAB_TAG " | sort
 	cli entry show | sed -n -E 's/ +: /: /; /^(Revision:|Found )/!s/^[A-Z]/entry: &/p'
 	cli agent list | sed -n -E 's/^SPIFFE ID +: /agent: /p'
 	cli agent list -banned true | sed -n -E 's/^SPIFFE ID +: /banned: /p'
