@@ -79,6 +79,8 @@ scenario | scenario-*)
 	name=${target#scenario}
 	[ -n "$name" ] || name=-${2:-}
 	file=$(scenario_file "${name#-}")
+	[ ! -s "$CACHE_DIR/fault-$(project_name)" ] ||
+		die "a fault is open in this lab: a scenario begins with a lab that is well" "make check, or make mend; or play it in another lab: COMPOSE_PROJECT_NAME=other make $target"
 	exec bash "$file"
 	;;
 faults) exec bash "$LAB_DIR/scripts/faults.sh" list ;;

@@ -32,7 +32,7 @@ wrong_server_learns_it() {
 wrong anybody 'so is everybody else of the trust domain' 'AuthorizeAny: with it every name will do'
 wrong_anybody() { any_client; }
 
-wrong beside_it 'client-workload is somebody else too' 'the right entry is there, the wrong one as well: which SVID comes first is left to chance'
+wrong beside_it 'and yet the lab is not as it was before' 'the right entry is there, the wrong one as well: which SVID comes first is left to chance'
 wrong_beside_it() {
 	cli entry create -entryID 0-client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 	restarted client

@@ -2,7 +2,7 @@
 # the client has no identity, and somebody who should have none was surprised to get one
 level 1
 kind "entry: wrong user"
-doctor LAB061
+doctor LAB067
 
 ticket() {
 	cat <<'END'

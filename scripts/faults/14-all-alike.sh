@@ -41,7 +41,7 @@ wrong_another_flag() {
 	END
 }
 
-hint serves_all 'Do what should be refused: docker compose exec --user server-workload client client. What happened in make scenario-bad-id?'
+hint serves_all 'Do what should be refused: docker compose exec --user server-workload client client. The lesson of bad-id says what has to happen.'
 hint serves_all 'Verified is not yet authorized. The server'"'"'s own log says for whom it serves, and whom it answered. Is it the program that it should be? docker inspect names the image of a container; compose.yaml that which it should have.'
 hint true 'The image of the server'"'"'s container is not that of compose.yaml: its program authorizes every member of the trust domain (tlsconfig.AuthorizeMemberOf). docker compose up --detach server brings the right one back.'
 

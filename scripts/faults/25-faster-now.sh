@@ -40,7 +40,7 @@ wrong_blind() {
 	wait_until 30 "the agent has heard of it" nobody client-workload
 }
 
-hint gives_tickets 'Somebody who has been here before: what does a server give to a client, by which it knows it again? make scenario-resumption shows it; docker compose exec --user client-workload client witness client says what the server gives.'
+hint gives_tickets 'Somebody who has been here before: what does a server give to a client, by which it knows it again? the lesson of resumption tells; docker compose exec --user client-workload client witness client says what the server gives.'
 hint gives_tickets 'TLS has session tickets: with one, the certificate is not sent again and not verified again. Is the server the program of compose.yaml? docker inspect names its image.'
 hint true 'The server runs a program without SessionTicketsDisabled. docker compose up --detach server brings the one of compose.yaml back.'
 
