@@ -53,8 +53,10 @@ for file in "$LAB_DIR"/scripts/faults/[0-9]*.sh; do
 	[ -z "$lacks" ] || fail "${file##*/} ${lacks//$'\n'/; it }"
 	passed "${file##*/} is whole"
 done
-double=$(sort "$kept/kinds" | uniq -d | xargs)
-[ -z "$double" ] || say "  kinds that more than one fault is of: $double"
+while read -r one; do
+	grep -qxF -- "$one" "$kept/kinds" || fail "no fault is of the kind \"$one\""
+done < <(sed -n 's/^- //p' "$LAB_DIR/scripts/faults/README.md")
+passed "every kind is taken"
 
 step "Who asks for nonsense is told so"
 faults check
