@@ -51,14 +51,14 @@ esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# judge REPORT: in the lab's image; Compose's labels, which images of its making hand on, would make the
+# judge REPORT [-final]: in the lab's image; Compose's labels, which images of its making hand on, would make the
 # container one of the lab. Where that image is not, a Go that is here will do.
 judge() {
 	if has_image "$WORKLOAD_IMAGE" 2>/dev/null; then
 		docker run --rm --interactive --network none --read-only --cap-drop ALL --user 65534:65534 \
-			--label com.docker.compose.project= --label com.docker.compose.service= "$WORKLOAD_IMAGE" doctor -o "$format" <"$1"
+			--label com.docker.compose.project= --label com.docker.compose.service= "$WORKLOAD_IMAGE" doctor -o "$format" "${@:2}" <"$1"
 	elif command -v go >/dev/null 2>&1; then
-		(cd "$LAB_DIR" && go build -o "$work/doctor" ./services/doctor) && "$work/doctor" -o "$format" <"$1"
+		(cd "$LAB_DIR" && go build -o "$work/doctor" ./services/doctor) && "$work/doctor" -o "$format" "${@:2}" <"$1"
 	else
 		printf 'error: %s\nhint: %s\n' "there is no image $WORKLOAD_IMAGE, and no Go" "make up makes the image" >&2
 		return 4
@@ -68,7 +68,7 @@ judge() {
 # told: what judge says, and its exit status as the doctor's own.
 told() {
 	local status=0
-	judge "$1" >"$work/said" 2>"$work/errors" || status=$?
+	judge "$@" >"$work/said" 2>"$work/errors" || status=$?
 	case $status in
 	0 | 1 | 2 | 4) ;;
 	*)
@@ -129,17 +129,20 @@ there is no image $WORKLOAD_IMAGE" ;;
 
 status=0
 if [ -n "$file" ]; then
-	told "$file" || status=$?
+	told "$file" -final || status=$?
 	cat "$work/said"
 	exit "$status"
 fi
-# look SECONDS: so long may the answers take.
+# look SECONDS [-final]: so long may the answers take.
 look() {
 	local engine status=0
-	WAIT=${WAIT:-$1} "$LAB_DIR/scripts/report.sh" "$work/report" >/dev/null
+	if ! WAIT=${WAIT:-$1} "$LAB_DIR/scripts/report.sh" "$work/report" >/dev/null 2>"$work/errors"; then
+		say "cannot tell: there is no report: $(tail -n 1 "$work/errors")" >"$work/said"
+		return 4
+	fi
 	engine=$(status_of engine)
 	if [ "$engine" = 0 ] && has_image "$WORKLOAD_IMAGE"; then
-		told "$work/report" || status=$?
+		told "$work/report" "${@:2}" || status=$?
 	else
 		without_judge "$engine" >"$work/said" || status=$?
 	fi
@@ -155,7 +158,7 @@ if [[ $(status_of engine) == 'no answer'* ]]; then
 elif [ "$status" -eq 4 ]; then
 	! grep -q 'next request' "$work/said" || sleep 3
 	status=0
-	look 8 || status=$?
+	look 8 -final || status=$?
 fi
 cat "$work/said"
 exit "$status"

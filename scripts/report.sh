@@ -20,7 +20,6 @@ trap 'rm -rf "$work"' EXIT
 set -m # each question is a process group of its own, which can be ended
 
 sections=()
-pids=()
 project=$(project_name)
 
 # ask SECTION COMMAND...: begins a question. It is shown without the function that wraps it.
@@ -39,7 +38,7 @@ ask() {
 		say "$status" >"$work/$section.status.part"
 		mv "$work/$section.status.part" "$work/$section.status"
 	} &
-	pids+=("$!")
+	say "$!" >"$work/$section.pid"
 	disown
 }
 
@@ -53,16 +52,17 @@ skip() {
 # answered [SECTION]: waits for this, or for all that has been asked, until the time is over: what has no
 # answer then never gets one.
 answered() {
-	local section pid missing=1 all=("$@")
+	local section missing=1 all=("$@")
 	[ $# -gt 0 ] || all=("${sections[@]}")
 	while [ "$missing" -gt 0 ]; do
 		missing=0
 		for section in "${all[@]}"; do [ -e "$work/$section.status" ] || missing=$((missing + 1)); done
 		[ "$missing" -gt 0 ] || return 0
 		if [ -e "$work/time-is-over" ]; then
-			for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
 			for section in "${sections[@]}"; do
-				[ -e "$work/$section.status" ] || say "no answer within $patience s" >"$work/$section.status"
+				[ ! -e "$work/$section.status" ] || continue # its process is no more, and its number may be another's
+				kill -TERM -- "-$(cat "$work/$section.pid")" 2>/dev/null || true
+				say "no answer within $patience s" >"$work/$section.status"
 			done
 			return 0
 		fi
@@ -249,7 +249,7 @@ if [ -n "$lines" ]; then
 	done
 fi
 answered
-kill -TERM -- "-$timer" 2>/dev/null || true
+[ -e "$work/time-is-over" ] || kill -TERM -- "-$timer" 2>/dev/null || true
 
 # No section is ever missing: what could not be asked says so.
 for section in engine clock images networks containers entries agents bundle bundles authorities \

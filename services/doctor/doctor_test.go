@@ -315,7 +315,7 @@ BFbVrjFaAiAFdDQy/JmECdkdAwcD2hBJcGcJpkj7pUTpdjNHcNbwUQ==
 func TestCodes(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.code+" "+c.name, func(t *testing.T) {
-			v := judge(read(t, c.edits...))
+			v := judge(read(t, c.edits...), false)
 			if v.Finding == nil {
 				t.Fatalf("no finding, want %s: %s", c.code, v.text())
 			}
@@ -353,7 +353,7 @@ func TestWell(t *testing.T) {
 		{"another project on the machine", []edit{in("containers", `"project":"spiffe-lab","oneoff":"False","image":"spiffe-lab/bootstrap`, `"project":"other","oneoff":"False","image":"spiffe-lab/bootstrap`)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if v := judge(read(t, test.edits...)); v.status() != well || strings.Count(v.text(), "\n") != 1 {
+			if v := judge(read(t, test.edits...), false); v.status() != well || strings.Count(v.text(), "\n") != 1 {
 				t.Errorf("status %d: %s", v.status(), v.text())
 			}
 		})
@@ -374,13 +374,14 @@ func TestCannotTell(t *testing.T) {
 		{"a broken answer", "entries (not readable", []edit{answers("entries", "0", `{"entries":[`)}},
 		{"an entry is on its way", "the agent's next request", []edit{denied("client-workload")}},
 		{"the client has yet to ask again", "the client's next request", []edit{unwell("client-workload", "EOF")}},
+		{"no list of entries, and a client that is refused", "entries", []edit{answers("entries", "no answer within 2.4 s"), failing("remote error: tls: bad certificate")}},
 		{"a section is missing", "entries (not in the report)", []edit{func(t *testing.T, report string) string {
 			before, _, after := cut(t, report, "entries")
 			return before + after
 		}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if v := judge(read(t, test.edits...)); v.status() != cannotTell || !strings.Contains(v.text(), test.names) {
+			if v := judge(read(t, test.edits...), false); v.status() != cannotTell || !strings.Contains(v.text(), test.names) {
 				t.Errorf("status %d: %s", v.status(), v.text())
 			}
 		})
@@ -397,7 +398,7 @@ func TestCutOff(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if v := judge(f); v.status() == found || v.status() == well && i < len(healthy)-2 && !strings.Contains(healthy[:i], "## section: log-") {
+		if v := judge(f, true); v.status() == found || v.status() == well && i < len(healthy)-2 && !strings.Contains(healthy[:i], "## section: log-") {
 			t.Fatalf("cut off after %q: %s", healthy[max(0, i-60):i], v.text())
 		}
 	}
@@ -485,6 +486,8 @@ func TestRun(t *testing.T) {
 		{"well", "", report(), well, "all is well", ""},
 		{"found", "", report(gone("spire-agent")), found, "LAB051: the agent is stopped\n", ""},
 		{"cannot tell", "", report(answers("agents", "no answer within 2.4 s")), cannotTell, "cannot tell", ""},
+		{"a second look is to come", "", report(answers("entries", "no answer within 2.4 s"), failing("remote error: tls: bad certificate")), cannotTell, "cannot tell", ""},
+		{"no second look", "-final", report(answers("entries", "no answer within 2.4 s"), failing("remote error: tls: bad certificate")), found, "  but:      there is no answer to entries (no answer", ""},
 		{"JSON", "-o json", report(gone("spire-agent")), found, `"code":"LAB051"`, ""},
 		{"JSON, well", "-o json", report(), well, `{"well":"all is well`, ""},
 		{"another format", "-o yaml", "", usage, "", "want text or json"},

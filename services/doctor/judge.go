@@ -34,7 +34,8 @@ type diagnosis struct {
 	Lesson   string `json:"lesson"`
 }
 
-// verdict has a finding, or what got no answer, or the one line that all is well.
+// verdict has a finding, or what got no answer, or the one line that all is well. With a finding, what got no
+// answer in time is told beside it.
 type verdict struct {
 	Finding    *diagnosis `json:"finding,omitempty"`
 	Unanswered []string   `json:"unanswered,omitempty"`
@@ -46,9 +47,16 @@ type verdict struct {
 var checks = slices.Concat(machineChecks, containerChecks, serverChecks, agentChecks, entryChecks, svidChecks,
 	trustChecks, programChecks, betweenChecks, openChecks)
 
-func judge(f *facts.Facts) verdict {
+// judge finds the first cause. A check presumes that the facts of those before it are known: where an answer
+// that is needed came too late, nothing but the machine and the containers is judged, unless it is final.
+func judge(f *facts.Facts, final bool) verdict {
 	l := &lab{Facts: f}
-	for _, c := range checks {
+	unanswered := l.unanswered()
+	known, early := checks, len(machineChecks)+len(containerChecks)
+	if l.tooLate() && !l.waited() && !final {
+		known = checks[:early]
+	}
+	for i, c := range known {
 		e := c.look(l)
 		if e == nil {
 			continue
@@ -60,9 +68,13 @@ func judge(f *facts.Facts) verdict {
 		if d.Do == "" {
 			d.Do = c.do
 		}
-		return verdict{Finding: d}
+		v := verdict{Finding: d}
+		if l.tooLate() && i >= early {
+			v.Unanswered = unanswered
+		}
+		return v
 	}
-	if unanswered := l.unanswered(); len(unanswered) > 0 {
+	if len(unanswered) > 0 {
 		return verdict{Unanswered: unanswered}
 	}
 	line := fmt.Sprintf("all is well: the client is served by %s, and nobody else gets what is the client's (%d checks)", serverID, len(checks))
@@ -107,6 +119,11 @@ type lab struct{ *facts.Facts }
 // needed are the sections without which nothing can be called well.
 var needed = []string{"engine", "containers", "entries", "agents", "bundle", "witness-server-workload", "witness-client-workload", "witness-guest-workload",
 	"file-server.conf", "file-agent.conf", "file-passwd", "file-bundle.pem", "credential"}
+
+// tooLate tells whether an answer that is needed did not come in time.
+func (l *lab) tooLate() bool {
+	return slices.ContainsFunc(needed, func(name string) bool { return l.Section(name).Late() })
+}
 
 // unanswered says what is missing for a verdict.
 func (l *lab) unanswered() []string {

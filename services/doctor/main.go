@@ -41,6 +41,7 @@ func run(args []string, in io.Reader, out io.Writer) (int, error) {
 	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
 	format := flags.String("o", "text", "`format`: text or json")
 	table := flags.Bool("table", false, "print every finding there is, as a table in Markdown")
+	final := flags.Bool("final", false, "there will be no second look: judge also what came without some of the answers")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), "doctor names the first cause of what is wrong with a lab, whose report it reads.\n\nusage: doctor [flags] <report\n\n")
 		flags.PrintDefaults()
@@ -62,7 +63,7 @@ func run(args []string, in io.Reader, out io.Writer) (int, error) {
 	if err != nil {
 		return usage, err
 	}
-	v := judge(f)
+	v := judge(f, *final)
 	if *format == "json" {
 		err = json.NewEncoder(out).Encode(v)
 	} else {
@@ -96,6 +97,9 @@ func (v verdict) text() string {
 	fmt.Fprintf(&text, "  expected: %s\n", plain(d.Expected))
 	fmt.Fprintf(&text, "  do:       %s\n", plain(d.Do))
 	fmt.Fprintf(&text, "  lesson:   %s\n", d.Lesson)
+	if len(v.Unanswered) > 0 {
+		fmt.Fprintf(&text, "  but:      there is no answer to %s\n", plain(strings.Join(v.Unanswered, ", ")))
+	}
 	return text.String()
 }
 
