@@ -169,6 +169,10 @@ func failing(text string) edit {
 
 func extra(entry string) edit { return in("entries", `{"entries":[`, `{"entries":[`+entry+`,`) }
 
+// withPartner adds the SPIRE server of the other trust domain.
+var withPartner = of("spire-server", `{"id"`, `{"service":"partner-server","project":"spiffe-lab","oneoff":"False","status":"running"}
+  {"id"`)
+
 func entryFor(id, path, parent, selectors, more string) string {
 	var list []string
 	for _, s := range strings.Split(selectors, ",") {
@@ -250,6 +254,7 @@ var cases = []struct {
 	{"LAB071", "expired", []edit{unwell("server-workload", "the X.509-SVID expired at 2026-11-25T19:00:00Z")}, "expired"},
 	{"LAB072", "short-lived", []edit{in("entries", `"x509_svid_ttl":0`, `"x509_svid_ttl":5`)}, "5s"},
 	{"LAB072", "short-lived by default", []edit{in("file-server.conf", `default_x509_svid_ttl = "1h"`, `default_x509_svid_ttl = "6s"`)}, "6s"},
+	{"LAB072", "short-lived, and expired", []edit{in("entries", `"x509_svid_ttl":0`, `"x509_svid_ttl":2`), unwell("client-workload", "x509: certificate has expired"), failing("remote error: tls: bad certificate")}, "2s"},
 	{"LAB073", "two clocks", []edit{in("host", "time 2026-11-25T19:", "time 2026-11-25T17:")}, "for the engine"},
 	{"LAB081", "an old bundle", []edit{in("witness-server-workload", `"key":"2b12f50858186e6fff3bf716f36c5466739bcef3"`, `"key":"`+anotherCA+`"`)}, "0123456789ab"},
 	{"LAB082", "a server of another CA", []edit{in("witness-client-workload", served, `"refused":"x509svid: could not verify leaf certificate: x509: certificate signed by unknown authority"`)}, "unknown authority"},
@@ -258,6 +263,8 @@ var cases = []struct {
 	{"LAB084", "not federated", []edit{in("entries", `"federates_with":[]`, `"federates_with":["partner.test"]`)}, "partner.test"},
 	{"LAB084", "not federated any more", []edit{failing("remote error: tls: bad certificate"),
 		logs("server", `http: TLS handshake error from 172.18.0.9:1: x509svid: could not get X509 bundle: x509bundle: no X.509 bundle found for trust domain: "partner.test"`)}, "partner.test"},
+	{"LAB084", "the partner is here, and its bundle is not", []edit{withPartner}, "has no bundle of it"},
+	{"LAB084", "the bundle is here, and nobody gets it", []edit{withPartner, answers("bundles", "0", `{"bundles":[{"trust_domain":"partner.test"}]}`)}, "no entry federates"},
 	{"LAB091", "wrong usage", []edit{ends("client", "restarting", 2), logs("client", `client: invalid value "x" for flag -interval: want a duration`)}, "want a duration"},
 	{"LAB092", "another socket", []edit{of("client", "/tmp/spire-agent/public/api.sock", "/tmp/agent.sock")}, "/tmp/agent.sock"},
 	{"LAB092", "the agent offers it elsewhere", []edit{in("file-agent.conf", `log_level      = "INFO"`, `socket_path = "/run/api.sock"`)}, "api.sock"},
