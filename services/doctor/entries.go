@@ -345,11 +345,15 @@ func list(e facts.Entry) string {
 	return strings.Join(all, ", ")
 }
 
-// flags are an entry's selectors as flags of the CLI.
+// flags are an entry's selectors, and whom it federates with, as flags of the CLI: an update takes away
+// what it does not say.
 func flags(e facts.Entry) string {
 	text := ""
 	for _, s := range e.Selectors {
 		text += " -selector " + s.String()
+	}
+	for _, other := range e.FederatesWith {
+		text += " -federatesWith spiffe://" + strings.TrimPrefix(other, "spiffe://")
 	}
 	return text
 }
