@@ -22,7 +22,7 @@ labs() {
 		docker ps --all --format '{{.Label "com.docker.compose.project"}}_default'
 		docker network ls --format '{{.Name}}'
 		docker volume ls --format '{{.Name}}'
-	} | sed -nE "s/^($prefix-[0-9]+)_(default|$(declared_volumes | paste -s -d '|' -))\$/\1/p" | sort -u
+	} | sed -nE "s/^($prefix-[0-9]+)_(default|$(declared volumes | paste -s -d '|' -))\$/\1/p" | sort -u
 }
 
 # free_networks: for how many more networks the engine has addresses. It takes them from its pools,

@@ -51,12 +51,10 @@ esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# judge REPORT [-final]: in the lab's image; Compose's labels, which images of its making hand on, would make the
-# container one of the lab. Where that image is not, a Go that is here will do.
+# judge REPORT [-final]: in the lab's image. Where that is not, a Go that is here will do.
 judge() {
 	if has_image "$WORKLOAD_IMAGE" 2>/dev/null; then
-		docker run --rm --interactive --network none --read-only --cap-drop ALL --user 65534:65534 \
-			--label com.docker.compose.project= --label com.docker.compose.service= "$WORKLOAD_IMAGE" doctor -o "$format" "${@:2}" <"$1"
+		in_image doctor -o "$format" "${@:2}" <"$1"
 	elif command -v go >/dev/null 2>&1; then
 		(cd "$LAB_DIR" && go build -o "$work/doctor" ./services/doctor) && "$work/doctor" -o "$format" "${@:2}" <"$1"
 	else

@@ -184,7 +184,7 @@ start() {
 	does "$COMPOSE" "${files[@]}" up --detach
 	asks 'wait_until 60 "the client is served" client_served'
 	# shellcheck disable=SC2034 # for the case
-	took=$(seconds_between "$began" "$(docker logs --timestamps "$(container_of client)" 2>/dev/null | sed -n '/Success/{s/ .*//p;q;}')")
+	took=$(in_image account seconds "$began" "$(docker logs --timestamps "$(container_of client)" 2>/dev/null | sed -n '/Success/{s/ .*//p;q;}')")
 }
 
 # holds WHY COMMAND...

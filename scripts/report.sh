@@ -151,15 +151,10 @@ preflight() {
 	for look in need_no_policy need_writable need_unix_lines need_own; do ("$look") 2>&1 || true; done
 }
 
-# cut_off: the scenario that was cut off here, if one was, and none runs that would put back what it changed.
+# cut_off: the scenario that was cut off here, if none runs now.
 cut_off() {
 	local lock=$CACHE_DIR/lock-scenario-$project
-	if kill -0 "$(readlink "$lock" || true)" 2>/dev/null; then return; fi
-	if [ -s "$CACHE_DIR/unfinished-$project" ]; then
-		head -n 1 "$CACHE_DIR/unfinished-$project"
-	elif [ -s "$CACHE_DIR/restore-$project" ]; then
-		say "that was played last"
-	fi
+	if [ -s "$CACHE_DIR/unfinished-$project" ] && ! kill -0 "$(readlink "$lock" || true)" 2>/dev/null; then cat "$CACHE_DIR/unfinished-$project"; fi
 }
 
 # The host.

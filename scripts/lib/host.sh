@@ -118,11 +118,13 @@ compose() {
 project=
 project_name() { say "${COMPOSE_PROJECT_NAME:-$(sed -n 's/^name: //p' "$LAB_DIR/compose.yaml")}"; }
 
-# declared_volumes: those that the lab's Compose files name; Compose itself tells only of those that a
-# service has just now.
-declared_volumes() {
-	awk '/^[^ #]/ {ours = /^volumes:/} ours && /^  [a-z]/ {sub(":.*", "", $1); print $1}' \
-		"$LAB_DIR/compose.yaml" "$LAB_DIR/scripts/scenarios/cast.yaml" | sort -u
+# declared services|volumes [FILE...]: their names in Compose files, by default all of the lab's; Compose
+# itself tells only of those that a service has just now.
+declared() {
+	local kind=$1
+	shift
+	[ $# -gt 0 ] || set -- compose.yaml scripts/scenarios/cast.yaml
+	(cd "$LAB_DIR" && awk -v kind="$kind:" '/^[^ #]/ {ours = $1 == kind} ours && /^  [a-z]/ {sub(":.*", "", $1); print $1}' "$@") | sort -u
 }
 
 # remove_lab: what the lab of this project made, and nothing else. Compose leaves a volume that no service
@@ -133,13 +135,13 @@ remove_lab() {
 	name=$(project_name)
 	compose --profile '*' down --volumes --remove-orphans || return 1
 	for volume in $(docker volume ls --quiet --filter "label=com.docker.compose.project=$name"); do
-		if grep -qxF "${volume#"$name"_}" < <(declared_volumes); then
+		if grep -qxF "${volume#"$name"_}" < <(declared volumes); then
 			docker volume rm "$volume" >/dev/null
 		else
 			say "the volume $volume stays: the lab did not make it"
 		fi
 	done
-	rm -f "$CACHE_DIR/restore-$name" "$CACHE_DIR/up-$name.txt" "$CACHE_DIR/screen-$name"
+	rm -f "$CACHE_DIR/unfinished-$name" "$CACHE_DIR/up-$name.txt" "$CACHE_DIR/screen-$name"
 }
 
 # container_of SERVICE: its container, running or not; nothing if there is none. Asks the engine
@@ -199,28 +201,29 @@ need_built() {
 	done
 }
 
-# kib SIZE: a size as `docker stats` prints it, in KiB.
-kib() {
-	awk -v size="$1" 'BEGIN { unit = size; sub(/[0-9.]+/, "", unit)
-		print int(size * (unit == "GiB" ? 1048576 : unit == "MiB" ? 1024 : unit == "KiB" ? 1 : 1 / 1024)) }'
-}
-
 # engine_time: now, by the engine's clock, by which `docker logs --timestamps` tells the time too.
 engine_time() { docker info --format '{{.SystemTime}}'; }
 
-# seconds_between STAMP STAMP: of the engine's clock, as RFC 3339 writes it; of less than half a day.
-seconds_between() {
-	awk -v a="$1" -v b="$2" '
-		function of(stamp, t, zone) {
-			if (match(stamp, /[+-][0-9][0-9]:[0-9][0-9]$/)) {
-				split(substr(stamp, RSTART + 1), t, ":")
-				zone = t[1] * 3600 + t[2] * 60
-				if (substr(stamp, RSTART, 1) == "-") zone = -zone
-			}
-			split(substr(stamp, 12), t, ":")
-			return t[1] * 3600 + t[2] * 60 + substr(t[3], 1, 9) - zone
-		}
-		BEGIN { d = of(b) - of(a); while (d < -43200) d += 86400; while (d >= 43200) d -= 86400; printf "%.2f\n", d }'
+# bounded SECONDS COMMAND...: for a subshell, which becomes the command; one that runs for longer is ended.
+bounded() {
+	local me
+	me=$(exec sh -c 'echo $PPID') # taken here: in what runs in the background it would be another
+	(
+		exec >/dev/null 2>&1 </dev/null 3>&- 4>&-
+		for ((seconds = 0; seconds < $1; seconds++)); do
+			sleep 1
+			kill -0 "$me" || exit 0
+		done
+		kill -TERM "$me"
+	) &
+	exec "${@:2}"
+}
+
+# in_image PROGRAM ARG...: a program of the lab's image, apart from every lab, fed on standard input. The
+# image has Compose's labels, by which the container would count as the lab's: they are blanked.
+in_image() {
+	docker run --rm --interactive --network none --read-only --cap-drop ALL --user 65534:65534 \
+		--label com.docker.compose.project= --label com.docker.compose.service= "$WORKLOAD_IMAGE" "$@"
 }
 
 # lock NAME SECONDS WHAT: one at a time; ends with an error that says what is in the way. The lock
@@ -244,13 +247,13 @@ lock() {
 unlock() { rm -f "$CACHE_DIR/lock-$1"; }
 
 # inside SERVICE USER COMMAND...: what `docker compose exec` does, at a quarter of its cost: for
-# conditions that are asked again and again.
+# conditions that are asked again and again. One in a container that was restarted meanwhile may never end.
 inside() {
 	local container
 	[ -n "$project" ] || project=$(project_name)
 	container=$(container_of "$1")
 	[ -n "$container" ] || { printf '%s is not running\n' "$1" && return 1; }
-	docker exec --user "$2" "$container" "${@:3}"
+	(bounded 60 docker exec --user "$2" "$container" "${@:3}")
 }
 
 # client_served: has the running client's latest request been served?

@@ -2,7 +2,6 @@
 # without an agent, workloads must go on until their SVID expires, fail then with the reason, and recover by themselves
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
-LOGS='server steady'
 begin
 # The client's ends first, whenever each was last renewed: so that either end can be seen.
 client_ttl=$(quick 10 20)
@@ -16,7 +15,7 @@ expect_log steady '^Success!!!$' "the client is served"
 see_processes server client steady
 
 step "Stop the agent"
-absent spire-agent
+run docker compose stop spire-agent
 expect_success "the agent is gone"
 
 step "The programs that run have what they need, until the client's SVID expires"
@@ -31,16 +30,18 @@ step "Wait until the server's SVID has expired too"
 countdown server
 expect_log steady 'Get "https://server:8443/steady": x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: ' "the client refuses the server, and says why"
 expect_log server 'TLS handshake error from .*: remote error: tls: bad certificate$' "the server is told that its certificate is bad"
-run exec --user client-workload client client -wait 2s
+run docker compose exec --user client-workload client client -wait 2s
 expect_exit 3 "a new process gets no identity at all"
 expect_output "likely cause: is the agent running, and its socket mounted here?" "it says what to look at"
 explain "In a TLS 1.3 handshake the server shows its certificate first: so with both of them expired it is the client that refuses."
 
 step "Start the agent again, and nothing else"
-run start spire-agent
+run docker compose start spire-agent
 eventually 15 "the running client is served again" logged steady '^Success!!!$'
-run exec --user client-workload client svid
+run docker compose exec --user client-workload client svid
 expect_success "a new process gets its identity"
 expect_same_processes "the workloads are the processes that they were"
 traffic_ends
 expect_outage '(: remote error: tls: bad certificate|: x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: current time .*)$' "served until an SVID expired, and again when the agent was back" "$expired"
+
+usual_lives

@@ -5,12 +5,12 @@
 begin
 
 step "First the rightful client, to see that it works"
-run exec --user client-workload client client
+run docker compose exec --user client-workload client client
 expect_success "client-workload is served"
 expect_output "Success!!!" "the client prints the server's answer"
 
 step "The same program in the same container, now as server-workload"
-run exec --user server-workload client client
+run docker compose exec --user server-workload client client
 expect_exit 4 "the client says that it was refused"
 expect_output 'Error connecting to "https://server:8443/": Get "https://server:8443/": remote error: tls: bad certificate' "the client is told only that its certificate is bad"
 expect_no_output "Success!!!" "nothing was served"
@@ -18,6 +18,6 @@ expect_log server 'TLS handshake error from [^ ]+: unexpected ID "spiffe://examp
 explain "The certificate is valid and of the right trust domain. It names the wrong workload: being someone is not enough, one must be the one who is expected. The reason stands in the server's log only; a refused peer learns as little as possible."
 
 step "The rightful client again"
-run exec --user client-workload client client
+run docker compose exec --user client-workload client client
 expect_success "client-workload is still served"
 expect_output "Success!!!" "the client prints the server's answer"

@@ -2,7 +2,6 @@
 # a banned agent must stay out until the ban is lifted
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
-LOGS='server steady spire-agent spire-server'
 begin
 agent=spiffe://example.org/spire/agent/x509pop/host
 
@@ -12,12 +11,11 @@ admitted() { server_cli agent show -spiffeID "$agent" | has '^Serial number' && 
 
 step "Requests all the while, and the agent as the SPIRE server knows it"
 traffic_begins
-spire agent show -spiffeID "$agent"
+run docker compose exec spire-server /opt/spire/bin/spire-server agent show -spiffeID "$agent"
 expect_output "$agent" "the agent of the host is attested"
 
 step "Ban it"
-restore readmit "$agent"
-spire agent ban -spiffeID "$agent"
+run docker compose exec spire-server /opt/spire/bin/spire-server agent ban -spiffeID "$agent"
 expect_success "the SPIRE server has banned the agent"
 expect_log spire-server "Agent is banned.*caller_id=\"$agent\"" "its next call is refused"
 expect_log spire-agent 'Agent is banned: removing SVID and shutting down' "the agent is told, throws away its certificate and key, and ends"
@@ -27,18 +25,18 @@ tries=$(quick 1 3)
 eventually 90 "it has tried to attest, $tries times or more" refused_often "$tries"
 expect_log spire-server "Failed to attest: agent is banned\" agent_id=\"$agent\"" "the SPIRE server knows it by what it proves, and refuses it"
 expect_log spire-agent 'PermissionDenied desc = failed to attest: agent is banned"' "the agent is told why, and ends"
-spire agent list -banned true
+run docker compose exec spire-server /opt/spire/bin/spire-server agent list -banned true
 expect_output "Banned            : true" "the SPIRE server lists it as banned"
-run exec --user client-workload client client -wait 3s
+run docker compose exec --user client-workload client client -wait 3s
 expect_exit 3 "a program that starts now gets no identity"
 expect_output "the socket does not exist" "there is no agent to ask"
 
 step "Lift the ban: eviction makes the SPIRE server forget it"
-spire agent evict -spiffeID "$agent"
+run docker compose exec spire-server /opt/spire/bin/spire-server agent evict -spiffeID "$agent"
 expect_success "the SPIRE server has forgotten the agent, ban and all"
 eventually 75 "the agent is in again" admitted
 expect_log spire-server "Agent attestation request completed.*agent_id=\"$agent\"" "the next time it is started it is let in"
-run exec --user client-workload client client
+run docker compose exec --user client-workload client client
 expect_success "a program that starts now is served"
 
 step "Account for every request"

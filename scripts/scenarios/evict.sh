@@ -2,7 +2,6 @@
 # an evicted agent must attest anew by itself, and service must go on
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
-LOGS='server steady spire-agent spire-server'
 begin
 agent=spiffe://example.org/spire/agent/x509pop/host
 
@@ -12,27 +11,26 @@ serial() { sed -n 's/^Serial number *: //p' <<<"$output"; }
 step "Requests all the while, and the agent as the SPIRE server knows it"
 traffic_begins
 see_processes spire-agent server steady
-spire agent show -spiffeID "$agent"
+run docker compose exec spire-server /opt/spire/bin/spire-server agent show -spiffeID "$agent"
 expect_output "$agent" "the agent of the host is attested"
 before=$(serial)
 
 step "Evict it, and see it attest anew, with nothing done by hand"
-spire agent evict -spiffeID "$agent"
+run docker compose exec spire-server /opt/spire/bin/spire-server agent evict -spiffeID "$agent"
 expect_success "the SPIRE server forgets the agent"
 expect_log spire-server "Agent is not attested.*caller_id=\"$agent\"" "the agent's next call is refused, though its certificate is still valid"
 expect_log spire-agent 'Agent needs to re-attest; will attempt to re-attest' "the agent is told"
 expect_log spire-server "Agent attestation request completed.*agent_id=\"$agent\"" "the SPIRE server has verified once more who it is"
 expect_log spire-agent "Successfully reattested node" "the agent is in again"
-spire agent show -spiffeID "$agent"
+run docker compose exec spire-server /opt/spire/bin/spire-server agent show -spiffeID "$agent"
 expect_output "$agent" "it is the same agent"
 expect "its certificate is another" test "$(serial)" != "$before"
 
 step "It does its work: a new entry reaches a program"
-restore remove_entry scenario-evict
-spire entry create -entryID scenario-evict -parentID spiffe://example.org/host -spiffeID spiffe://example.org/guest -selector unix:user:guest-workload
+run docker compose exec spire-server /opt/spire/bin/spire-server entry create -entryID scenario-evict -parentID spiffe://example.org/host -spiffeID spiffe://example.org/guest -selector unix:user:guest-workload
 expect_success "the entry is made"
 eventually 15 "guest-workload has an identity" inside client guest-workload svid
-run exec --user guest-workload client svid
+run docker compose exec --user guest-workload client svid
 expect_output "SPIFFE ID   spiffe://example.org/guest" "it is the one of the new entry"
 
 step "Account for every request"

@@ -2,22 +2,21 @@
 # two trust domains must trust each other's workloads only after they federate
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
-LOGS='server server-for-partner spire-server partner-server partner-host'
 begin
 cli=/opt/spire/bin/spire-server
 
-partner() { run exec partner-server "$cli" "$@"; }
+partner() { run docker compose exec partner-server "$cli" "$@"; }
 
 # ask USER [URL]: one request from the host of partner.test, as one of its users.
-ask() { run exec --user "$1" partner-host client -wait 15s -url "${2:-https://server-for-partner:8443/}"; }
+ask() { run docker compose exec --user "$1" partner-host client -wait 15s -url "${2:-https://server-for-partner:8443/}"; }
 
 # federate SERVER TRUST_DOMAIN OTHER_SERVER OTHER: the first trust domain learns to trust the other.
 federate() {
-	pipe exec "$3" "$cli" bundle show -format spiffe -- exec "$1" "$cli" bundle set -format spiffe -id "spiffe://$4"
+	run docker compose exec -T "$3" "$cli" bundle show -format spiffe '|' docker compose exec -T "$1" "$cli" bundle set -format spiffe -id "spiffe://$4"
 	expect_success "the first bundle of $4 comes by hand: whom to trust cannot be learnt from a stranger"
-	run exec "$1" "$cli" federation create -trustDomain "$4" -bundleEndpointURL "https://$3:8443" -bundleEndpointProfile https_spiffe -endpointSpiffeID "spiffe://$4/spire/server"
+	run docker compose exec "$1" "$cli" federation create -trustDomain "$4" -bundleEndpointURL "https://$3:8443" -bundleEndpointProfile https_spiffe -endpointSpiffeID "spiffe://$4/spire/server"
 	expect_success "every later one is fetched there, from whoever proves to be spiffe://$4/spire/server"
-	run exec "$1" "$cli" federation refresh -id "$4"
+	run docker compose exec "$1" "$cli" federation refresh -id "$4"
 	expect_success "it can be fetched"
 	expect_log "$1" "Bundle refreshed.* trust_domain=$4\$" "$2 has the bundle of $4 from its endpoint"
 }
@@ -56,10 +55,8 @@ expect_log server-for-partner 'TLS handshake error from [^ ]+: x509svid: could n
 
 step "example.org trusts partner.test: now the client is served"
 cast tools
-restore end_federation partner.test
-restore reset_entries
 federate spire-server example.org partner-server partner.test
-spire entry update -entryID server -parentID spiffe://example.org/host -spiffeID spiffe://example.org/server -selector unix:user:server-workload -federatesWith spiffe://partner.test
+run docker compose exec spire-server /opt/spire/bin/spire-server entry update -entryID server -parentID spiffe://example.org/host -spiffeID spiffe://example.org/server -selector unix:user:server-workload -federatesWith spiffe://partner.test
 expect_success "its entry lets the server have the bundle"
 eventually 15 "the server holds the bundle of partner.test" holds server-workload tools partner.test 1
 ask client-workload
@@ -84,7 +81,7 @@ if [ -z "${QUICK:-}" ]; then
 	old=$(authority Active <<<"$output")
 	partner localauthority x509 prepare
 	new=$(sed -n 's/^ *Authority ID: //p' <<<"$output")
-	spire federation refresh -id partner.test
+	run docker compose exec spire-server /opt/spire/bin/spire-server federation refresh -id partner.test
 	expect_success "example.org fetches the bundle (by itself it would do so every 75 s)"
 	eventually 15 "the server trusts both CAs of partner.test" holds server-workload tools partner.test 2
 	partner localauthority x509 activate -authorityID "$new"
@@ -94,7 +91,7 @@ if [ -z "${QUICK:-}" ]; then
 	eventually 30 "the client has an SVID of the new CA" issued_anew
 	partner localauthority x509 revoke -authorityID "$old"
 	expect_success "the old CA is gone"
-	spire federation refresh -id partner.test
+	run docker compose exec spire-server /opt/spire/bin/spire-server federation refresh -id partner.test
 	expect_success "example.org fetches the bundle once more"
 	eventually 15 "the server trusts the new CA of partner.test alone" holds server-workload tools partner.test 1
 	ask client-workload
@@ -102,9 +99,9 @@ if [ -z "${QUICK:-}" ]; then
 fi
 
 step "The federation ends"
-spire federation delete -id partner.test
+run docker compose exec spire-server /opt/spire/bin/spire-server federation delete -id partner.test
 expect_success "the bundle is fetched no more"
-spire bundle delete -id spiffe://partner.test -mode dissociate
+run docker compose exec spire-server /opt/spire/bin/spire-server bundle delete -id spiffe://partner.test -mode dissociate
 expect_success "the bundle is deleted, and taken from every entry"
 eventually 15 "the server has lost the bundle of partner.test" asked_in_vain
 ask client-workload

@@ -6,17 +6,17 @@ begin
 cast tools
 
 step "First the SVID that SPIRE has issued to client-workload, used by curl"
-run exec --user client-workload tools spire-agent api fetch x509 -write /work
+run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
 expect_success "client-workload fetches its SVID, as files"
-run exec --user client-workload tools curl -sSk --cert svid.0.pem --key svid.0.key https://server:8443/
+run docker compose exec --user client-workload tools curl -sSk --cert svid.0.pem --key svid.0.key https://server:8443/
 expect_success "curl is served"
 expect_output "Success!!!" "curl prints the server's answer"
 
 step "Make a CA, and a certificate with the same SPIFFE ID: anyone can"
 forge tools client spiffe://example.org/client
-tool openssl x509 -in client.pem -noout -issuer -ext subjectAltName
+run docker compose exec tools openssl x509 -in client.pem -noout -issuer -ext subjectAltName
 expect_output "URI:spiffe://example.org/client" "the certificate carries the client's SPIFFE ID"
-tool openssl verify -CAfile ca.pem client.pem
+run docker compose exec tools openssl verify -CAfile ca.pem client.pem
 expect_output "client.pem: OK" "under its own CA it is a valid certificate"
 
 step "Use it in the same way"

@@ -6,17 +6,17 @@ begin
 cast tools partner-server
 
 step "First an SVID minted by the SPIRE server of example.org"
-keep own.pem exec spire-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://example.org/client
+run docker compose exec -T spire-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://example.org/client '|' docker compose exec -T tools sh -c 'cat >own.pem'
 expect_success "example.org mints spiffe://example.org/client"
-tool curl -sSk --cert own.pem --key own.pem https://server:8443/
+run docker compose exec tools curl -sSk --cert own.pem --key own.pem https://server:8443/
 expect_success "curl is served"
 expect_output "Success!!!" "curl prints the server's answer"
 
 step "Another minted by the SPIRE server of partner.test, with the same path"
-expect_soon 20 "Server is healthy" "partner.test has a SPIRE server of its own" exec partner-server /opt/spire/bin/spire-server healthcheck
-keep partner.pem exec partner-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://partner.test/client
+expect_soon 20 "Server is healthy" "partner.test has a SPIRE server of its own" docker compose exec partner-server /opt/spire/bin/spire-server healthcheck
+run docker compose exec -T partner-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://partner.test/client '|' docker compose exec -T tools sh -c 'cat >partner.pem'
 expect_success "partner.test mints spiffe://partner.test/client"
-tool openssl x509 -in partner.pem -noout -ext subjectAltName
+run docker compose exec tools openssl x509 -in partner.pem -noout -ext subjectAltName
 expect_output "URI:spiffe://partner.test/client" "the certificate carries a SPIFFE ID of partner.test"
 
 step "Use it in the same way"

@@ -5,15 +5,15 @@
 begin
 
 step "See which identity the Workload API gives to each of the two users"
-run exec --user server-workload server svid
+run docker compose exec --user server-workload server svid
 expect_output "SPIFFE ID   spiffe://example.org/server" "server-workload is spiffe://example.org/server"
-run exec --user client-workload client svid
+run docker compose exec --user client-workload client svid
 expect_output "SPIFFE ID   spiffe://example.org/client" "client-workload is spiffe://example.org/client"
 explain "Neither presented a password or a key. The agent asked the kernel which user was calling, and found a registration entry with that user's selector."
 
 step "Send one request as client-workload"
 path=/happy-path-$$
-run exec --user client-workload client client -url "https://server:8443$path"
+run docker compose exec --user client-workload client client -url "https://server:8443$path"
 expect_success "the client accepts the server, and is accepted"
 expect_output "Success!!!" "the client prints the server's answer"
 expect_log server "Request received from \"spiffe://example.org/client\": GET \"$path\"" "the server knows the client by its SPIFFE ID"

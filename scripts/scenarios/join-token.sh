@@ -2,7 +2,6 @@
 # a join token must admit one agent, once
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
-LOGS='server host-b spire-server'
 begin
 
 step "Requests on the first host, all the while"
@@ -13,46 +12,45 @@ join host-b spire-server spiffe://example.org/host-b
 explain "The token is a secret that is good for one agent. Whoever shows it becomes spiffe://example.org/spire/agent/join_token/TOKEN; the operator gave that agent a second name that lasts, spiffe://example.org/host-b, to be the parent of entries."
 
 step "A program there has no identity yet, for no entry names its host"
-run exec --user client-workload host-b svid
+run docker compose exec --user client-workload host-b svid
 expect_exit 1 "client-workload of host-b gets none"
 expect_output "no identity issued" "the agent of host-b answers, and says so"
 
 step "An entry under the second host, and the program is served"
-restore remove_entry scenario-join-token
-spire entry create -entryID scenario-join-token -parentID spiffe://example.org/host-b -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+run docker compose exec spire-server /opt/spire/bin/spire-server entry create -entryID scenario-join-token -parentID spiffe://example.org/host-b -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 expect_success "the entry is made"
-run exec --user client-workload host-b client -wait 15s -url https://server:8443/join-token
+run docker compose exec --user client-workload host-b client -wait 15s -url https://server:8443/join-token
 expect_success "the program is served, by the server on the first host"
 expect_log server 'Request received from "spiffe://example\.org/client": GET "/join-token"' "the server knows it by its SPIFFE ID, and not by its host"
 
 step "The same token, used by another agent"
-spire agent count
+run docker compose exec spire-server /opt/spire/bin/spire-server agent count
 agents=$output
-run exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$token" -dataDir /work/another -socketPath /work/another.sock -logFile /proc/1/fd/1
+run docker compose exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$token" -dataDir /work/another -socketPath /work/another.sock -logFile /proc/1/fd/1
 expect_log spire-server 'failed to attest: join token does not exist or has already been used"' "the SPIRE server refuses it"
 expect_log host-b 'Failed to retrieve attestation result.*join token does not exist or has already been used"' "the agent is told why"
-spire agent count
+run docker compose exec spire-server /opt/spire/bin/spire-server agent count
 expect "no agent has come in" test "$output" = "$agents"
 explain "A token that has been used is deleted: to the SPIRE server it is the same as an invented one."
 
 step "A token that has expired before it was used"
-spire token generate -ttl 1
+run docker compose exec spire-server /opt/spire/bin/spire-server token generate -ttl 1
 late=$(sed -n 's/^Token: //p' <<<"$output")
 expect "it is a token that nobody has used" test -n "$late"
-run exec host-b sleep 2
-run exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$late" -dataDir /work/late -socketPath /work/late.sock -logFile /work/late.log
+run docker compose exec host-b sleep 2
+run docker compose exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$late" -dataDir /work/late -socketPath /work/late.sock -logFile /work/late.log
 expect_log spire-server 'msg="Invalid argument: join token expired"' "the SPIRE server refuses it, and says that it has expired"
 gone() { inside host-b '' cat /work/late.log | has 'failed to attest: join token does not exist or has already been used"'; }
 eventually 20 "the agent's next attempt finds no token: this one is deleted too" gone
-only 'join token' run exec host-b cat /work/late.log
+run docker compose exec host-b cat /work/late.log '|' grep -E 'join token'
 expect_output 'rpc error: code = InvalidArgument desc = join token expired' "the agent was told so the first time"
 
 step "The first agent goes on"
-run exec --user client-workload host-b client -url https://server:8443/join-token
+run docker compose exec --user client-workload host-b client -url https://server:8443/join-token
 expect_success "the program on host-b is still served"
 
 step "Evicted, it cannot come back: what it joined with is used up"
-spire agent evict -spiffeID "spiffe://example.org/spire/agent/join_token/$token"
+run docker compose exec spire-server /opt/spire/bin/spire-server agent evict -spiffeID "spiffe://example.org/spire/agent/join_token/$token"
 expect_success "the agent of host-b is evicted"
 expect_log host-b 'Agent failed re-attestation; removing SVID and shutting down" error="attestation method is not re-attestable"' "it ends"
 expect_log spire-server 'Cascade-deleted registration entry.*spiffe_id="spiffe://example\.org/host-b"' "its name is gone with it"

@@ -6,9 +6,9 @@ begin
 cast tools
 
 step "First with a certificate: curl, with the SVID of client-workload"
-run exec --user client-workload tools spire-agent api fetch x509 -write /work
+run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
 expect_success "client-workload fetches its SVID, as files"
-run exec --user client-workload tools curl -sSk --cert svid.0.pem --key svid.0.key https://server:8443/
+run docker compose exec --user client-workload tools curl -sSk --cert svid.0.pem --key svid.0.key https://server:8443/
 expect_success "curl is served"
 expect_output "Success!!!" "curl prints the server's answer"
 explain "The k in -sSk turns off curl's own check of the server, which looks for a DNS name and would find none. What the server checks does not depend on it."
@@ -18,7 +18,7 @@ expect_refused "certificate required" "tls: client didn't provide a certificate"
 explain "The alert with the number 116 says just this. The refusal comes before a single byte of HTTP is read."
 
 step "The same over TLS 1.2, which has no such alert"
-tool openssl s_client -connect server:8443 -tls1_2 -brief -ign_eof
+run docker compose exec tools openssl s_client -connect server:8443 -tls1_2 -brief -ign_eof
 expect_exit 1 "the connection failed"
 expect_output "alert handshake failure" "the client is told less: that the handshake failed"
 expect_log server "TLS handshake error from [^ ]+: tls: client didn't provide a certificate\$" "the server's reason is the same"

@@ -7,14 +7,14 @@ path=/plain-http-$$
 
 step "First a client that speaks HTTPS and shows its SVID: curl, as client-workload"
 cast tools
-fetch client-workload
-tool_as client-workload curl -sS -k --cert svid.0.pem --key svid.0.key "https://server:8443$path"
+run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
+run docker compose exec --user client-workload tools curl -sS -k --cert svid.0.pem --key svid.0.key "https://server:8443$path"
 expect_success "curl is served"
 expect_output "Success!!!" "curl prints the server's answer"
 expect_log server "Request received from \"spiffe://example.org/client\": GET \"$path\"" "the server knows who asked"
 
 step "The same user, host and port, by plain HTTP"
-tool_as client-workload curl -sS -i "http://server:8443$path"
+run docker compose exec --user client-workload tools curl -sS -i "http://server:8443$path"
 expect_no_output "Success!!!" "nothing is served by plain HTTP"
 expect_output "HTTP/1.0 400 Bad Request" "the answer is a refusal"
 expect_output "Client sent an HTTP request to an HTTPS server." "the client is told what it did wrong"

@@ -2,40 +2,42 @@
 # another program of client-workload must not get the client's identity once the entry names the program
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
-LOGS="server spire-agent"
 begin
 
 step "As long as the entry says only unix:user, another program of that user gets the identity"
-spire entry show -entryID client
+run docker compose exec spire-server /opt/spire/bin/spire-server entry show -entryID client
 expect_output "Selector                : unix:user:client-workload" "the entry names the user"
 cast tools
-fetch client-workload
+run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
 expect_output "spiffe://example.org/client" "spire-agent's command line, which is not the client, gets the client's identity"
-tool_as client-workload curl -sS -k --cert svid.0.pem --key svid.0.key https://server:8443/stolen
+run docker compose exec --user client-workload tools curl -sS -k --cert svid.0.pem --key svid.0.key https://server:8443/stolen
 expect_output "Success!!!" "with it, curl is served"
 expect_log server 'Request received from "spiffe://example.org/client": GET "/stolen"' "the server takes it for the client"
 
 step "Ask the running client for the hash of its program, as the agent does"
 # shellcheck disable=SC2016 # it is the shell in the container that expands
-tool_as client-workload sh -c 'for p in /proc/[0-9]*; do if read -r name <$p/comm && [ "$name" = client ]; then openssl dgst -sha256 -r $p/exe; fi; done'
+run docker compose exec --user client-workload tools sh -c 'for p in /proc/[0-9]*; do if read -r name <$p/comm && [ "$name" = client ]; then openssl dgst -sha256 -r $p/exe; fi; done'
 hash=$(sed -nE 's/^([0-9a-f]{64}) .*/\1/p' <<<"$output" | head -n 1)
 expect "the client's process has a program, and that a hash" test -n "$hash"
 
 step "Let the entry name the program beside the user"
-restore reset_entries
-spire entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
+run docker compose exec spire-server /opt/spire/bin/spire-server entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
 	-selector unix:user:client-workload -selector "unix:sha256:$hash"
 expect_success "the entry has both selectors"
 expect_soon 10 "rpc error: code = PermissionDenied desc = no identity issued" "the other program gets no identity any more" \
-	exec --user client-workload tools spire-agent api fetch x509
+	docker compose exec --user client-workload tools spire-agent api fetch x509
 expect_exit 1 "it ends with an error"
 expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false selectors="[^"]*unix:user:client-workload"' "the agent found no entry whose selectors all match: the user is right"
 expect_no_log spire-agent "unix:sha256:$hash" "the program is another"
-run exec --user client-workload client client
+run docker compose exec --user client-workload client client
 expect_success "the real client still has its identity"
 expect_output "Success!!!" "it is served"
 
 step "What was stolen before stays stolen until it expires"
-tool_as client-workload curl -sS -k --cert svid.0.pem --key svid.0.key https://server:8443/still-stolen
+run docker compose exec --user client-workload tools curl -sS -k --cert svid.0.pem --key svid.0.key https://server:8443/still-stolen
 expect_output "Success!!!" "curl is served with the SVID of before"
 explain "A selector decides who gets an SVID. An SVID that was given is good until it expires, for whoever holds its key: so lifetimes are short."
+
+step "The entry as it was"
+run docker compose run --rm --no-deps bootstrap
+expect_success "bootstrap has put the entry right"

@@ -62,16 +62,17 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"nonsense"}, {"traffic", "-nonsense"}, {"traffic"}, {"past"}, {"past", "noon"},
 		{"seconds", "2026-11-24T12:00:00Z"}, {"held"}, {"held", "-most", "3"}, {"countdown", "steady"}, {"traffic", "-address", "1.2.3.4", "extra"}} {
 		err := run(args, strings.NewReader(""), io.Discard, &fakeClock{now: noon})
-		var stderr bytes.Buffer
-		if got := status(err, &stderr); got != 2 || stderr.Len() == 0 {
+		var stdout, stderr bytes.Buffer
+		if got := status(err, &stdout, &stderr); got != 2 || stdout.Len() != 0 || stderr.Len() == 0 {
 			t.Errorf("%q: status %d and %q, want 2 and a reason", args, got, stderr.String())
 		}
 	}
-	if got := status(nil, io.Discard); got != 0 {
+	if got := status(nil, io.Discard, io.Discard); got != 0 {
 		t.Errorf("status %d for success", got)
 	}
-	if got := status(io.EOF, io.Discard); got != 1 {
-		t.Errorf("status %d for a failure", got)
+	var stdout, stderr bytes.Buffer
+	if got := status(io.EOF, &stdout, &stderr); got != 1 || stdout.String() != "EOF\n" || stderr.Len() != 0 {
+		t.Errorf("status %d, %q and %q for a failure", got, stdout.String(), stderr.String())
 	}
 }
 

@@ -4,8 +4,8 @@
 //
 //	docker run --rm -i --network none spiffe-lab/workload:TAG account COMMAND ...
 //
-// It exits with 0 if what it was asked holds, with 1 and the reason if it does not, and with 2 for
-// wrong usage.
+// It exits with 0 if what it was asked holds, with 1 if it does not, and with 2 for wrong usage. Why
+// it does not is an answer, and goes to the standard output as any other.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	os.Exit(status(run(os.Args[1:], os.Stdin, os.Stdout, systemClock{}), os.Stderr))
+	os.Exit(status(run(os.Args[1:], os.Stdin, os.Stdout, systemClock{}), os.Stdout, os.Stderr))
 }
 
 // clock is the time, which tests make up.
@@ -64,15 +64,16 @@ func run(args []string, in io.Reader, out io.Writer, clock clock) error {
 	return command(args[1:], in, out, clock)
 }
 
-func status(err error, stderr io.Writer) int {
+func status(err error, stdout, stderr io.Writer) int {
 	if err == nil {
 		return cli.OK
 	}
-	fmt.Fprintln(stderr, err)
 	var usage *cli.UsageError
 	if errors.As(err, &usage) {
+		fmt.Fprintln(stderr, err)
 		return cli.Usage
 	}
+	fmt.Fprintln(stdout, err)
 	return cli.Failed
 }
 
