@@ -226,6 +226,7 @@ func TestCountdown(t *testing.T) {
 		"told at once":        {"steady 2026-11-24T12:00:07Z", log, "  ... 6 s until the SVID of steady expires\n  ... 5 s until the SVID of steady expires\n  ... 0 s until", ""},
 		"with traffic":        {"-traffic steady 2026-11-24T12:00:07Z", log, "  ... 5 s until the SVID of steady expires; the traffic so far: 2 served, 1 failed\n", ""},
 		"on a terminal":       {"-tty steady 2026-11-24T12:00:07Z", log, "\r\x1b[K  ... 4 s until the SVID of steady expires\r\x1b[K", ""},
+		"held a longer one":   {"steady 2026-11-24T12:00:07Z", "steady-1  | 2026/11/24 11:58:00 identity spiffe://example.org/client, serial 0, expires 2026-11-24T13:00:00Z\n" + log, "  ... 0 s until", ""},
 		"renewed":             {"steady 2026-11-24T12:00:07Z", renewed, "", "steady got a new SVID before the old one expired"},
 		"another one renewed": {"server 2026-11-24T12:00:09Z", renewed, "... 5 s until the SVID of server expires", ""},
 		"over already":        {"client 2026-11-24T11:59:59Z", log, "", ""},

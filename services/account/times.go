@@ -161,6 +161,7 @@ func countdown(args []string, in io.Reader, out io.Writer, clock clock) error {
 	}
 	lines := follow(in)
 	served, failed, before := 0, 0, -1
+	seen := false // the line that tells of this SVID: those before it tell of others
 	wait := screen{out, *tty}
 	defer wait.clear()
 	// What was logged before comes first, all at once.
@@ -173,7 +174,9 @@ func countdown(args []string, in io.Reader, out io.Writer, clock clock) error {
 			}
 			who, text := composeLine(line)
 			if at := expiry.FindStringSubmatch(text); at != nil && who == service {
-				if next, err := parseTime(at[1]); err == nil && next.After(expires) {
+				next, err := parseTime(at[1])
+				seen = seen || err == nil && next.Equal(expires)
+				if seen && err == nil && next.After(expires) {
 					return fmt.Errorf("%s got a new SVID before the old one expired", service)
 				}
 			}
