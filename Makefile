@@ -47,7 +47,7 @@ scenarios: ## list the scenarios with their claims
 	$(lab) $@
 scenario-%: ## run one scenario; PAUSE=1 waits for Enter between its steps
 	$(lab) $@
-test: ## unit tests, checks and all scenarios, against labs of their own
+test: ## unit tests, checks and all scenarios, against labs of their own; FULL=1 takes the full forms, ONLY=names these
 	$(lab) $@
 laptops: ## play the laptops that nobody prepared; QUICK=1 without starting a lab, ONLY=words for one
 	$(lab) $@

@@ -25,43 +25,13 @@ labs() {
 	} | sed -nE "s/^($prefix-[0-9]+)_(default|$(declared volumes | paste -s -d '|' -))\$/\1/p" | sort -u
 }
 
-# free_networks: for how many more networks the engine has addresses. It takes them from its pools,
-# and leaves out what overlaps a network or a route that is there.
+# free_networks: for how many more networks the engine has addresses, by its pools and what there is.
 free_networks() {
-	local pools
-	pools=$(docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{.Size}}{{"\n"}}{{end}}')
-	if [ -z "$pools" ]; then
-		# The engine's own, where its configuration names none.
-		pools='172.17.0.0/16 16
-172.18.0.0/16 16
-172.19.0.0/16 16
-172.20.0.0/14 16
-172.24.0.0/14 16
-172.28.0.0/14 16
-192.168.0.0/16 20'
-	fi
 	{
+		docker info --format '{{range .DefaultAddressPools}}pool {{.Base}} {{.Size}}{{"\n"}}{{end}}'
 		docker network ls --quiet | xargs docker network inspect --format '{{range .IPAM.Config}}used {{.Subnet}}{{"\n"}}{{end}}'
 		ip -o -4 route show 2>/dev/null | awk '$1 ~ "/" {print "used", $1}' || true
-		printf 'pool %s\n' "$pools" | sed '2,$s/^/pool /'
-	} | awk '
-		function first(cidr, part, ip) {
-			split(cidr, part, "/"); split(part[1], ip, ".")
-			return ((ip[1] * 256 + ip[2]) * 256 + ip[3]) * 256 + ip[4]
-		}
-		function bits(cidr, part) { split(cidr, part, "/"); return part[2] }
-		$2 ~ ":" { next } # IPv6 has no end
-		$1 == "used" && NF == 2 { n++; from[n] = first($2); to[n] = from[n] + 2 ^ (32 - bits($2)) }
-		$1 == "pool" && NF == 3 { m++; base[m] = first($2); size[m] = 2 ^ (32 - $3); count[m] = 2 ^ ($3 - bits($2)) }
-		END {
-			for (p = 1; p <= m; p++)
-				for (i = 0; i < count[p]; i++) {
-					start = base[p] + i * size[p]; taken = 0
-					for (u = 1; u <= n && !taken; u++) taken = start < to[u] && from[u] < start + size[p]
-					free += !taken
-				}
-			print free + 0
-		}'
+	} | in_image account networks
 }
 
 need_networks() {
@@ -93,7 +63,7 @@ start() {
 	began=$(engine_time)
 	if COMPOSE_PROJECT_NAME=$1 compose up --detach >"$work/$1.log" 2>&1 &&
 		wait_until 60 "the client of $1 is served" first_success 2>>"$work/$1.log"; then
-		seconds_between "$began" "$(first_success)" >"$work/$1.ready"
+		in_image account seconds "$began" "$(first_success)" >"$work/$1.ready"
 	else
 		say "did not start: see $work/$1.log" >"$work/$1.result"
 	fi
@@ -167,11 +137,12 @@ up() {
 	done
 	# Of labs that are idle: what the scenarios run in the containers comes on top for a while.
 	after=$(available)
-	memory_of_all >"$work/memory"
+	docker ps --quiet --filter "name=^$prefix-[0-9]+-" | xargs docker stats --no-stream --format 'memory {{.Name}} {{.MemUsage}}' >"$work/memory"
 	say "verifying each: $scenarios"
 	each verify "${all[@]}"
-	tabulate "${all[@]}"
-	record "$((SECONDS - began))" "$((${before:-0} - ${after:-0}))" "${all[@]}" >"$results/classroom-$n.json"
+	say
+	facts "${all[@]}" | in_image account classroom
+	facts "${all[@]}" | in_image account classroom -json -seconds "$((SECONDS - began))" -machine-memory "$((${before:-0} - ${after:-0}))" >"$results/classroom-$n.json"
 	say
 	say "learners choose their lab with COMPOSE_PROJECT_NAME, for instance:"
 	say "  COMPOSE_PROJECT_NAME=${all[0]} make status"
@@ -183,37 +154,15 @@ up() {
 	done
 }
 
-# memory_of_all: "LAB MiB" for each lab, as the engine counts it.
-memory_of_all() {
-	docker ps --quiet --filter "name=^$prefix-[0-9]+-" | xargs docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' |
-		while read -r container used _; do
-			say "$(sed -E "s/^($prefix-[0-9]+)-.*/\1/" <<<"$container") $(kib "$used")"
-		done | awk '{sum[$1] += $2} END {for (lab in sum) printf "%s %.1f\n", lab, sum[lab] / 1024}'
-}
-
-memory_of() { awk -v lab="$1" '$1 == lab {print $2; found = 1} END {if (!found) print 0}' "$work/memory"; }
-
-ready_of() { if [ -s "$work/$1.ready" ]; then cat "$work/$1.ready"; else say 0; fi; }
-
-tabulate() {
-	local lab width=$((${#prefix} + 4))
-	say
-	printf "%-${width}s %11s %12s  %s\n" lab 'ready after' memory result
+# facts LAB...: what `account` makes the table and the file of.
+facts() {
+	local lab ready
 	for lab in "$@"; do
-		printf "%-${width}s %9s s %8s MiB  %s\n" "$lab" "$(ready_of "$lab")" "$(memory_of "$lab")" "$(cat "$work/$lab.result")"
+		ready=0
+		[ ! -s "$work/$lab.ready" ] || ready=$(cat "$work/$lab.ready")
+		say "lab $lab $ready $(cat "$work/$lab.result")"
 	done
-}
-
-# record SECONDS MIB LAB...: for machines to read.
-record() {
-	local seconds=$1 mib=$2 lab comma=''
-	shift 2
-	printf '{"n": %s, "seconds": %s, "machine_memory_mib": %s, "labs": [' "$#" "$seconds" "$mib"
-	for lab in "$@"; do
-		printf '%s\n  {"lab": "%s", "ready_s": %s, "memory_mib": %s, "result": "%s"}' "$comma" "$lab" "$(ready_of "$lab")" "$(memory_of "$lab")" "$(cat "$work/$lab.result")"
-		comma=,
-	done
-	printf '\n]}\n'
+	cat "$work/memory"
 }
 
 down() {

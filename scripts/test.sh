@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The one test command: Go unit tests with the race detector, then every check and every scenario
-# (in its quick form) against labs of their own, which are removed at the end. LABS of them work
+# (in its quick form, or with FULL=1 in its full one) against labs of their own, which are removed at the end. LABS of them work
 # side by side, each takes the next file. ONLY="unit bad-id health" runs these alone, where
 # "unit" is the unit tests. Ends with "N passed, N failed"; the names of what failed stand in .cache/failed.
 set -euo pipefail
@@ -15,7 +15,7 @@ passed=0
 failed=0
 log=$(mktemp -d)
 name=spiffe-lab-test-$$
-export QUICK=1
+if [ -n "${FULL:-}" ]; then unset QUICK; else export QUICK=1; fi
 unset PAUSE COMPOSE_PROJECT_NAME
 
 cleanup() {
@@ -25,7 +25,7 @@ cleanup() {
 	wait
 	for i in $(seq "$labs"); do
 		COMPOSE_PROJECT_NAME=$name-$i compose --profile '*' down --volumes --remove-orphans >"$log/down" 2>&1 || { cat "$log/down" >&2 && status=1; }
-		rm -f "$CACHE_DIR/restore-$name-$i"* "$CACHE_DIR/screen-$name-$i"
+		rm -f "$CACHE_DIR/unfinished-$name-$i" "$CACHE_DIR/screen-$name-$i"
 	done
 	unlock "$name"
 	rm -rf "$log"

@@ -3,8 +3,7 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-out=$(mktemp -d)
-restore rm -rf "$out"
+out=$scratch
 
 # bench PARTS: make bench for these, in the quick form, apart from what was measured before.
 bench() {

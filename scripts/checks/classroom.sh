@@ -5,7 +5,7 @@
 begin
 # A classroom of its own: not the one that a trainer may have on this machine.
 class=$project-check
-restore env "COMPOSE_PROJECT_NAME=$class" "$LAB_DIR/scripts/classroom.sh" down
+put_away() { env "COMPOSE_PROJECT_NAME=$class" "$LAB_DIR/scripts/classroom.sh" down >/dev/null 2>&1; }
 
 # classroom TARGET...: make, for that classroom.
 classroom() {

@@ -3,8 +3,7 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-elsewhere=$(mktemp -d)
-restore rm -rf "$elsewhere"
+elsewhere=$scratch
 
 # make_says TARGET TEXT: make from another directory, over a path with a space.
 ln -s "$LAB_DIR" "$elsewhere/a lab"

@@ -6,10 +6,13 @@ begin
 console=$project-console
 port=$((20000 + $$ % 10000))
 address=http://127.0.0.1:$port/
-said=$(mktemp)
+said=$scratch/said
 shots=$CACHE_DIR/console-$project
-restore rm -rf "$said"
-restore docker rm --force "$console"
+ours=''
+put_away() {
+	[ -z "$ours" ] || kill -TERM -- "-$ours"
+	docker rm --force "$console" "$project-port"
+} >/dev/null 2>&1
 
 # refused WORDS COMMAND...: one line that says what is in the way, and another that says what helps.
 refused() {
@@ -26,7 +29,6 @@ gone() { [ -z "$(docker ps --all --quiet --filter "name=^$1\$")" ]; }
 step "What is in its way it says at once"
 refused 'PORT is "eighty"' PORT=eighty
 refused "no lab of the name $project-none is running" "COMPOSE_PROJECT_NAME=$project-none"
-restore docker rm --force "$project-port"
 docker run --detach --name "$project-port" --label com.docker.compose.project= --publish "127.0.0.1:$port:1" "$WORKLOAD_IMAGE" node >/dev/null
 refused "the port $port is in use on this machine" "PORT=$port"
 docker rm --force "$project-port" >/dev/null
@@ -36,7 +38,6 @@ set -m # so that Ctrl-C can be sent to it
 env OPEN=0 PORT="$port" bash "$LAB_DIR/scripts/console.sh" >"$said" 2>&1 </dev/null &
 ours=$!
 set +m
-restore sh -c "kill -TERM -- -$ours 2>/dev/null || true"
 eventually 20 "it says where it is" runs
 refused "a console of the lab $project is running already" "PORT=$((port + 1))"
 expect "its container has no volume, no capability, no user that is somebody, and one port on 127.0.0.1" \
@@ -46,8 +47,8 @@ step "A room looks at it, while every scenario runs"
 if command -v chromium >/dev/null 2>&1; then
 	mkdir -p "$shots"
 	(cd "$LAB_DIR/scripts/tools/browser" && CGO_ENABLED=0 go build -o "$CACHE_DIR/bin/browser" .) || fail "the browser's driver cannot be built"
-	compose_for="$COMPOSE --project-directory $(quoted "$LAB_DIR")"
-	restore start_spire_server
+	compose_for="$COMPOSE --project-directory $(typed "$LAB_DIR")"
+	changes
 	while IFS= read -r line; do
 		case $line in
 		'ok '*) passed "${line#ok }" ;;
@@ -64,7 +65,7 @@ else
 fi
 
 step "What it costs"
-kib=$(kib "$(docker stats --no-stream --format '{{.MemUsage}}' "$console" | cut -d ' ' -f 1)")
+kib=$(docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' "$console" | in_image account memory) || fail "$kib"
 say "    $((kib / 1024)) MiB, $(docker stats --no-stream --format '{{.CPUPerc}}' "$console") of a core"
 expect "it has less than 30 MiB" test "$kib" -lt $((30 * 1024))
 

@@ -3,10 +3,15 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-report=$(mktemp)
-restore rm -f "$report"
-restore compose up --detach
-project=$(project_name)
+report=$scratch/report
+impostor=$project-scenario-impostor
+fault=$CACHE_DIR/fault-$project
+planted=''
+put_away() {
+	docker rm --force "$impostor"
+	docker network rm "$project-2_default"
+	[ -z "$planted" ] || rm -f "$fault" "$fault.hints"
+} >/dev/null 2>&1
 doctor() { bash "$LAB_DIR/scripts/doctor.sh" "$@"; }
 report() { bash "$LAB_DIR/scripts/report.sh" "$report" >/dev/null; }
 
@@ -59,6 +64,7 @@ absent_text "$LAB_DIR/" "the lab's folder"
 passed "nor where home and the lab are on this machine"
 
 step "A part is dead"
+changes
 sections=$(grep -c '^## section: ' "$report")
 docker stop "$(container_of spire-agent)" >/dev/null
 found LAB051 "the agent is stopped"
@@ -81,11 +87,9 @@ expect_output "what client does not have: unix:uid:1" "it names the selector"
 cli entry delete -entryID client >/dev/null
 found LAB063 "the entry is deleted"
 report
-reset_entries >/dev/null 2>&1
+compose run --rm --no-deps -T bootstrap >/dev/null 2>&1
 
 step "Somebody else has the server's name"
-impostor=$project-scenario-impostor
-restore docker rm --force "$impostor"
 docker run --detach --name "$impostor" --network "${project}_default" --network-alias server \
 	--label com.docker.compose.project= --label com.docker.compose.service= "$WORKLOAD_IMAGE" node >/dev/null
 found LAB103 "another container answers under it"
@@ -101,16 +105,14 @@ output=$(DOCKER_HOST=unix:///nowhere doctor || true)
 expect_output "LAB003" "the engine does not answer"
 output=$(LAB_TAG=nowhere COMPOSE_PROJECT_NAME=$project-2 doctor || true)
 expect_output "LAB024" "the images are not there"
-restore docker network rm "$project-2_default"
 docker network create "$project-2_default" >/dev/null
 output=$(COMPOSE_PROJECT_NAME=$project-2 bash "$LAB_DIR/scripts/up.sh" 2>&1) && fail "up succeeds on somebody else's network"
 rm -f "$CACHE_DIR/up-$project-2.txt"
 expect_output "LAB025" "make up, when it fails, ends with the finding"
 
 step "While a fault is open that is to be found without the doctor"
-fault=$CACHE_DIR/fault-$project
 [ ! -e "$fault" ] || fail "a fault is open here: $(cat "$fault")"
-restore rm -f "$fault" "$fault.hints"
+planted=1
 printf 'number=7\nname=planted\nlevel=2\n' >"$fault"
 output=$(doctor) && fail "the doctor speaks while a fault of level 2 is open"
 expect_output "the doctor is off while fault 7 is open" "it is off"

@@ -3,9 +3,8 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-kept=$(mktemp -d)
-restore rm -rf "$kept"
-restore bash -c "[ ! -e '$CACHE_DIR/fault-$project' ] || FAULTS_KEPT='$kept' LAB_SCENARIO='$project' '$LAB_DIR/scripts/faults.sh' mend"
+kept=$scratch
+put_away() { [ ! -e "$CACHE_DIR/fault-$project" ] || "$LAB_DIR/scripts/faults.sh" mend >/dev/null 2>&1; }
 export FAULTS_KEPT=$kept
 
 # faults WORD...: make WORD, and how it ends.
@@ -80,7 +79,7 @@ expect_output "not yet: the client is not served" "it says what a learner can se
 expect_no_output "an entry is lost" "it does not say why"
 faults hint
 expect_output "hint 1:" "there is a hint"
-run exec spire-server /opt/spire/bin/spire-server entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+run docker compose exec spire-server /opt/spire/bin/spire-server entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 expect_success "the learner mends it"
 faults check PATIENCE=60 WHO=Ada
 expect_success "it is mended"

@@ -10,7 +10,7 @@ for service in $(compose ps --services | grep -vx node); do
 	check=$(docker inspect --format '{{with .Config.Healthcheck}}{{range .Test}}{{.}} {{end}}{{end}}' "$(container_of "$service")")
 	[ -n "$check" ] || fail "$service has no health check"
 	# shellcheck disable=SC2086 # the words of the check
-	run exec "$service" ${check#CMD }
+	run docker compose exec "$service" ${check#CMD }
 	[ "$exit_status" -eq 0 ] || ill="$ill $service"
 done
 expect_no_log server 'TLS handshake error' "they leave no trace in the log of the server"

@@ -85,10 +85,10 @@ step "The engine's own words for every container"
 for service in $services; do only_needs "$service"; done
 
 step "The same for the cast of the scenarios"
-if ! docker image inspect "$TOOLS_IMAGE" >/dev/null 2>&1; then build_tools_image >/dev/null; fi
+has_image "$TOOLS_IMAGE" || bash "$LAB_DIR/scripts/build.sh" tools >/dev/null
 # shellcheck disable=SC2086 # several services
 set -- $cast
-restore compose rm --stop --force "$@"
+changes
 compose up --no-start --no-deps "$@" >/dev/null 2>&1 || fail "the containers of the cast could not be created"
 for service in $cast; do only_needs "$service"; done
 
@@ -102,6 +102,6 @@ for service in server client; do
 done
 
 step "The agent verifies the server from its first connection on"
-run logs --no-log-prefix --no-color spire-agent
+run docker compose logs --no-log-prefix --no-color spire-agent
 expect_no_output "Insecure bootstrap enabled; skipping server certificate verification" "the agent did not trust the first server that answered"
 expect_output "Node attestation was successful" "the agent attested"

@@ -3,8 +3,6 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-scratch=$(mktemp -d)
-restore rm -rf "$scratch"
 
 # quoted QUOTE PRINTED: does lessons.sh take the one for the other?
 quoted() {

@@ -3,9 +3,7 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-printed=$(mktemp)
-restore rm -f "$printed"
-restore compose up --detach
+printed=$scratch/printed
 
 asked_twice() { [ "$(log_of server | grep -c 'Request received')" -ge 2 ]; }
 
@@ -17,29 +15,28 @@ make_prints() {
 }
 
 step "The commands of README.md, on empty volumes"
-run down --volumes
+run docker compose down --volumes
 make_prints up
 eventually 15 "the server has been asked twice" asked_twice
 compose logs --no-color server >>"$printed"
 make_prints scenario-bad-id
 
-# typed COMMAND...: keeps what any other command prints, too, however it ends.
-typed() {
+# keep COMMAND...: keeps what any other command prints, too, however it ends.
+keep() {
 	say "\$ $*" >>"$printed"
 	"$@" >>"$printed" 2>&1 || true
 }
 
 step "Find it yourself"
-FAULTS_KEPT=$(mktemp -d)
-export FAULTS_KEPT
-restore rm -rf "$FAULTS_KEPT"
+export FAULTS_KEPT=$scratch/faults
+mkdir "$FAULTS_KEPT"
 cd "$LAB_DIR"
-typed make --no-print-directory break NAME=clean-up
-typed make --no-print-directory check
-typed make --no-print-directory hint
-typed compose logs --no-log-prefix --tail 1 spire-agent
-typed compose exec -T spire-server /opt/spire/bin/spire-server entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
-PATIENCE=60 typed make --no-print-directory check
+keep make --no-print-directory break NAME=clean-up
+keep make --no-print-directory check
+keep make --no-print-directory hint
+keep compose logs --no-log-prefix --tail 1 spire-agent
+keep compose exec -T spire-server /opt/spire/bin/spire-server entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+PATIENCE=60 keep make --no-print-directory check
 say "\$ make break NAME=clean-up
 \$ make check
 \$ make hint
@@ -49,3 +46,7 @@ say "\$ make break NAME=clean-up
 step "Line by line"
 output=$("$LAB_DIR/scripts/lessons.sh" "$LAB_DIR/README.md" "$printed" 2>&1) || fail "README.md is not true: $output"
 passed "each line that README.md quotes was printed, but for times, addresses and serial numbers"
+
+step "The lab's own entries again"
+run docker compose down --volumes
+make_prints up

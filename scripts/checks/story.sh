@@ -3,15 +3,13 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-restore compose up --detach
-story=$(mktemp)
-restore rm -f "$story"
+story=$scratch/story
 
 # told TEXT: the attached up has shown it.
 told() { grep -Fq -- "$1" "$story"; }
 
 step "Attached up, on empty volumes"
-run down --volumes
+run docker compose down --volumes
 compose up --no-color >"$story" 2>&1 </dev/null &
 up=$!
 eventually 30 "it shows the client's success" told 'Success!!!'
@@ -23,5 +21,9 @@ kill -TERM "$up" 2>/dev/null || true
 wait "$up" || true
 
 step "SPIRE's log is there for who asks"
-run logs --no-color --tail 3 spire-agent
+run docker compose logs --no-color --tail 3 spire-agent
 expect_output "spire-agent-1" "docker compose logs spire-agent has it"
+
+step "Up, as it was"
+run docker compose up --detach
+eventually 30 "a client is served" served

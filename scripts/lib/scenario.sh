@@ -3,7 +3,7 @@
 # story and asks the engine, and what is to be counted or compared goes to `account` (services/account).
 # shellcheck shell=bash
 set -euo pipefail
-# shellcheck source=host.sh
+# shellcheck source=../lib/host.sh
 . "$(dirname "${BASH_SOURCE[0]}")/host.sh"
 
 # What the rooms share.
@@ -26,18 +26,20 @@ traffic_address=''
 sent=0 served=0 failed=0 received=0 refused=0
 processes='' # that must stay the same
 token=''     # with which a host has joined
+on_terminal='' # has `account` a terminal to count on?
+[ ! -t 1 ] || on_terminal=1
 run_limit=${RUN_LIMIT:-120}
 log_limit=${LOG_LIMIT:-20}
 
-# shellcheck source=scenario/run.sh
+# shellcheck source=../lib/scenario/run.sh
 . "$LAB_DIR/scripts/lib/scenario/run.sh"
-# shellcheck source=scenario/log.sh
+# shellcheck source=../lib/scenario/log.sh
 . "$LAB_DIR/scripts/lib/scenario/log.sh"
-# shellcheck source=scenario/time.sh
+# shellcheck source=../lib/scenario/time.sh
 . "$LAB_DIR/scripts/lib/scenario/time.sh"
-# shellcheck source=scenario/traffic.sh
+# shellcheck source=../lib/scenario/traffic.sh
 . "$LAB_DIR/scripts/lib/scenario/traffic.sh"
-# shellcheck source=scenario/tidy.sh
+# shellcheck source=../lib/scenario/tidy.sh
 . "$LAB_DIR/scripts/lib/scenario/tidy.sh"
-# shellcheck source=scenario/stories.sh
+# shellcheck source=../lib/scenario/stories.sh
 . "$LAB_DIR/scripts/lib/scenario/stories.sh"

@@ -3,9 +3,6 @@
 
 quick() { if [ -n "${QUICK:-}" ]; then say "$1"; else say "$2"; fi; }
 
-# on_terminal: what `account` is told where it has a terminal to count on.
-on_terminal() { [ ! -t 1 ] || say -tty; }
-
 held_until() { log_of "$1" | sed -n 's/^.* expires \(.*Z\)$/\1/p' | tail -n 1; }
 
 expect_past() {
@@ -27,8 +24,7 @@ svids_live() {
 			for service in "${@:5}"; do say "$service $(held_until "$service")" || exit 0; done
 			sleep 0.2
 		done 2>/dev/null |
-			# shellcheck disable=SC2046 # an option or none
-			in_image account held "-$1" "$2" -within "${3}s" -what "$4" $(on_terminal) "${@:5}"
+			in_image account held "-$1" "$2" -within "${3}s" -what "$4" ${on_terminal:+-tty} "${@:5}"
 	)
 }
 
@@ -38,9 +34,8 @@ countdown() {
 	[ -n "$expires" ] || fail "$1 has not logged which SVID it holds"
 	(
 		set +o pipefail
-		# shellcheck disable=SC2046 # options or none
 		compose logs --follow --no-color "$1" ${traffic_began:+steady} 2>/dev/null |
-			in_image account countdown ${traffic_began:+-traffic} $(on_terminal) "$1" "$expires"
+			in_image account countdown ${traffic_began:+-traffic} ${on_terminal:+-tty} "$1" "$expires"
 	) || fail "the SVID of $1 has not expired"
 	passed "the SVID of $1 has expired, by the clock"
 }
