@@ -16,7 +16,7 @@ END
 
 right() { lab up --detach --no-deps client; }
 
-wrong restart 'the client is not served' 'a container keeps its user'
+wrong restart 'one that runs is not' 'a container keeps its user'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
 wrong entry_for_guest 'so is everybody else' 'the entry has followed the mistake: now each guest of the host is the client'

@@ -248,8 +248,10 @@ func (c *comparison) refusals(served bool) {
 func tickets(f *facts.Facts) (given, seen bool) {
 	if client := f.Witnesses[clientUser]; client != nil {
 		for _, r := range client.Requests {
-			given = given || r.Tickets > 0
-			seen = seen || r.Status != 0
+			if r.Peer != nil && r.Peer.ID == serverID {
+				given = given || r.Tickets > 0
+				seen = seen || r.Status != 0
+			}
 		}
 	}
 	return given, seen
