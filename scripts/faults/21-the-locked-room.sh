@@ -32,7 +32,7 @@ wrong_with_a_token() {
 	END
 }
 
-wrong writable 'spire-agent has other files than before' 'the agent has its key again, and may now change it: it only had to read'
+wrong writable 'and yet the lab is not as it was before' 'the agent has its key again, and may now change it: it only had to read'
 wrong_writable() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {volumes: ["host-credential:/run/host-credential:rw"]}}
