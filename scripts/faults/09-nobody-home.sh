@@ -19,7 +19,7 @@ right() { lab up --detach --no-deps spire-agent; }
 wrong restart 'the client is not served' 'what does not run is not restarted: docker restart was told of the programs only'
 wrong_restart() { restarted spire-server server client; }
 
-wrong whole_machine 'spire-agent sees other processes than before' 'an agent that sees every process of the learner'"'"'s machine works, and can attest anybody there'
+wrong whole_machine 'spire-agent sees every process of the machine' 'an agent that sees every process of the learner'"'"'s machine works, and can attest anybody there'
 wrong_whole_machine() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {pid: host}}

@@ -20,7 +20,7 @@ right() { lab up --detach --no-deps spire-agent; }
 wrong restart 'the client is not served' 'it is restarted where it is, and sees there what it saw before'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
-wrong whole_machine 'spire-agent sees other processes than before' 'an agent in the PID namespace of the machine sees the workloads, and everything else'
+wrong whole_machine 'spire-agent sees every process of the machine' 'an agent in the PID namespace of the machine sees the workloads, and everything else'
 wrong_whole_machine() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {pid: host}}

@@ -412,7 +412,11 @@ func (c *comparison) containers() {
 		if now.User != was.User {
 			c.add("%s runs as %s, not as %s", was.Service, orRoot(now.User), orRoot(was.User))
 		}
-		if mode(c.now, now) != mode(c.before, was) {
+		switch sees := mode(c.now, now); {
+		case sees == mode(c.before, was):
+		case sees == "host":
+			c.add("%s sees every process of the machine", was.Service)
+		default:
 			c.add("%s sees other processes than before", was.Service)
 		}
 		if now.Privileged && !was.Privileged || !within(now.CapAdd, was.CapAdd) || !within(was.CapDrop, now.CapDrop) || was.ReadOnly && !now.ReadOnly {
