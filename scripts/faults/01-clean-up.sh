@@ -58,7 +58,7 @@ debrief() {
     for as long as it lived; it was only after a restart that it got none.
   How to see it: the client says "no identity issued", the agent's log names the selectors of the process
     that got none, and `spire-server entry show -spiffeID spiffe://example.org/client` finds nothing.
-  In life: SPIRE's own wish list has "why does my workload get no identity" since 2019
+  In life: "no identity issued", and no way to see why, is the oldest complaint of all
     (https://github.com/spiffe/spire/issues/1108).
   Which scenarios show it: make scenario-unregistered, make scenario-revocation
 END

@@ -47,8 +47,8 @@ debrief() {
   What it was: a second registration entry for unix:user:client-workload. A workload that matches two entries
     gets two SVIDs; go-spiffe's X509Source takes the first unless it is told which (WithDefaultX509SVIDPicker).
   How to see it: the server names the ID that it refused, `make svid` shows both.
-  In life: "multiple SVIDs, and the application takes the wrong one" is asked again and again
-    (https://github.com/spiffe/go-spiffe/issues/87); entries have a hint field for it.
+  In life: a second key for the same service, and programs showed the wrong identity
+    (https://github.com/SAP/cloud-sdk-java/issues/1243). Entries have a hint, by which a program can choose.
   Which scenario shows it: make scenario-stolen-user
 END
 }

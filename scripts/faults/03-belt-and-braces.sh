@@ -55,8 +55,7 @@ debrief() {
     must all hold, and the program is somewhere else.
   How to see it: the agent's line "No identity issued" has every selector of the process; of the entry's two one
     is not among them. make doctor compares them one by one.
-  In life: a selector that is right on the laptop and wrong in the image is the commonest of all
-    (https://github.com/spiffe/spire/issues/2351).
+  In life: "no identity issued", with an entry that looks right (https://github.com/spiffe/spire/issues/2351).
   Which scenarios show it: make scenario-wrong-selector, make scenario-stolen-user
 END
 }

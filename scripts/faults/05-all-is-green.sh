@@ -46,8 +46,8 @@ debrief() {
   What it was: a second entry for spiffe://example.org/client, with the selector unix:user:guest-workload, left
     over from a trial. The client was served by its own entry all the while; no light shows an entry too many.
   How to see it: ask for what should be refused. `make svid` asks as every user; the guest got an SVID.
-  In life: an identity is only as narrow as the widest entry that gives it; SPIRE's documentation asks for
-    selectors that are as specific as can be (https://spiffe.io/docs/latest/deploying/registering/).
+  In life: an identity is only as narrow as the widest entry that gives it. How entries and selectors work
+    together: https://spiffe.io/docs/latest/deploying/registering/
   Which scenarios show it: make scenario-unregistered, make scenario-stolen-user
 END
 }

@@ -52,7 +52,7 @@ debrief() {
     parent is its own ID or an alias of it, and no other.
   How to see it: the agent's log says "No identity issued", although an entry has exactly these selectors: then
     the parent is left. The SPIRE server takes any parent, also one that nobody has.
-  In life: the commonest mistake with clusters of several agents (https://github.com/spiffe/spire/issues/2760).
+  In life: an entry under a parent that no agent has (https://github.com/spiffe/spire/issues/852).
   Which scenarios show it: make scenario-wrong-parent, make scenario-two-hosts
 END
 }

@@ -46,7 +46,7 @@ debrief() {
     client rightly: unexpected ID "spiffe://example.org/client".
   How to see it: "bad certificate" is what TLS has for every refusal. The reason stands in the log of the one who
     refused, and says here that the ID was not the expected one: then ask who is expected.
-  In life: the cure that is found first is AuthorizeAny, as in many examples; what go-spiffe says of it:
+  In life: the cure that is found first is AuthorizeAny. What go-spiffe says of it:
     https://pkg.go.dev/github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig#AuthorizeAny
   Which scenario shows it: make scenario-bad-id
 END

@@ -47,7 +47,8 @@ debrief() {
   What it was: the SPIFFE ID of the entry had a typing error, /cleint. To SPIRE every path is a name like
     another: there is nothing that it could be compared with.
   How to see it: the server names the ID that it refused. IDs are compared as text (SPIFFE ID, section 2).
-  In life: https://github.com/spiffe/spire-tutorials/issues/123; and whoever writes IDs by hand.
+  In life: whoever writes IDs by hand. What is a SPIFFE ID, and when two are the same:
+    https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md
   Which scenarios show it: make scenario-bad-id
 END
 }

@@ -50,7 +50,7 @@ debrief() {
   What it was: a server built with tlsconfig.AuthorizeMemberOf(example.org) in place of AuthorizeID. Every workload
     of the trust domain was served; its log still said "for spiffe://example.org/client only".
   How to see it: only by asking what must be refused. What a program says of itself is no evidence.
-  In life: the example that most people copy from authorizes a whole trust domain
+  In life: it is one word from AuthorizeID to AuthorizeMemberOf, and nothing fails
     (https://pkg.go.dev/github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig#AuthorizeMemberOf).
   Which scenario shows it: make scenario-bad-id
 END

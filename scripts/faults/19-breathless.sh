@@ -47,7 +47,7 @@ debrief() {
   What it was: the entry had -x509SVIDTTL 2. An agent renews at half of the life, so at every synchronization; the
     program had a new SVID several times a second, and none left two seconds after the SPIRE server was away.
   How to see it: "rotated" in each line of the log; `make svid` shows valid from and valid until.
-  In life: lives that are shorter than a rotation takes (https://github.com/spiffe/spire/issues/1562).
+  In life: SVIDs that expire before they are renewed (https://github.com/spiffe/spire/issues/1562).
   Which scenarios show it: make scenario-rotation, make scenario-server-outage
 END
 }

@@ -61,7 +61,8 @@ debrief() {
     could not attest, and gave nobody anything.
   How to see it: the agent's log: "no such host", or "connection refused". An agent that runs serves what it has cached,
     and looks healthy.
-  In life: https://spiffe.io/docs/latest/planning/scaling_spire/ has what to do that one server is not the only one.
+  In life: one SPIRE server is a single point of failure; how to have several:
+    https://spiffe.io/docs/latest/planning/scaling_spire/
   Which scenario shows it: make scenario-server-outage
 END
 }

@@ -55,7 +55,8 @@ debrief() {
   What it was: an empty volume in the place of the host's credential. Without the key that x509pop proves the possession
     of the agent has nothing to show, and ends at once.
   How to see it: the agent's last line names the file that it could not load; `docker inspect` the mount.
-  In life: a host that is re-imaged keeps its name and loses its key (https://github.com/spiffe/spire/issues/2454).
+  In life: "unable to load keypair: ... no such file or directory", on hosts that are set up by a script
+    (https://github.com/tiiuae/ghaf/pull/1853).
   Which scenario shows it: make scenario-join-token, the other way for a host to be admitted
 END
 }

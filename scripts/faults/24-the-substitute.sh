@@ -47,7 +47,8 @@ debrief() {
 	cat <<'END'
   What it was: the client ran as guest-workload. The agent asks the kernel for the user, and the program cannot say otherwise.
   How to see it: the client says "uid 1113", the agent's line "No identity issued" has unix:user:guest-workload.
-  In life: a USER in an image, a securityContext, a unit file (https://github.com/spiffe/spire/issues/3702).
+  In life: a USER in an image, a securityContext, a unit file. Who a user is in a container is a question of its
+    own (https://github.com/spiffe/spire/issues/3702).
   Which scenarios show it: make scenario-unregistered, make scenario-bad-id
 END
 }

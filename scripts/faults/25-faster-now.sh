@@ -49,7 +49,7 @@ debrief() {
   What it was: a server without SessionTicketsDisabled = true. A client that comes back with a ticket resumes its session,
     and go-spiffe's verification, which hangs on the certificate, is not called.
   How to see it: only by looking for the ticket: openssl s_client says "Post-Handshake New Session Ticket arrived".
-  In life: Go's documentation of VerifyPeerCertificate: "not called on resumed connections"
+  In life: Go's documentation of VerifyPeerCertificate: "not invoked on resumed connections"
     (https://pkg.go.dev/crypto/tls#Config).
   Which scenario shows it: make scenario-resumption
 END
