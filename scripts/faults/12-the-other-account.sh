@@ -45,8 +45,7 @@ debrief() {
   What it was: the client's entry had the selector unix:user:guest-workload. One mistake, two faces: the right
     user gets nothing, and a wrong one gets everything. The second face complains to nobody.
   How to see it: `make svid` asks as every user. After each "no identity" ask who has it instead.
-  In life: "no identity issued", and the selectors were those of another user
-    (https://github.com/spiffe/spire-tutorials/issues/75).
+  In life: "no identity issued" in the middle of a tutorial (https://github.com/spiffe/spire-tutorials/issues/75).
   Which scenarios show it: make scenario-wrong-selector, make scenario-unregistered
 END
 }
