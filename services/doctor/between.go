@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/testimony"
 )
 
@@ -34,9 +35,13 @@ var betweenChecks = []check{
 					name = parsed.Hostname()
 				}
 			}
-			if other := l.namedLike(name); other != "" {
-				return &evidence{seen: fmt.Sprintf("%s has the name %q too", other, name), expected: "the server's container alone has it",
-					do: "docker stop " + other + ", or docker network disconnect"}
+			if other := l.namedLike(name); other != nil {
+				e := &evidence{seen: fmt.Sprintf("%s has the name %q too", other.Name, name), expected: "the server's container alone has it",
+					do: "docker stop " + other.Name + ", or docker network disconnect"}
+				if other.Project == l.Host.Project && slices.Contains(services, other.Service) {
+					e.do = "docker compose up --detach --force-recreate " + other.Service + ": compose.yaml gives it no such name"
+				}
+				return e
 			}
 			server := l.Service("server")
 			if t == nil || server == nil || len(t.Addresses) == 0 {
@@ -125,11 +130,11 @@ var betweenChecks = []check{
 		}},
 }
 
-// namedLike is another running container than the server that has the name on a network of the client.
-func (l *lab) namedLike(name string) string {
+// namedLike is another running container than the server that has the name on a network of the client, or nil.
+func (l *lab) namedLike(name string) *facts.Container {
 	client := l.Service("client")
 	if client == nil {
-		return ""
+		return nil
 	}
 	for i := range l.Containers {
 		c := &l.Containers[i]
@@ -138,11 +143,11 @@ func (l *lab) namedLike(name string) string {
 		}
 		for network, as := range c.Networks {
 			if _, shared := client.Networks[network]; shared && slices.Contains(as.Aliases, name) {
-				return c.Name
+				return c
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // answeredBy is the address that answered a request, if it is none of the server's container.
