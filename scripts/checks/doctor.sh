@@ -13,7 +13,7 @@ put_away() {
 	[ -z "$planted" ] || rm -f "$fault" "$fault.hints"
 } >/dev/null 2>&1
 doctor() { bash "$LAB_DIR/scripts/doctor.sh" "$@"; }
-report() { bash "$LAB_DIR/scripts/report.sh" "$report" >/dev/null; }
+report() { WAIT=30 bash "$LAB_DIR/scripts/report.sh" "$report" >/dev/null; } # it waits for each answer
 
 finds() { [[ $(doctor) == "$1: "* ]]; }
 well() { [[ $(doctor) == 'all is well: '* ]]; }

@@ -495,6 +495,7 @@ func TestRun(t *testing.T) {
 		{"found", "", report(gone("spire-agent")), found, "LAB051: the agent is stopped\n", ""},
 		{"cannot tell", "", report(answers("agents", "no answer within 2.4 s")), cannotTell, "cannot tell", ""},
 		{"a second look is to come", "", report(answers("entries", "no answer within 2.4 s"), failing("remote error: tls: bad certificate")), cannotTell, "cannot tell", ""},
+		{"what needs no second look", "", report(answers("agents", "no answer within 2.4 s"), gone("spire-server")), found, "LAB041", ""},
 		{"no second look", "-final", report(answers("entries", "no answer within 2.4 s"), failing("remote error: tls: bad certificate")), found, "  but:      there is no answer to entries (no answer", ""},
 		{"JSON", "-o json", report(gone("spire-agent")), found, `"code":"LAB051"`, ""},
 		{"JSON, well", "-o json", report(), well, `{"well":"all is well`, ""},

@@ -48,11 +48,12 @@ var checks = slices.Concat(machineChecks, containerChecks, serverChecks, agentCh
 	trustChecks, programChecks, betweenChecks, openChecks)
 
 // judge finds the first cause. A check presumes that the facts of those before it are known: where an answer
-// that is needed came too late, nothing but the machine and the containers is judged, unless it is final.
+// that is needed came too late, nothing but the machine, the containers and whether the SPIRE server runs is
+// judged, unless it is final.
 func judge(f *facts.Facts, final bool) verdict {
 	l := &lab{Facts: f}
 	unanswered := l.unanswered()
-	known, early := checks, len(machineChecks)+len(containerChecks)
+	known, early := checks, slices.IndexFunc(checks, func(c check) bool { return c.code == "LAB043" })
 	if l.tooLate() && !l.waited() && !final {
 		known = checks[:early]
 	}
