@@ -32,7 +32,7 @@ right() {
 	wait_until 30 "the server has the bundle of partner.test" knows_partner server-workload
 }
 
-wrong restart 'a trust domain is no longer trusted: partner.test' 'a trust bundle that is not there is not read by a restart'
+wrong restart 'cannot verify anybody of partner.test' 'a trust bundle that is not there is not read by a restart'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
 wrong half 'cannot verify anybody of partner.test' 'the SPIRE server has the bundle again, and gives it only to those whose entry asks for it'
