@@ -139,7 +139,7 @@ serves() { docker logs "$name" 2>&1 | grep 'serving on' >/dev/null; }
 has_image "$WORKLOAD_IMAGE" || die "there is no image $WORKLOAD_IMAGE" "make up builds it"
 trap cleanup EXIT
 trap 'say "the console has ended" && exit 0' INT
-trap 'exit 143' TERM
+trap 'say "the console has ended" && exit 143' TERM
 start
 wait_until 10 "the console serves its page" serves || die "the console does not serve" "docker logs $name"
 mkfifo "$work/FACTS"
