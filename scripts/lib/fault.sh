@@ -376,7 +376,7 @@ closed() {
 	if declare -F unscene >/dev/null; then unscene >/dev/null 2>&1 || true; fi
 	if [ -s "$state.images" ]; then
 		# Solved otherwise than by `make mend`, the server may still run it.
-		lab up --detach --no-deps server spire-agent || true
+		lab up --detach --no-deps server client spire-agent || true
 		while read -r image; do docker image rm "$image" >/dev/null 2>&1 || true; done < <(sort -u "$state.images")
 	fi
 	rm -f "$state" "$state".*
