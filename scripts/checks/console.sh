@@ -38,7 +38,7 @@ set -m # so that Ctrl-C can be sent to it
 env OPEN=0 PORT="$port" bash "$LAB_DIR/scripts/console.sh" >"$said" 2>&1 </dev/null &
 ours=$!
 set +m
-eventually 20 "it says where it is" runs
+eventually 60 "it says where it is" runs
 refused "a console of the lab $project is running already" "PORT=$((port + 1))"
 expect "its container has no volume, no capability, no user that is somebody, and one port on 127.0.0.1" \
 	test "$(docker inspect --format '{{len .Mounts}} {{.HostConfig.CapDrop}} {{.HostConfig.ReadonlyRootfs}} {{.Config.User}} {{range $p, $b := .HostConfig.PortBindings}}{{range $b}}{{.HostIp}}{{end}}{{end}}' "$console")" = "0 [ALL] true 65534:65534 127.0.0.1"
@@ -49,15 +49,18 @@ if command -v chromium >/dev/null 2>&1; then
 	(cd "$LAB_DIR/scripts/tools/browser" && CGO_ENABLED=0 go build -o "$CACHE_DIR/bin/browser" .) || fail "the browser's driver cannot be built"
 	compose_for="$COMPOSE --project-directory $(typed "$LAB_DIR")"
 	changes
+	wrong=''
+	# To its end, whatever is wrong: it is playing scenarios here.
 	while IFS= read -r line; do
 		case $line in
 		'ok '*) passed "${line#ok }" ;;
-		'FAIL '*) fail "${line#FAIL }; screenshots are in ${shots#"$LAB_DIR"/}" ;;
 		*) say "$line" | indent ;;
 		esac
+		case $line in 'FAIL '*) wrong=${wrong:-${line#FAIL }} ;; esac
 	done < <("$CACHE_DIR/bin/browser" -url "$address" -shots "$shots" -stop "$compose_for stop spire-server" \
 		-start "$compose_for up --detach --no-deps --wait spire-server" -feed "docker exec -i $console console feed log" \
 		"$LAB_DIR"/scripts/scenarios/*.sh 2>&1)
+	[ -z "$wrong" ] || fail "$wrong; screenshots are in ${shots#"$LAB_DIR"/}"
 	wait_until 60 "a client is served again" served || fail "the lab is not whole"
 else
 	[ "${CI:-}" != true ] || fail "there is no chromium on this machine, and CI needs it"
@@ -74,5 +77,5 @@ step "Ctrl-C ends it, and nothing of it stays"
 signal=INT
 if bash -c 'kill -INT $$'; then signal=TERM; fi
 kill "-$signal" -- "-$ours"
-eventually 20 "its container is gone" gone "$console"
+eventually 60 "its container is gone" gone "$console"
 expect "it says so" grep -F 'the console has ended' "$said"

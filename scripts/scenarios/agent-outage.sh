@@ -37,7 +37,7 @@ explain "In a TLS 1.3 handshake the server shows its certificate first: so with 
 
 step "Start the agent again, and nothing else"
 run docker compose start spire-agent
-eventually 15 "the running client is served again" logged steady '^Success!!!$'
+eventually 60 "the running client is served again" logged steady '^Success!!!$'
 run docker compose exec --user client-workload client svid
 expect_success "a new process gets its identity"
 expect_same_processes "the workloads are the processes that they were"

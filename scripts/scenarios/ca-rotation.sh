@@ -10,7 +10,7 @@ trusts() { [ "$(trusted)" -eq "$1" ]; }
 
 # see_bundle N WHY: what the Workload API gives to the client: its SVID, and the CAs it is to trust.
 see_bundle() {
-	eventually 15 "$2" trusts "$1"
+	eventually 60 "$2" trusts "$1"
 	run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
 	expect_success "the client has its SVID and the bundle"
 }
@@ -52,9 +52,9 @@ explain "The agent proves who it is with a credential that the old CA had signed
 step "Taint the old one: all that it has signed is to be replaced"
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 taint -authorityID "$old"
 expect_success "the old CA is tainted"
-eventually 30 "the server has an SVID of the new CA" logged server ' rotated: '
-eventually 30 "so has the client" logged steady ' rotated: '
-eventually 30 "the agent has attested anew" logged spire-agent 'Successfully reattested node'
+eventually 60 "the server has an SVID of the new CA" logged server ' rotated: '
+eventually 60 "so has the client" logged steady ' rotated: '
+eventually 60 "the agent has attested anew" logged spire-agent 'Successfully reattested node'
 see_bundle $((n + 1)) "the client trusts both, for its peers may not be as far"
 see_signer "$new" "its SVID is of the new CA"
 

@@ -29,7 +29,7 @@ expect "its certificate is another" test "$(serial)" != "$before"
 step "It does its work: a new entry reaches a program"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry create -entryID scenario-evict -parentID spiffe://example.org/host -spiffeID spiffe://example.org/guest -selector unix:user:guest-workload
 expect_success "the entry is made"
-eventually 15 "guest-workload has an identity" inside client guest-workload svid
+eventually 60 "guest-workload has an identity" inside client guest-workload svid
 run docker compose exec --user guest-workload client svid
 expect_output "SPIFFE ID   spiffe://example.org/guest" "it is the one of the new entry"
 

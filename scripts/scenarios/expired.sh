@@ -14,7 +14,7 @@ expect_output "Success!!!" "curl prints the server's answer"
 
 step "Wait until it has expired"
 run docker compose exec tools openssl x509 -in short.pem -noout -dates
-expect_soon 20 "Certificate will expire" "it has expired" docker compose exec tools openssl x509 -in short.pem -noout -checkend 0
+expect_soon 30 "Certificate will expire" "it has expired" docker compose exec tools openssl x509 -in short.pem -noout -checkend 0
 
 step "Use it in the same way"
 expect_refused "bad certificate" 'x509svid: could not verify leaf certificate: x509: certificate has expired or is not yet valid: current time [^ ]+ is after [^ ]+$' "the server refused, and says what the time is and when the SVID expired" --cert short.pem --key short.pem

@@ -47,7 +47,7 @@ step "partner.test trusts example.org: now the client accepts the server, and is
 federate partner-server partner.test spire-server example.org
 partner entry update -entryID client -parentID spiffe://partner.test/host -spiffeID spiffe://partner.test/client -selector unix:user:client-workload -federatesWith spiffe://example.org
 expect_success "its entry lets the client have the bundle"
-eventually 15 "the client of partner.test holds the bundle of example.org" holds client-workload partner-host example.org 1
+eventually 60 "the client of partner.test holds the bundle of example.org" holds client-workload partner-host example.org 1
 ask client-workload
 expect_exit 4 "the client is refused"
 expect_output 'remote error: tls: bad certificate' "it is told only that its certificate is bad"
@@ -58,7 +58,7 @@ cast tools
 federate spire-server example.org partner-server partner.test
 run docker compose exec spire-server /opt/spire/bin/spire-server entry update -entryID server -parentID spiffe://example.org/host -spiffeID spiffe://example.org/server -selector unix:user:server-workload -federatesWith spiffe://partner.test
 expect_success "its entry lets the server have the bundle"
-eventually 15 "the server holds the bundle of partner.test" holds server-workload tools partner.test 1
+eventually 60 "the server holds the bundle of partner.test" holds server-workload tools partner.test 1
 ask client-workload
 expect_success "the client is served"
 expect_log server-for-partner 'Request received from "spiffe://partner\.test/client"' "the server knows it by its SPIFFE ID"
@@ -83,17 +83,17 @@ if [ -z "${QUICK:-}" ]; then
 	new=$(sed -n 's/^ *Authority ID: //p' <<<"$output")
 	run docker compose exec spire-server /opt/spire/bin/spire-server federation refresh -id partner.test
 	expect_success "example.org fetches the bundle (by itself it would do so every 75 s)"
-	eventually 15 "the server trusts both CAs of partner.test" holds server-workload tools partner.test 2
+	eventually 60 "the server trusts both CAs of partner.test" holds server-workload tools partner.test 2
 	partner localauthority x509 activate -authorityID "$new"
 	expect_success "the new CA signs"
 	partner localauthority x509 taint -authorityID "$old"
 	expect_success "all that the old one has signed is replaced"
-	eventually 30 "the client has an SVID of the new CA" issued_anew
+	eventually 60 "the client has an SVID of the new CA" issued_anew
 	partner localauthority x509 revoke -authorityID "$old"
 	expect_success "the old CA is gone"
 	run docker compose exec spire-server /opt/spire/bin/spire-server federation refresh -id partner.test
 	expect_success "example.org fetches the bundle once more"
-	eventually 15 "the server trusts the new CA of partner.test alone" holds server-workload tools partner.test 1
+	eventually 60 "the server trusts the new CA of partner.test alone" holds server-workload tools partner.test 1
 	ask client-workload
 	expect_success "the client is served"
 fi
@@ -103,7 +103,7 @@ run docker compose exec spire-server /opt/spire/bin/spire-server federation dele
 expect_success "the bundle is fetched no more"
 run docker compose exec spire-server /opt/spire/bin/spire-server bundle delete -id spiffe://partner.test -mode dissociate
 expect_success "the bundle is deleted, and taken from every entry"
-eventually 15 "the server has lost the bundle of partner.test" asked_in_vain
+eventually 60 "the server has lost the bundle of partner.test" asked_in_vain
 ask client-workload
 expect_exit 4 "the client is refused"
 expect_log server-for-partner 'TLS handshake error from [^ ]+: x509svid: could not get X509 bundle: x509bundle: no X\.509 bundle for trust domain "partner\.test"' "the server has no bundle of partner.test"

@@ -13,7 +13,7 @@ expect_success "curl is served"
 expect_output "Success!!!" "curl prints the server's answer"
 
 step "Another minted by the SPIRE server of partner.test, with the same path"
-expect_soon 20 "Server is healthy" "partner.test has a SPIRE server of its own" docker compose exec partner-server /opt/spire/bin/spire-server healthcheck
+expect_soon 30 "Server is healthy" "partner.test has a SPIRE server of its own" docker compose exec partner-server /opt/spire/bin/spire-server healthcheck
 run docker compose exec -T partner-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://partner.test/client '|' docker compose exec -T tools sh -c 'cat >partner.pem'
 expect_success "partner.test mints spiffe://partner.test/client"
 run docker compose exec tools openssl x509 -in partner.pem -noout -ext subjectAltName

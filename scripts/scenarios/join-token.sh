@@ -41,7 +41,7 @@ run docker compose exec host-b sleep 2
 run docker compose exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$late" -dataDir /work/late -socketPath /work/late.sock -logFile /work/late.log
 expect_log spire-server 'msg="Invalid argument: join token expired"' "the SPIRE server refuses it, and says that it has expired"
 gone() { inside host-b '' cat /work/late.log | has 'failed to attest: join token does not exist or has already been used"'; }
-eventually 20 "the agent's next attempt finds no token: this one is deleted too" gone
+eventually 60 "the agent's next attempt finds no token: this one is deleted too" gone
 run docker compose exec host-b cat /work/late.log '|' grep -E 'join token'
 expect_output 'rpc error: code = InvalidArgument desc = join token expired' "the agent was told so the first time"
 

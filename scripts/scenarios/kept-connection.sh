@@ -17,7 +17,7 @@ said() { inside tools guest-workload cat "/work/$1.log" | grep -E -- "$2"; }
 
 # expect_said NAME REGEX WHY: the last such line is shown.
 expect_said() {
-	eventually 10 "$3" said "$1" "$2"
+	eventually 60 "$3" said "$1" "$2"
 	say "    $1 says: $(said "$1" "$2" | tail -n 1)"
 }
 
@@ -46,14 +46,14 @@ expect_said bounded-server 'serving on ' "it has its identity, and listens"
 in_tools client-workload bounded 'client -interval 1s -keep-alive -url https://tools:9443/bounded'
 expect_said bounded-server 'closing the connection from .* after this response: it is older than -max-connection-age, 3s' "the server closes the connection, with an answer"
 again() { [ "$(said bounded 'new connection' | grep -c .)" -ge 2 ]; }
-eventually 10 "the client opens another, and is verified anew" again
+eventually 60 "the client opens another, and is verified anew" again
 expect_all_served bounded
 
 step "Delete the client's registration entry"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry delete -entryID client
 expect_success "the entry is gone"
 no_identity() { ! inside client client-workload svid; }
-eventually 10 "client-workload gets no SVID any more" no_identity
+eventually 60 "client-workload gets no SVID any more" no_identity
 expired=$(held_until steady)
 countdown steady
 
@@ -78,7 +78,7 @@ explain "At most 3 seconds after the SVID has expired the bound has cut off what
 step "Create the entry again"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry create -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL "$ttl"
 expect_success "the entry is back"
-eventually 15 "new connections are served again" logged steady '^Success!!!$'
+eventually 60 "new connections are served again" logged steady '^Success!!!$'
 traffic_ends
 expect_outage 'remote error: tls: bad certificate$' "new connections were refused from the end of the SVID on" "$expired"
 

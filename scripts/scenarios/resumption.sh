@@ -26,7 +26,7 @@ serves() { inside client client-workload client -url "https://$1:8443/"; }
 step "Beside the lab's server, start one with the library's default: go-spiffe's own example"
 cast tools
 run docker compose exec --detach --user server-workload tools sh -c 'exec example-server >/work/example-server.log 2>&1'
-eventually 15 "the example server serves the client" serves tools
+eventually 60 "the example server serves the client" serves tools
 
 step "Ask both for a session to resume later, with the SVID of client-workload"
 run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
@@ -51,14 +51,14 @@ expect_success "the host has a credential of the new CA"
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 taint -authorityID "$old"
 expect_success "the agents are told to replace what the old CA has issued"
 expect_log server 'X.509-SVID of spiffe://example.org/server rotated' "the server has an SVID of the new CA"
-eventually 20 "the agent has attested anew" logged spire-agent 'Successfully reattested node'
+eventually 60 "the agent has attested anew" logged spire-agent 'Successfully reattested node'
 
 step "Revoke the old CA: it leaves the trust bundle, and all that it has issued is worthless"
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 revoke -authorityID "$old"
 expect_success "the old CA is revoked"
 for host in server tools; do
-	eventually 10 "$host:8443 refuses the SVID of the old CA" refused_by "$host:8443"
-	eventually 10 "$host:8443 serves the client with its new SVID" serves "$host"
+	eventually 60 "$host:8443 refuses the SVID of the old CA" refused_by "$host:8443"
+	eventually 60 "$host:8443 serves the client with its new SVID" serves "$host"
 done
 
 step "In whole handshakes the old SVID is refused by both"
@@ -85,6 +85,6 @@ expect_log server "TLS handshake error from [^ ]+: tls: client didn't provide a 
 explain "A resumed session proves only that a session was once agreed on. The certificate is not sent again, and go-spiffe's verification is not called. The lab's server sets SessionTicketsDisabled, so that there is nothing to resume."
 
 step "The lab goes on with the new CA"
-eventually 15 "the lab's own client is served" client_served
+eventually 60 "the lab's own client is served" client_served
 run docker compose run --rm --no-deps bootstrap
 expect_success "the bundle with which the agent starts has the new CA alone"

@@ -22,7 +22,7 @@ run docker compose stop spire-server
 run docker compose unpause spire-agent
 expect_success "the agent goes on, without a server"
 # A connection that was being opened is given up after 20 s.
-eventually 30 "the agent finds no server" logged spire-agent 'msg="Synchronize failed"'
+eventually 60 "the agent finds no server" logged spire-agent 'msg="Synchronize failed"'
 expect_log spire-agent 'msg="Synchronize failed" error="failed to fetch authorized entries: ' "it says so"
 
 step "What the agent has, it serves; what it has not, must wait"

@@ -31,10 +31,10 @@ explain "The CA, the agents and every entry, yours too if you have made some, st
 step "The SPIRE server loses its data, and the agent does not trust it any more"
 run SPIRE_SERVER_DISK=spire-server-empty-disk docker compose up --detach --no-deps spire-server
 expect_success "the SPIRE server starts on an empty disk"
-eventually 30 "it knows no entry any more" entries_are "0 registration entries"
+eventually 60 "it knows no entry any more" entries_are "0 registration entries"
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 show
 expect "it has made itself another CA" test "$(authority Active <<<"$output")" != "$before"
-eventually 30 "the agent refuses it" logged spire-agent "Failed to fetch authorized entries.*$distrust"
+eventually 60 "the agent refuses it" logged spire-agent "Failed to fetch authorized entries.*$distrust"
 expect_log spire-agent "Trust Bundle and Server don't agree, rebootstrapping" "after 5 s of this the agent ends, to begin anew from the bundle that its operator gave it"
 eventually 60 "it has been started again, and has read that bundle" refused_anew
 expect_log spire-agent "Failed to retrieve attestation result.*$distrust" "it refuses the SPIRE server still, for the bundle is the old one"
@@ -53,7 +53,7 @@ run docker compose logs --no-log-prefix --tail 6 bootstrap
 expect_output 'x509 mint -spiffeID spiffe://example.org/node/host' "the host has a credential and a bundle of the new CA"
 eventually 60 "the agent is let in" admitted
 expect_log spire-agent "Node attestation was successful" "it trusts the SPIRE server, and proved who it is"
-eventually 15 "both programs have an SVID of the new CA" both_rotated
+eventually 60 "both programs have an SVID of the new CA" both_rotated
 run docker compose exec --user client-workload client client
 expect_success "a program that starts now is served"
 
@@ -71,7 +71,7 @@ step "Put the old disk back"
 run docker compose rm --stop --force spire-agent
 run docker compose up --detach
 expect_success "the SPIRE server has its old data, and bootstrap has run"
-eventually 30 "all entries are there again" entries_are "$entries"
+eventually 60 "all entries are there again" entries_are "$entries"
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 show
 expect "the CA is the one from before" test "$(authority Active <<<"$output")" = "$before"
-eventually 30 "the agent is let in" admitted
+eventually 60 "the agent is let in" admitted

@@ -8,7 +8,7 @@ agent=spiffe://example.org/spire/agent/x509pop/host
 
 step "Every SVID lives $ttl seconds, the agent's own too; requests are sent all the while"
 run "AGENT_TTL=${ttl}s" docker compose up --detach --no-deps spire-server
-eventually 30 "the SPIRE server answers, and lets the SVIDs of agents live $ttl s" spire_server_answers
+eventually 60 "the SPIRE server answers, and lets the SVIDs of agents live $ttl s" spire_server_answers
 run docker compose restart spire-agent
 expect_log spire-agent 'Node attestation was successful' "the agent has attested anew"
 short_lived "$ttl"
@@ -32,7 +32,7 @@ step "Open the lid"
 woke=$SECONDS
 run docker compose --profile cast unpause
 serves() { logged steady '^Success!!!$' && logged client '^Success!!!$' && inside client client-workload svid; }
-eventually 15 "the lab is healthy: the clients are served, new processes get an identity" serves
+eventually 60 "the lab is healthy: the clients are served, new processes get an identity" serves
 say "    that took $((SECONDS - woke)) s"
 expect_log spire-agent '(Successfully reattested node|Node attestation was successful)' "the agent, whose own SVID had expired too, has attested anew"
 expect_same_processes "the workloads are the processes that they were"
@@ -48,5 +48,5 @@ explain "What failed had been under way when the lab fell asleep, or met an expi
 
 step "The SVIDs of agents live as long as usual again"
 run docker compose up --detach --no-deps spire-server
-eventually 30 "the SPIRE server answers" spire_server_answers
+eventually 60 "the SPIRE server answers" spire_server_answers
 usual_lives

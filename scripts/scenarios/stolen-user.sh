@@ -24,7 +24,7 @@ step "Let the entry name the program beside the user"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
 	-selector unix:user:client-workload -selector "unix:sha256:$hash"
 expect_success "the entry has both selectors"
-expect_soon 10 "rpc error: code = PermissionDenied desc = no identity issued" "the other program gets no identity any more" \
+expect_soon 30 "rpc error: code = PermissionDenied desc = no identity issued" "the other program gets no identity any more" \
 	docker compose exec --user client-workload tools spire-agent api fetch x509
 expect_exit 1 "it ends with an error"
 expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false selectors="[^"]*unix:user:client-workload"' "the agent found no entry whose selectors all match: the user is right"

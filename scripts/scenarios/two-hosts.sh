@@ -36,7 +36,7 @@ expect_log server 'Request received from "spiffe://example\.org/client": GET "/t
 
 step "And a user whom only the second host knows"
 entry_on_host_b guest guest-workload
-eventually 15 "the entry has reached the agent of host-b" inside host-b guest-workload svid
+eventually 60 "the entry has reached the agent of host-b" inside host-b guest-workload svid
 run docker compose exec --user guest-workload host-b svid
 expect_output "SPIFFE ID   spiffe://example.org/guest" "guest-workload of host-b is spiffe://example.org/guest"
 run docker compose exec --user guest-workload client svid

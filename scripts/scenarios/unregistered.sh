@@ -32,7 +32,7 @@ explain "The agent asks the SPIRE server for changes several times a second. An 
 step "Delete the entry"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry delete -entryID scenario-unregistered
 expect_success "the entry is gone"
-expect_soon 10 "PermissionDenied desc = no identity issued" "guest-workload has no identity any more" docker compose exec --user guest-workload client svid
+expect_soon 30 "PermissionDenied desc = no identity issued" "guest-workload has no identity any more" docker compose exec --user guest-workload client svid
 run docker compose exec --user guest-workload client client -wait 1s
 expect_exit 3 "the client gives up as before"
 expect_output "no registration entry matches this user" "it says why"

@@ -12,11 +12,11 @@ entry() {
 
 step "First an entry for guest-workload whose parent is this host"
 entry create spiffe://example.org/host "the entry is made"
-expect_soon 10 "SPIFFE ID   spiffe://example.org/guest" "guest-workload has the identity of the entry" docker compose exec --user guest-workload client svid
+expect_soon 30 "SPIFFE ID   spiffe://example.org/guest" "guest-workload has the identity of the entry" docker compose exec --user guest-workload client svid
 
 step "Move the entry under another parent, and change nothing else"
 entry update spiffe://example.org/elsewhere "the parent is another host, which this one is not"
-expect_soon 10 "rpc error: code = PermissionDenied desc = no identity issued" "guest-workload has no identity any more" docker compose exec --user guest-workload client svid
+expect_soon 30 "rpc error: code = PermissionDenied desc = no identity issued" "guest-workload has no identity any more" docker compose exec --user guest-workload client svid
 expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false' "for the agent there is no such entry"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry show -entryID scenario-wrong-parent
 expect_output "Parent ID               : spiffe://example.org/elsewhere" "and yet the SPIRE server has it"

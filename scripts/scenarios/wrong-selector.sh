@@ -8,7 +8,7 @@ step "An entry that names a user and a program, and first a process that has bot
 run docker compose exec spire-server /opt/spire/bin/spire-server entry create -entryID scenario-wrong-selector -parentID spiffe://example.org/host -spiffeID spiffe://example.org/guest \
 	-selector unix:user:guest-workload -selector unix:path:/opt/spiffe-lab/bin/svid
 expect_success "the entry is made"
-expect_soon 10 "SPIFFE ID   spiffe://example.org/guest" "svid, run as guest-workload, has the identity of the entry" docker compose exec --user guest-workload client svid
+expect_soon 30 "SPIFFE ID   spiffe://example.org/guest" "svid, run as guest-workload, has the identity of the entry" docker compose exec --user guest-workload client svid
 
 step "The right user, and another program"
 run docker compose exec --user guest-workload client client -wait 2s

@@ -15,8 +15,8 @@ cast() {
 
 present() {
 	run docker compose up --detach --no-deps "$1"
-	expect_soon 20 "Success!!!" "the client is served" docker compose exec --user client-workload client client
-	eventually 15 "the client that has been running all along is served too" client_served
+	expect_soon 30 "Success!!!" "the client is served" docker compose exec --user client-workload client client
+	eventually 60 "the client that has been running all along is served too" client_served
 }
 
 short_lived() {
