@@ -28,15 +28,15 @@ BENCH_SERVICES=$(compose config --services | LC_ALL=C sort)
 export COMPOSE_PROJECT_NAME=$project BENCH_COMPOSE=$COMPOSE BENCH_OUT=$results LAB_TAG BENCH_SERVICES
 export WORKLOAD_IMAGE QUICK=${QUICK:-}
 
-# build_tool: for this machine, and for the lab's containers, into which it is mounted.
+# build_tool: for this machine, and for the lab's containers, whose image it goes into.
 build_tool() {
 	local arch
 	arch=$(docker version --format '{{.Server.Arch}}')
-	mkdir -p "$CACHE_DIR/bin" "$CACHE_DIR/bench-mount"
+	mkdir -p "$CACHE_DIR/bin" "$CACHE_DIR/bench-image"
 	(
 		cd "$LAB_DIR/scripts/tools/bench" && export CGO_ENABLED=0
 		go build -trimpath -ldflags '-s -w' -o "$CACHE_DIR/bin/bench" . &&
-			GOOS=linux GOARCH=$arch go build -trimpath -ldflags '-s -w' -o "$CACHE_DIR/bench-mount/bench" .
+			GOOS=linux GOARCH=$arch go build -trimpath -ldflags '-s -w' -o "$CACHE_DIR/bench-image/bench" .
 	) || die "the tool that measures could not be built from its Go module" "does this machine reach a Go module mirror? (cd scripts/tools/bench && go mod download)"
 }
 
@@ -46,6 +46,7 @@ cleanup() {
 	trap - EXIT
 	bash "$LAB_DIR/scripts/classroom.sh" down >/dev/null 2>&1 || true
 	compose --profile '*' down --volumes --remove-orphans >/dev/null 2>&1 || true
+	docker image rm "spiffe-lab/bench:$LAB_TAG" >/dev/null 2>&1 || true
 	unlock bench
 	exit "$status"
 }

@@ -29,8 +29,8 @@ type Traffic struct {
 	Max        float64 `json:"max_ms"`
 }
 
-// mounted is where the lab's containers of the measurement have their files.
-const mounted = "/bench"
+// inImage is where the containers of the measurement have their files.
+const inImage = "/bench"
 
 // load runs in a container of the lab, as its client's user: it sends requests at a constant rate
 // to the lab's server and to the one with static certificates, in turn.
@@ -126,11 +126,11 @@ func serve(ctx context.Context, _ options) error {
 
 // staticConfig reads what issue has written.
 func staticConfig(name string) (*tls.Config, error) {
-	certificate, err := tls.LoadX509KeyPair(mounted+"/"+name+".pem", mounted+"/"+name+".pem")
+	certificate, err := tls.LoadX509KeyPair(inImage+"/"+name+".pem", inImage+"/"+name+".pem")
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(mounted + "/ca.pem")
+	text, err := os.ReadFile(inImage + "/ca.pem")
 	if err != nil {
 		return nil, err
 	}

@@ -47,8 +47,8 @@ type Share struct {
 	SPIFFE   float64 `json:"spiffe_microseconds"`
 }
 
-// mount is what the containers of the measurement see as [mounted].
-const mount = ".cache/bench-mount"
+// files go into the image of the measurement, whose containers see them as [inImage].
+const files = ".cache/bench-image"
 
 var kinds = []string{"static", "spiffe"}
 
@@ -192,13 +192,16 @@ func profiled(ctx context.Context, o options, binary string) ([]Share, error) {
 // between sends traffic from one container of the lab to another: to the lab's server, and to one
 // with static certificates.
 func between(ctx context.Context) (traffic []Traffic, err error) {
-	if err := issue(mount); err != nil {
+	if err := issue(files); err != nil {
 		return nil, err
 	}
 	if err := down(ctx); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, down(ctx)) }()
+	if _, err := compose(ctx, withLoad("build", "load")...); err != nil {
+		return nil, err
+	}
 	if _, err := up(ctx); err != nil {
 		return nil, err
 	}
