@@ -66,9 +66,11 @@ answered() {
 			done
 			return 0
 		fi
+		polls=$((polls + 1))
 		sleep 0.05
 	done
 }
+polls=0 # by which a machine that is busy is told from one where something hangs
 
 # with_errors COMMAND...: what it says on both outputs, in their order.
 with_errors() { "$@" 2>&1; }
@@ -195,6 +197,7 @@ if command -v docker >/dev/null 2>&1; then
 	ask images docker image ls --no-trunc --filter 'reference=*spiffe-lab/*' --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.CreatedSince}}'
 	ask networks docker network ls --format '{{.Name}} {{.Driver}} {{.Label "com.docker.compose.project"}}'
 	answered ids
+	[ "$polls" -gt 8 ] || say "machine calm" >>"$work/host.out"
 	containers=$(cat "$work/ids.out" 2>/dev/null) || containers=''
 	if [ "$(cat "$work/ids.status")" != 0 ]; then
 		skip containers "the engine did not list them ($(cat "$work/ids.status"))"

@@ -54,7 +54,7 @@ func judge(f *facts.Facts, final bool) verdict {
 	l := &lab{Facts: f}
 	unanswered := l.unanswered()
 	known, early := checks, slices.IndexFunc(checks, func(c check) bool { return c.code == "LAB043" })
-	if l.tooLate() && !l.waited() && !final {
+	if l.tooLate() && !l.hangs() && !final {
 		known = checks[:early]
 	}
 	for i, c := range known {
@@ -70,7 +70,7 @@ func judge(f *facts.Facts, final bool) verdict {
 			d.Do = c.do
 		}
 		v := verdict{Finding: d}
-		if l.tooLate() && i >= early {
+		if l.tooLate() && i > early {
 			v.Unanswered = unanswered
 		}
 		return v
@@ -166,8 +166,11 @@ func late(text string) bool {
 // waited tells whether what got no answer was waited for long enough.
 func (l *lab) waited() bool { return l.Host.Patience >= patient }
 
+// hangs tells whether what did not answer in time is not merely slow.
+func (l *lab) hangs() bool { return l.waited() || l.Host.Calm }
+
 // silent is a section that got no answer, though it was waited for.
-func (l *lab) silent(section string) bool { return l.waited() && l.Section(section).Late() }
+func (l *lab) silent(section string) bool { return l.hangs() && l.Section(section).Late() }
 
 // whole tells whether every service that lasts has a container that runs.
 func (l *lab) whole() bool {

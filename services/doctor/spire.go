@@ -188,7 +188,7 @@ var agentChecks = []check{
 					continue // which has a finding of its own
 				}
 				silent := late(t.Endpoint.Error) || t.Endpoint.Code == "DeadlineExceeded"
-				if t.Endpoint.NoSocket || t.Endpoint.Code == "Unavailable" && !silent || silent && l.waited() {
+				if t.Endpoint.NoSocket || t.Endpoint.Code == "Unavailable" && !silent || silent && l.hangs() {
 					return &evidence{seen: fmt.Sprintf("%s at %s: %s%s", w.user, t.Endpoint.Address, t.Endpoint.Error, because(l.lastError("spire-agent"))), expected: "the agent gives an SVID, or says that there is none"}
 				}
 			}

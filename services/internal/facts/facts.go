@@ -95,6 +95,7 @@ type Host struct {
 	Project  string
 	LabTag   string
 	Patience time.Duration // how long an answer might take
+	Calm     bool          // the engine answered at once: what did not within Patience hangs
 	Cut      string        // what is known of a scenario that was cut off here; empty if none was
 }
 
@@ -350,6 +351,7 @@ func (f *Facts) readHost(host map[string]string) {
 		Project: host["project"], LabTag: host["lab-tag"], Cut: host["cut-off"],
 	}
 	f.Host.Time, _ = time.Parse(time.RFC3339, host["time"])
+	f.Host.Calm = host["machine"] == "calm"
 	if seconds, err := strconv.ParseFloat(host["patience"], 64); err == nil {
 		f.Host.Patience = time.Duration(seconds * float64(time.Second))
 	}
