@@ -55,7 +55,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # What else the machine has to do: it goes into every figure.
-load=$(awk '{print $1}' /proc/loadavg 2>/dev/null || uptime | sed 's/.*averages*: *//; s/[ ,].*//')
+load=$(load_average)
 others=$(docker ps --quiet | wc -l)
 export BENCH_LOAD="$load, $((others)) other containers"
 if [ "$((others))" -gt 0 ]; then

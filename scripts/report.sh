@@ -159,6 +159,9 @@ cut_off() {
 	if [ -s "$CACHE_DIR/unfinished-$project" ] && ! kill -0 "$(readlink "$lock" || true)" 2>/dev/null; then cat "$CACHE_DIR/unfinished-$project"; fi
 }
 
+# calm: no more runs here than the machine has processors for.
+calm() { awk -v load="$(load_average)" -v processors="$(getconf _NPROCESSORS_ONLN 2>/dev/null)" 'BEGIN { exit !(load != "" && load + 0 <= processors + 0) }'; }
+
 # The host.
 cat >"$work/host.out" <<END
 report 1
@@ -197,7 +200,7 @@ if command -v docker >/dev/null 2>&1; then
 	ask images docker image ls --no-trunc --filter 'reference=*spiffe-lab/*' --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.CreatedSince}}'
 	ask networks docker network ls --format '{{.Name}} {{.Driver}} {{.Label "com.docker.compose.project"}}'
 	answered ids
-	[ "$polls" -gt 8 ] || say "machine calm" >>"$work/host.out"
+	[ "$polls" -gt 8 ] || ! calm || say "machine calm" >>"$work/host.out"
 	containers=$(cat "$work/ids.out" 2>/dev/null) || containers=''
 	if [ "$(cat "$work/ids.status")" != 0 ]; then
 		skip containers "the engine did not list them ($(cat "$work/ids.status"))"

@@ -201,6 +201,9 @@ need_built() {
 	done
 }
 
+# load_average: of the last minute; nothing where the machine does not tell.
+load_average() { uptime 2>/dev/null | sed -n 's/.*averages*: *\([0-9]*\)[.,]\([0-9]*\).*/\1.\2/p'; }
+
 # engine_time: now, by the engine's clock, by which `docker logs --timestamps` tells the time too.
 engine_time() { docker info --format '{{.SystemTime}}'; }
 
