@@ -87,4 +87,6 @@ test_that "it has pulled: nothing was compiled on this machine" test ! -e "$work
 test_that "make scenario-bad-id passes" in_lab make scenario-bad-id
 test_that "make scenario-no-certificate passes, which needs the tools" in_lab make scenario-no-certificate
 test_that "make console shows it, with nothing compiled" shows_the_console
+test_that "make break builds the wrong server of fault 14 in the Go image" in_lab make break NAME=14
+test_that "make mend takes it away" in_lab make mend
 tests_end

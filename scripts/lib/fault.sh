@@ -127,6 +127,14 @@ remake() {
 	return "$status"
 }
 
+# image_from FOLDER IMAGE: by Compose, which brings BuildKit along wherever it runs.
+image_from() {
+	compose --project-directory "$1" --file - build --quiet <<-END
+		name: fault
+		services: {fault: {image: "$2", build: .}}
+	END
+}
+
 # wrong_server OLD NEW: the server is made anew from its own source, services/server/main.go, in which OLD has
 # become NEW. The image is a second one, and goes when the fault is over.
 wrong_server() {
@@ -149,13 +157,14 @@ COPY server /opt/spiffe-lab/bin/server" >"$folder/Dockerfile"
 			rm -rf "$folder/src"
 		else
 			say "FROM $GO_IMAGE AS compiler
+ENV CGO_ENABLED=0 GOFLAGS=-trimpath GOWORK=off
 WORKDIR /src
 COPY src /src
-RUN CGO_ENABLED=0 GOWORK=off go build -trimpath -o /server ./services/server
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build go build -o /server ./services/server
 FROM $WORKLOAD_IMAGE
 COPY --from=compiler /server /opt/spiffe-lab/bin/server" >"$folder/Dockerfile"
 		fi
-		[ "$status" -ne 0 ] || docker build --quiet --tag "$image" "$folder" >/dev/null || status=$?
+		[ "$status" -ne 0 ] || image_from "$folder" "$image" || status=$?
 		rm -rf "$folder"
 		[ "$status" -eq 0 ] || return "$status"
 	fi
@@ -174,7 +183,7 @@ other_image() {
 	chmod "${3:-644}" "$folder/file"
 	image=${base%%:*}:$LAB_TAG.$(cat - "$folder/file" <<<"$project$1$2" | cksum | cut -d ' ' -f 1)
 	printf 'FROM %s\nCOPY file %s\n' "$base" "$2" >"$folder/Dockerfile"
-	docker build --quiet --tag "$image" "$folder" >/dev/null || { rm -rf "$folder" && return 1; }
+	image_from "$folder" "$image" || { rm -rf "$folder" && return 1; }
 	rm -rf "$folder"
 	say "$image" >>"$state.images"
 	remake "$1" <<-END
