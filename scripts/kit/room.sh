@@ -9,7 +9,7 @@ set -euo pipefail
 # shellcheck source=../lib/tests.sh
 . "$LAB_DIR/scripts/lib/tests.sh"
 
-let_go_of "$ENGINE_ROOT"
+enter_room
 tests_begin
 file=$(echo "$ROOM"/kit/*.tar)
 kit=$(basename "$file" .tar)
@@ -24,12 +24,8 @@ done
 export PATH=$ROOM/bin HOME=$ROOM/home DOCKER_HOST=unix://$ROOM/docker.sock
 unset DOCKER_CONFIG DOCKER_CONTEXT LAB_TAG COMPOSE_PROJECT_NAME SPIRE_VERSION SPIRE_REGISTRY GO_IMAGE TOOLS_BASE_IMAGE WORKLOAD_IMAGE TOOLS_IMAGE
 unset HTTP_PROXY HTTPS_PROXY http_proxy https_proxy GOPROXY
-ip link set lo up
-say '{}' >"$ROOM/daemon.json" # this machine's own settings are not for it
-# shellcheck disable=SC2153 # test.sh exports it
-dockerd --config-file "$ROOM/daemon.json" --data-root "$ROOM/engine" --exec-root "$ROOM/exec" --pidfile "$ROOM/pid" --host "$DOCKER_HOST" \
-	--storage-driver "$DRIVER" --cgroup-parent "$GROUP" >"$ROOM/dockerd.log" 2>&1 </dev/null &
-wait_until 60 "the second engine answers" docker info || { tail -n 5 "$ROOM/dockerd.log" >&2 && die "the second engine does not start"; }
+start_dockerd --storage-driver "$DRIVER"
+engine_answers || { tail -n 5 "$ROOM/engine.log" >&2 && die "the second engine does not start"; }
 
 no_images() { [ -z "$(docker image ls --quiet)" ]; }
 no_way_out() { ! ip route show default | grep . && ! ip -6 route show default | grep .; }

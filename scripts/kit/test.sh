@@ -25,6 +25,4 @@ trap 'exit 143' TERM
 KIT=$room/kit bash "$LAB_DIR/scripts/kit.sh"
 engine=$(docker info --format '{{.DockerRootDir}} {{.Driver}}')
 export ROOM=$room GROUP=$group ENGINE_ROOT=${engine% *} DRIVER=${engine#* }
-# In the background, so that a signal is heard at once.
-unshare --mount --propagation private --uts --ipc --net --pid --fork --kill-child --mount-proc bash "$LAB_DIR/scripts/kit/room.sh" <&0 &
-wait $!
+in_a_room bash "$LAB_DIR/scripts/kit/room.sh"

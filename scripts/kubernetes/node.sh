@@ -50,22 +50,6 @@ network() {
 	ip route add default dev node
 }
 
-# The kubelet makes groups below one that must be there, in each hierarchy.
-cgroups() {
-	local hierarchy
-	if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
-		mkdir "/sys/fs/cgroup$CGROUP"
-		return
-	fi
-	for hierarchy in /sys/fs/cgroup/*/; do
-		mkdir "${hierarchy%/}$CGROUP"
-		# A new group of cpuset has no processor, and takes in no process.
-		for file in cpuset.cpus cpuset.mems; do
-			[ ! -f "$hierarchy$file" ] || cat "$hierarchy$file" >"${hierarchy%/}$CGROUP/$file"
-		done
-	done
-}
-
 images() {
 	local image name
 	ctr --namespace k8s.io images import /run/node/images.tar
@@ -84,7 +68,7 @@ trap 'exit 143' TERM
 
 mounts
 network
-cgroups
+make_control_groups "$CGROUP" # the kubelet makes its own below one that must be there
 started=$SECONDS
 background etcd etcd --data-dir /run/node/etcd --unsafe-no-fsync --logger zap --log-level warn \
 	--listen-peer-urls http://127.0.0.1:2380 --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379

@@ -33,3 +33,44 @@ let_go_of() {
 	awk -v root="$1" 'index($5, root "/") == 1 || index($5, "/run/docker/") == 1 {print $5}' /proc/self/mountinfo |
 		while read -r place; do umount --lazy "$place" 2>/dev/null || true; done # one may have gone with another
 }
+
+# in_a_room COMMAND...: the first process of namespaces of its own, with which all in them ends. In the
+# background, so that a signal is heard at once.
+in_a_room() {
+	unshare --mount --propagation private --uts --ipc --net --pid --fork --kill-child --mount-proc "$@" <&0 &
+	wait $!
+}
+
+# enter_room: what engines keep outside their own folders ends with it.
+enter_room() {
+	let_go_of "$ENGINE_ROOT"
+	mount -t tmpfs tmpfs /run
+	mkdir -m 1777 /run/lock
+	ip link set lo up
+}
+
+# make_control_groups GROUP: in each hierarchy. A new group of cpuset has no processor, and takes in no process.
+make_control_groups() {
+	local hierarchy file
+	if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
+		mkdir "/sys/fs/cgroup$1"
+		return
+	fi
+	for hierarchy in /sys/fs/cgroup/*/; do
+		mkdir "${hierarchy%/}$1"
+		for file in cpuset.cpus cpuset.mems; do
+			[ ! -f "$hierarchy$file" ] || cat "$hierarchy$file" >"${hierarchy%/}$1/$file"
+		done
+	done
+}
+
+# start_dockerd ARG...: in a room; $ROOM has its files, and its control groups are below $GROUP.
+dockerd=(dockerd)
+start_dockerd() {
+	say '{}' >"$ROOM/daemon.json" # this machine's own settings are not for it
+	# shellcheck disable=SC2153 # whoever makes the room exports them
+	"${dockerd[@]}" --config-file "$ROOM/daemon.json" --data-root "$ROOM/engine" --exec-root "$ROOM/exec" --pidfile "$ROOM/pid" --host "$DOCKER_HOST" \
+		--exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$GROUP" "$@" >"$ROOM/engine.log" 2>&1 </dev/null &
+}
+
+engine_answers() { wait_until 60 "the second engine answers" docker info; }
