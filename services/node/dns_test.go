@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+)
+
+func TestNoSuchNameOnlyOfQueries(t *testing.T) {
+	for name, packet := range map[string][]byte{
+		"nothing":    {},
+		"too short":  make([]byte, 11),
+		"a response": {0, 1, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0},
+	} {
+		if noSuchName(packet) {
+			t.Errorf("%s is answered", name)
+		}
+	}
+}
+
+func TestServeNoNames(t *testing.T) {
+	// A port that is free now; the resolver asks again should it still be closed.
+	probe, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := probe.LocalAddr().String()
+	probe.Close()
+	go serveNoNames(address)
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", address)
+	}}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		_, _, err = resolver.LookupSRV(context.Background(), "grpclb", "tcp", "spire-server.")
+		var dns *net.DNSError
+		if errors.As(err, &dns) && dns.IsNotFound && !dns.IsTemporary && !dns.IsTimeout {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("want no such host, got %v", err)
+		}
+	}
+}
