@@ -23,20 +23,25 @@ sources() {
 		LC_ALL=C sort | while IFS= read -r file; do cksum "$file"; done | cksum)
 }
 
-# images: the name and the ID of each image that is here.
+# id_of IMAGE: none, where it is not here or made for another machine than the engine's.
+id_of() {
+	local id architecture
+	# Of an image that is missing the engine prints an empty line, and fails.
+	read -r id architecture < <(docker image inspect --format '{{.Id}} {{.Architecture}}' "$1" 2>/dev/null) || true
+	[ "${architecture:-}" = "$ENGINE_ARCH" ] || id=none
+	say "$id"
+}
+
+# images: the name and the ID of each image.
 images() {
-	compose ${profile[@]+"${profile[@]}"} config --images | sort -u | while read -r image; do
-		# Of an image that is missing the engine prints an empty line, and fails.
-		id=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null) || id=none
-		say "$image $id"
-	done
+	compose ${profile[@]+"${profile[@]}"} config --images | sort -u | while read -r image; do say "$image $(id_of "$image")"; done
 }
 
 # pull IMAGE: is it here, or can it be had? Else $reason has what the registry said.
 reason=''
 pull() {
 	local said=$CACHE_DIR/pull.log
-	if has_image "$1"; then return; fi
+	[ "$(id_of "$1")" = none ] || return 0
 	say "pulling $1"
 	if with_signs_of_life "pulling $1" into "$said" docker pull "$1"; then return; fi
 	reason="$1 cannot be pulled: $(tail -n 1 "$said")"
@@ -85,7 +90,8 @@ build_all() {
 }
 
 need_writable
-before=$(images)
+before=$(images 2>"$CACHE_DIR/config.log") ||
+	die "Compose does not understand compose.yaml: $(tail -n 1 "$CACHE_DIR/config.log")" "git diff compose.yaml scripts/scenarios shows what was changed"
 sources=$(sources)
 if [ "$(cat "$stamp" 2>/dev/null)" = "$sources
 $before" ] && [[ $before != *" none"* ]]; then

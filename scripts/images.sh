@@ -18,7 +18,7 @@ need_engine
 need_go "no official images are used here" "let the machine pull $official_server"
 ensure_compose
 GOOS=linux
-GOARCH=$(docker version --format '{{.Server.Arch}}')
+GOARCH=$ENGINE_ARCH
 export GOOS GOARCH GOFLAGS='-trimpath -buildvcs=false'
 
 # go_build MODULE_DIR OUT PACKAGE-OR-FLAG...
@@ -31,7 +31,7 @@ go_build() {
 }
 
 # staged NAME MADE_FROM: is it there, and of these sources?
-staged() { [ "$(cat "$stage/$1.made" 2>/dev/null)" = "$2" ]; }
+staged() { [ -s "$stage/$1/opt/spire/bin/$1" ] && [ "$(cat "$stage/$1.made" 2>/dev/null)" = "$2" ]; }
 
 check_spire_pin() {
 	local pinned
@@ -64,10 +64,16 @@ stage_spire() {
 }
 
 need_c_compiler() {
-	local cc
+	local cc remedy machine
 	cc=$(go env CC)
-	command -v "${cc%% *}" >/dev/null 2>&1 ||
-		die "the C compiler $cc was not found; spire-server's SQLite needs one" "on Debian and Ubuntu: apt-get install gcc libc6-dev; elsewhere set CC to one that makes linux/$GOARCH programs"
+	remedy="on Debian and Ubuntu: apt-get install gcc libc6-dev; elsewhere set CC to one that makes linux/$GOARCH programs"
+	command -v "${cc%% *}" >/dev/null 2>&1 || die "the C compiler $cc was not found; spire-server's SQLite needs one" "$remedy"
+	# shellcheck disable=SC2086 # it may have arguments
+	machine=$($cc -dumpmachine 2>/dev/null) || machine=unknown
+	case $GOARCH-$machine in
+	amd64-x86_64-*linux* | arm64-aarch64-*linux* | *-unknown) ;;
+	amd64-* | arm64-*) die "the C compiler $cc makes programs for $machine, and the engine runs linux/$GOARCH" "$remedy" ;;
+	esac
 }
 
 # The lab speaks to no public CA; the file is there because the official images have it.

@@ -19,17 +19,19 @@ WORKLOAD_IMAGE=spiffe-lab/workload:$LAB_TAG
 images='workload tools bootstrap spire-server spire-agent'
 export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-spiffe-lab}-laptop-$$
 project=$COMPOSE_PROJECT_NAME
-box='' folder='' begins='' case_name=''
+box='' folder='' begins='' case_name='' others=''
 wrong=''
 skip=yes
+lasted=0 # seconds, of the last target
 
 cleanup() {
 	local status=$?
 	trap '' INT TERM
 	trap - EXIT
-	[ -z "${deaf:-}" ] || kill "$deaf" 2>/dev/null || true
+	end_others
 	tidy
 	for image in $images; do docker rmi "spiffe-lab/$image:$LAB_TAG" >/dev/null 2>&1 || true; done
+	chmod -R u+w "$work"
 	rm -rf "$work"
 	exit "$status"
 }
@@ -44,16 +46,22 @@ fresh_images() {
 
 # tidy: what a case has left, whichever clone it came from; this project's name is the test's own.
 tidy() {
-	local what
-	what=$(docker ps --all --quiet --filter "label=com.docker.compose.project=$project")
-	# shellcheck disable=SC2086 # several
-	[ -z "$what" ] || docker rm --force --volumes $what >/dev/null
-	what=$(docker network ls --quiet --filter "name=^${project}_")
-	# shellcheck disable=SC2086 # several
-	[ -z "$what" ] || docker network rm $what >/dev/null
-	what=$(docker volume ls --quiet --filter "label=com.docker.compose.project=$project")
-	# shellcheck disable=SC2086 # several
-	[ -z "$what" ] || docker volume rm $what >/dev/null
+	things container rm --force --volumes < <(docker ps --all --format '{{.Label "com.docker.compose.project"}} {{.Names}}')
+	things network rm < <(docker network ls --format '{{.Label "com.docker.compose.project"}} {{.Name}}')
+	things volume rm < <(docker volume ls --format '{{.Label "com.docker.compose.project"}} {{.Name}}')
+}
+
+# things COMMAND... <PROJECT NAME: does it to those of the test, by either.
+things() {
+	awk -v ours="$project" '$1 == ours || index($NF, ours "-") == 1 || index($NF, ours "_") == 1 {print $NF}' | while read -r name; do docker "$@" "$name" >/dev/null || true; done
+}
+
+# end_others: what a case has put beside the lab ends: the process $others, and a room's network.
+end_others() {
+	[ -n "$others" ] || return 0
+	kill "$others" 2>/dev/null || true
+	others=''
+	docker network rm "room-$project" >/dev/null 2>&1 || true
 }
 
 # The words of a case.
@@ -62,6 +70,7 @@ tidy() {
 # starts NAME: the same, of one that starts a lab.
 laptop() {
 	verdict
+	end_others
 	[ -z "$begins" ] || tidy
 	said=''
 	case_name=$1 begins=${2:-} wrong='' skip='' steps=0
@@ -71,6 +80,7 @@ laptop() {
 	ln -s "$COMPOSE" "$box/home/.docker/cli-plugins/docker-compose"
 	settings=("HOME=$box/home" "DOCKER_CONFIG=$box/home/.docker" "COMPOSE_PROJECT_NAME=$project" "PATH=$box/bin:$PATH" "GOCACHE=$(go env GOCACHE)" "GOMODCACHE=$(go env GOMODCACHE)" "NO_COLOR=1")
 	mask=022
+	within=()
 	[ -z "$begins" ] || fresh_images
 	clone lab
 }
@@ -116,13 +126,27 @@ stand_in() {
 	[ -n "$skip" ] || { printf '#!/bin/sh\nreal=%s\n%s\n' "$(command -v "$1")" "$2" >"$box/bin/$1" && chmod +x "$box/bin/$1"; }
 }
 
+# read_only PATH: as if it were somebody else's. Who may write everywhere needs a mount for that.
+read_only() {
+	[ -z "$skip" ] || return 0
+	if [ "$(id -u)" -eq 0 ]; then
+		# shellcheck disable=SC2016 # its own
+		within=(unshare --mount sh -c 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$PWD" && exec "$@"' "$1")
+	else
+		chmod a-w "$1"
+	fi
+}
+
 # does COMMAND...: something done to the clone, in its folder.
 does() { [ -n "$skip" ] || [ -n "$wrong" ] || (cd "$folder" && "$@") >"$box/did" 2>&1 || wrong="$* failed: $(tail -n 1 "$box/did")"; }
 
 # lab TARGET...: $said, $status.
 lab() {
 	status=0
-	said=$(cd "$folder" && umask "$mask" && env "${settings[@]}" bash scripts/lab.sh "$@" 2>&1 </dev/null) || status=$?
+	local began=$SECONDS
+	said=$(cd "$folder" && umask "$mask" && env "${settings[@]}" ${within[@]+"${within[@]}"} bash scripts/lab.sh "$@" 2>&1 </dev/null) || status=$?
+	# shellcheck disable=SC2034 # for the case
+	lasted=$((SECONDS - began))
 	steps=$((steps + 1))
 }
 

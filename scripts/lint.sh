@@ -56,7 +56,7 @@ validate() {
 one_key_order() {
 	# Within a service, the keys stand in this order.
 	awk '
-		BEGIN { n = split("<< profiles image build command pid user network_mode networks dns_opt environment volumes tmpfs attach read_only cap_drop cap_add security_opt depends_on healthcheck restart stop_grace_period", order, " ")
+		BEGIN { n = split("<< profiles image build command pid user network_mode networks dns dns_opt environment volumes tmpfs attach read_only cap_drop cap_add security_opt depends_on healthcheck restart stop_grace_period", order, " ")
 			for (i = 1; i <= n; i++) rank[order[i]] = i }
 		FNR == 1 { inside = 0 }
 		/^services:/ { inside = 1 } /^(volumes|networks):/ { inside = 0 }
@@ -81,6 +81,41 @@ links_point() {
 	return "$bad"
 }
 
+# What only the engine, SPIRE and other commands say, in trouble that no test of the lab makes.
+words_of_others='--privileged|/exe: permission denied|Admin : true|Downstream : true|Paused|curl -k|name resolver error|server misbehaving|unable to parse trust bundle'
+
+# quotes: what the tables of README.md quote of what one may see; a piece a line.
+quotes() {
+	# shellcheck disable=SC2016 # the backquotes are the README's
+	sed -n '/^## If something goes wrong/,/^## Add a scenario/p' README.md | awk -F '|' '/^\| \[LAB/ {print $3} /^\| `/ {print $2}' |
+		grep -o '`[^`]*`' | tr -d '`' | awk '{gsub(" [.][.][.] ", "\n"); print}' | sort -u
+}
+
+# quotes_said: each of them is said by a script or a program, or a test awaits it. What the doctor has in
+# backquotes is its own copy of the table.
+quotes_said() {
+	local quote said bad=0
+	# shellcheck disable=SC2016
+	said=$(grep -rhI '' scripts services spire --exclude '*.md' --exclude lint.sh --exclude-dir doctor && cat services/doctor/*_test.go && sed 's/`[^`]*`//g' services/doctor/*.go)
+	while IFS= read -r quote; do
+		grep -qF -- "$quote" <<<"$said" || { say "README.md quotes what nobody says: $quote" && bad=1; }
+	done < <(quotes | grep -vxE -e "$words_of_others")
+	return "$bad"
+}
+
+# messages_quoted: what make up ends with has a row there.
+messages_quoted() {
+	local message quote found bad=0
+	# shellcheck disable=SC2016 # two variables of the scripts
+	while IFS= read -r message; do
+		found=''
+		while IFS= read -r quote; do case $message in *"$quote"*) found=1 ;; esac done < <(quotes)
+		[ -n "$found" ] || { say "README.md has no row for: $message" && bad=1; }
+	done < <(sed -nE 's/.*(^|[^a-z_])die "(([^"\\]|\\.)*)".*/\2/p' scripts/up.sh scripts/build.sh scripts/images.sh scripts/lib/host.sh scripts/lib/preflight.sh |
+		sed 's|\$image|spiffe-lab/|' | grep -vx '[$]reason')
+	return "$bad"
+}
+
 workflow() { go run -modfile "$LAB_DIR/scripts/tools/lint/go.mod" github.com/rhysd/actionlint/cmd/actionlint; }
 
 cd "$LAB_DIR"
@@ -96,6 +131,8 @@ check "shellcheck" shell_clean
 check "every scenario has a lesson" scripts/lessons.sh
 check "every mutant fits and compiles" scripts/mutants.sh check
 check "README links the mTLS lines" links_point
+check "README quotes what is said" quotes_said
+check "README has a row for what make up ends with" messages_quoted
 check "actionlint" workflow
 check "docker compose config" compose config --quiet
 check "one key order in the Compose files" one_key_order

@@ -37,7 +37,10 @@ give_up() {
 }
 
 : >"$story"
-{ bash "$LAB_DIR/scripts/build.sh" 2>&1 >&3 | tee "$story" >&2; } 3>&1 || give_up "the lab has no images"
+{ bash "$LAB_DIR/scripts/build.sh" 2>&1 >&3 | tee "$story" >&2; } 3>&1 || {
+	! grep -q '^hint: ' "$story" || exit 1 # it has said what is wrong, and what to do
+	give_up "the lab has no images"
+}
 started=$SECONDS
 if ! output=$(compose up --detach --remove-orphans 2>&1); then
 	say "$output" | tee "$story" >&2

@@ -9,7 +9,6 @@ fault=$CACHE_DIR/fault-$project
 planted=''
 put_away() {
 	docker rm --force "$impostor"
-	docker network rm "$project-2_default"
 	[ -z "$planted" ] || rm -f "$fault" "$fault.hints"
 } >/dev/null 2>&1
 doctor() { bash "$LAB_DIR/scripts/doctor.sh" "$@"; }
@@ -105,8 +104,14 @@ output=$(DOCKER_HOST=unix:///nowhere doctor || true)
 expect_output "LAB003" "the engine does not answer"
 output=$(LAB_TAG=nowhere COMPOSE_PROJECT_NAME=$project-2 doctor || true)
 expect_output "LAB024" "the images are not there"
-docker network create "$project-2_default" >/dev/null
-output=$(COMPOSE_PROJECT_NAME=$project-2 bash "$LAB_DIR/scripts/up.sh" 2>&1) && fail "up succeeds on somebody else's network"
+mkdir "$scratch/cli-plugins"
+cat >"$scratch/cli-plugins/docker-compose" <<-END
+	#!/bin/sh
+	case "\$*" in *' up '*) echo "failed to create network" >&2 && exit 1 ;; esac
+	exec "$COMPOSE" "\$@"
+END
+chmod +x "$scratch/cli-plugins/docker-compose"
+output=$(DOCKER_CONFIG=$scratch COMPOSE_PROJECT_NAME=$project-2 bash "$LAB_DIR/scripts/up.sh" 2>&1) && fail "up succeeds where Compose does not"
 rm -f "$CACHE_DIR/up-$project-2.txt"
 expect_output "LAB025" "make up, when it fails, ends with the finding"
 

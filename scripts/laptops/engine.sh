@@ -13,6 +13,35 @@ laptop "an engine that the user may not speak to"
 stand_in docker 'echo "Got permission denied while trying to connect to the Docker daemon socket" >&2; exit 1'
 refused up "your user may not speak to the Docker Engine" "usermod -aG docker"
 
+laptop "a Docker context that is not there"
+set_to DOCKER_CONTEXT=nowhere
+refused up "no Docker Engine answers: " 'context "nowhere"' "DOCKER_CONTEXT is nowhere"
+
+# Of each question that is asked before the start; a second of waiting is shorter here.
+for question in version info ps; do
+	laptop "an engine that hangs at docker $question"
+	stand_in docker '[ "$1" != '"$question"' ] || exec sleep 600; exec "$real" "$@"'
+	stand_in sleep '[ "$1" != 1 ] || exec "$real" 0.1; exec "$real" "$@"'
+	refused up "no Docker Engine answers: docker $question waited for 10 s" "restart Docker Desktop or the docker service"
+	holds "it took $lasted s" test "$lasted" -le 15
+done
+
+laptop "Windows containers"
+stand_in docker 'case "$1" in version) echo "1.47 27.3.1 Engine,containerd, windows amd64" ;; *) exec "$real" "$@" ;; esac'
+refused up "the Docker Engine runs Windows containers" "Switch to Linux containers"
+
+laptop "an engine of another architecture than what is staged and the C compiler"
+other=$(if [ "$(uname -m)" = x86_64 ]; then say arm64; else say amd64; fi)
+stand_in docker 'case "$1" in version) echo "1.41 20.10.24 Engine, linux '"$other"'" ;; *) exec "$real" "$@" ;; esac'
+does sh -c ': >.cache/staged'
+refused up "makes programs for " "and the engine runs linux/$other" "set CC"
+
+laptop "images of another architecture, from a neighbour's stick"
+stand_in docker 'case "$1 $2" in "version "*) echo "1.41 20.10.24 Engine, linux '"$other"'" ;; "pull "*) echo "no matching manifest for linux/'"$other"'" >&2; exit 1 ;; *) exec "$real" "$@" ;; esac'
+does sh -c 'rm -f .cache/staged'
+without go
+refused up "cannot be pulled: no matching manifest" "there is no image for this machine's architecture"
+
 laptop "Docker Engine 19.03"
 stand_in docker 'case "$1" in version) echo "1.40 19.03.15 Engine," ;; *) exec "$real" "$@" ;; esac'
 refused up "is too old: it speaks version 1.40 of Docker's API" "the lab needs 1.41"

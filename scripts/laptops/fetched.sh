@@ -27,3 +27,22 @@ refused up "no such host" "let the engine reach the registry"
 laptop "a pull that is silent for long"
 registry 'sleep 11; echo "net/http: TLS handshake timeout" >&2'
 refused up "still pulling" "TLS handshake timeout"
+
+laptop "no space left on the engine"
+registry 'echo "failed to register layer: write /usr/lib/go/bin/go: no space left on device" >&2'
+refused up "no space left on device" "the engine's disk is full: docker system df"
+
+laptop "a version that the registry does not have"
+registry 'echo "Error response from daemon: manifest for ghcr.io/spiffe/spire-server:9.9.9 not found: manifest unknown" >&2'
+set_to SPIRE_VERSION=9.9.9
+refused up "manifest unknown" "does this registry have it? .env and your environment name it: SPIRE_REGISTRY, SPIRE_VERSION"
+
+laptop "a registry that wants a login"
+registry 'echo "Error response from daemon: Head https://ghcr.io/v2/spiffe/spire-server: unauthorized" >&2'
+set_to SPIRE_REGISTRY=registry.intern.test/spiffe
+refused up "registry.intern.test/spiffe/spire-server:$SPIRE_VERSION cannot be pulled" "does this registry have it?" "SPIRE_REGISTRY is registry.intern.test/spiffe: your environment sets it"
+
+laptop "a classroom, and no image was ever made"
+stand_in docker 'case "$1 $2" in "image inspect") exit 1 ;; *) exec "$real" "$@" ;; esac'
+set_to N=2
+refused classroom "no lab has been built on this machine yet: there is no image spiffe-lab/" "hint: make up"

@@ -10,6 +10,20 @@ mask=077
 clone lab
 works up "the client is served"
 
+starts "umask 027, in a folder with spaces, a dollar, quotes and a leading dash"
+mask=027
+clone '-My "lab" of $HOME'"'s"
+works up "the client is served"
+
+starts "a stamp of the images that is cut off, and a link to the folder"
+does ln -s lab ../link
+does sh -c ': >".cache/built-$0"' "$LAB_TAG"
+folder=$box/link
+works up "the client is served"
+folder=$box/lab
+works down "Removed"
+holds "something is left: $(state)" test -z "$(state)"
+
 starts "a folder called 演習"
 clone 演習
 works up "the client is served"
@@ -50,6 +64,41 @@ refused up "/.cache cannot be written" "sudo rm -rf"
 laptop ".cache is a link to a disk that is not there"
 does sh -c 'rm -rf .cache && ln -s /nowhere/at/all .cache'
 refused up "/.cache cannot be written"
+
+laptop "a folder in which nothing can be written"
+does rm -rf .cache
+read_only "$folder"
+refused up "$folder cannot be written" "git clone"
+
+laptop ".cache in which nothing can be written"
+does mkdir -p .cache
+read_only "$folder/.cache"
+refused up "/.cache cannot be written" "sudo rm -rf"
+
+laptop "a symlinked folder"
+does ln -s lab ../link
+folder=$box/link
+asks 'look_first; compose config --services' "spire-agent"
+works scenarios "bad-id"
+
+laptop "a folder with a very long name"
+clone "$(printf 'a very long name %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14)"
+asks 'look_first; compose config --services' "spire-agent"
+works scenarios "bad-id"
+
+laptop "a lock that a dead process has left"
+does sh -c 'sleep 0 & wait $!; ln -s $! .cache/lock-images'
+asks 'lock images 0 "somebody builds"; say "<$(readlink "$CACHE_DIR/lock-images")>"; [ "$(readlink "$CACHE_DIR/lock-images")" = $$ ]' "<"
+
+laptop "a lock that an archive has made a file of"
+does sh -c ': >.cache/lock-images'
+asks '(lock images 0 "somebody builds") || true' "error: somebody builds (process unknown)" "hint: wait until it has ended; if it never does: rm $folder/.cache/lock-images"
+
+laptop "programs of SPIRE that were compiled halfway"
+does sh -c 'rm -rf .cache/stage; mkdir -p .cache/stage/spire-server/opt/spire/bin; : >.cache/staged; : >.cache/stage/spire-server/opt/spire/bin/spire-server; echo made >.cache/stage/spire-server.made'
+does sh -c 'rm -f .cache/built-*'
+stand_in go 'case "$1" in build) echo "go: no network here" >&2; exit 1 ;; *) exec "$real" "$@" ;; esac'
+refused up "compiling spire-server" "could not be built from its Go module: go: no network here" "does this machine reach a Go module mirror?"
 
 laptop "a half-written Compose of an earlier run"
 stand_in docker 'case "$*" in *ClientInfo*) exit 0 ;; esac; exec "$real" "$@"'

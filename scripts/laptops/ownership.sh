@@ -23,6 +23,19 @@ refused up "$project is in use: its containers were started from /srv/shop" "COM
 refused down "/srv/shop"
 does docker rm "$project-db"
 
+for kind in container network volume; do
+	laptop "somebody else's $kind has a name of the lab's"
+	case $kind in
+	container) mine=$project-client-1 make=(create --name "$mine" --label com.docker.compose.project= "$WORKLOAD_IMAGE" node) ;;
+	network) mine=${project}_default make=(network create "$mine") ;;
+	volume) mine=${project}_workload-api make=(volume create "$mine") ;;
+	esac
+	does docker "${make[@]}"
+	refused up "$project is in use: somebody else has a thing of that name, $mine" "COMPOSE_PROJECT_NAME=$project-2"
+	refused down "$mine"
+	does docker "$kind" rm "$mine"
+done
+
 laptop "a volume that is called like one of a classroom's"
 does docker volume create --label "com.docker.compose.project=$project-class-01" "$project-class-01_pgdata"
 works classroom-down "there is no classroom"

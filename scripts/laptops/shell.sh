@@ -5,6 +5,18 @@ starts "a proxy in Docker's config.json"
 does sh -c 'echo "{\"proxies\": {\"default\": {\"httpProxy\": \"http://127.0.0.1:9\", \"httpsProxy\": \"http://127.0.0.1:9\", \"noProxy\": \"intranet.test\"}}}" >"$0"' "$box/home/.docker/config.json"
 works up "the client is served"
 
+starts "proxies in Docker's config.json without noProxy, and in the environment"
+does sh -c 'echo "{\"proxies\": {\"default\": {\"httpProxy\": \"http://127.0.0.1:9\", \"httpsProxy\": \"http://127.0.0.1:9\", \"allProxy\": \"socks5://127.0.0.1:9\"}}}" >"$0"' "$box/home/.docker/config.json"
+set_to HTTP_PROXY=http://127.0.0.1:9 HTTPS_PROXY=http://127.0.0.1:9 ALL_PROXY=socks5://127.0.0.1:9 http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 all_proxy=socks5://127.0.0.1:9
+works up "the client is served"
+works scenario-bad-id "PASS bad-id"
+
+starts "such proxies, and a compose.yaml without the lab's NO_PROXY: a verdict, in bounded time"
+does sh -c 'echo "{\"proxies\": {\"default\": {\"httpProxy\": \"http://127.0.0.1:9\", \"httpsProxy\": \"http://127.0.0.1:9\"}}}" >"$0"' "$box/home/.docker/config.json"
+does sed -i.bak -e '/NO_PROXY:/d' -e 's/no_proxy:.*/LAB: learner/' compose.yaml
+fails up "error: " "LAB"
+holds "it took $lasted s" test "$lasted" -le 100
+
 laptop "COMPOSE_FILE, COMPOSE_PROFILES, COMPOSE_ENV_FILES of another project"
 set_to COMPOSE_FILE=/nowhere.yaml COMPOSE_PROFILES=other COMPOSE_ENV_FILES=/nowhere.env COMPOSE_DISABLE_ENV_FILE=1
 asks 'look_first; compose config --services' "spire-agent"
@@ -39,10 +51,6 @@ laptop "a function called docker, exported"
 set_to 'BASH_FUNC_docker%%=() { echo mine; }' 'BASH_FUNC_sed%%=() { echo mine; }'
 asks 'look_first; project_name' "$project"
 
-laptop "a decimal comma"
-set_to LC_ALL=de_DE.UTF-8 LC_NUMERIC=de_DE.UTF-8
-asks 'say "$LC_ALL $(awk "BEGIN {printf \"%.1f\", 1.5}")"' "C 1.5"
-
 laptop "colours in grep"
 set_to GREP_OPTIONS=--color=always GREP_COLORS=mt=31
 asks 'say "<${GREP_OPTIONS:-}${GREP_COLORS:-}>"' "<>"
@@ -70,3 +78,24 @@ refused up 'COMPOSE_PROJECT_NAME is "My Lab", which Compose takes for no name' "
 laptop "no HOME"
 set_to HOME=
 asks look_first
+
+# What a Mac does not have, and what its tools do not know of GNU's.
+starts "the tools of a Mac, as far as they can be played here"
+without timeout realpath nproc setsid tac sha256sum md5sum flock shuf numfmt ip free
+stand_in sed 'case " $* " in *" -i "* | *" -z "* | *" -s "*) echo "sed: illegal option" >&2; exit 1 ;; esac; exec "$real" --posix "$@"'
+stand_in grep 'for word; do case $word in --) break ;; -*P* | --perl*) echo "grep: illegal option" >&2; exit 2 ;; esac; done; exec "$real" "$@"'
+stand_in readlink 'case $1 in -*) echo "readlink: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stand_in date 'case "$*" in *-d* | *%N*) echo "date: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stand_in xargs 'case " $* " in *" -r "* | *" -d "*) echo "xargs: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stand_in find 'case "$*" in *-printf* | *-regextype*) echo "find: unknown primary" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stand_in stat 'echo "stat: illegal option" >&2; exit 1'
+stand_in head 'case "$*" in *"-n -"*) echo "head: illegal line count" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stand_in sort 'case " $* " in *" -V "* | *" --version"*) echo "sort: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stand_in base64 'case "$*" in *-w*) echo "base64: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+works up "the client is served"
+works scenario-bad-id "PASS bad-id"
+works doctor "all is well"
+works report "report.txt"
+
+laptop "make 3.81, as a Mac has it: no word of a newer one in the Makefile"
+holds "the Makefile has one" sh -c '! grep -nE "!=|::=|\.ONESHELL|\.RECIPEPREFIX|\$\((file|guile|let|intcmp) " "$0"' "$LAB_DIR/Makefile"

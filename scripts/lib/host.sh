@@ -61,9 +61,10 @@ need_go() {
 # compose_command: the program behind "docker compose" where it is new enough, else the one that
 # ensure_compose built. Started by itself it takes half as long as by way of docker.
 compose_command() {
-	local version path
-	read -r version path < <(docker info --format \
-		'{{range .ClientInfo.Plugins}}{{if eq .Name "compose"}}{{.Version}} {{.Path}}{{end}}{{end}}') || true
+	local said version path status=0
+	said=$(asked info --format '{{range .ClientInfo.Plugins}}{{if eq .Name "compose"}}{{.Version}} {{.Path}}{{end}}{{end}}') || status=$?
+	[ "$status" -ne 143 ] || silent info
+	read -r version path <<<"$said"
 	if [ -n "$path" ] && at_least "$version" "$COMPOSE_MINIMUM"; then
 		say "$path"
 	else
@@ -87,7 +88,7 @@ COMPOSE=
 ensure_compose() {
 	[ -z "$COMPOSE" ] || return 0
 	need_engine
-	COMPOSE=$(compose_command)
+	COMPOSE=$(compose_command) || exit 1
 	[ "$COMPOSE" = "$CACHE_DIR/bin/docker-compose" ] || return 0
 	need_writable
 	if ! "$COMPOSE" version >/dev/null 2>&1; then

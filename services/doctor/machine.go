@@ -62,6 +62,16 @@ var machineChecks = []check{
 	{"LAB007", "`all predefined address pools have been fully subnetted`", "Docker's networks are used up, near 30",
 		"remove labs (make down), or widen default-address-pools in Docker's daemon.json", readme,
 		saying("a free network for the lab", "all predefined address pools have been fully subnetted")},
+	{"LAB008", "`the Docker Engine runs Windows containers`", "Docker Desktop on Windows is set to Windows containers, and the lab's are Linux containers",
+		"Docker Desktop's menu: Switch to Linux containers", readme,
+		func(l *lab) *evidence {
+			for _, line := range l.Section("engine").Lines {
+				if strings.HasPrefix(line, "server ") && strings.Contains(line, " windows/") {
+					return &evidence{seen: line, expected: "linux/..."}
+				}
+			}
+			return nil
+		}},
 
 	{"LAB011", "`DOCKER_CONTENT_TRUST is set`", "it asks for signed images, and the lab's are made here",
 		"for this lab: unset DOCKER_CONTENT_TRUST", readme,
@@ -72,9 +82,9 @@ var machineChecks = []check{
 	{"LAB013", "`has the line endings of Windows`", "an editor saved a file of the lab with CRLF",
 		"git checkout of that file, or have your editor save it with LF", readme,
 		saying("lines that end with LF", "has the line endings of Windows")},
-	{"LAB014", "`is in use: its containers were started from`", "another folder has a lab, or something else, of this name",
+	{"LAB014", "`is in use: its containers were started from`, `is in use: somebody else has`", "another folder has a lab, or something else, of this name",
 		"COMPOSE_PROJECT_NAME=another-name for each command", readme,
-		saying("a name that only this folder uses", "is in use: its containers were started from")},
+		saying("a name that only this folder uses", "is in use: its containers were started from", "is in use: somebody else has")},
 	{"LAB015", "`which Compose takes for no name`", "COMPOSE_PROJECT_NAME has capitals, spaces or the like",
 		"small letters, digits, - and _", readme,
 		saying("a name such as my-lab", "which Compose takes for no name")},
@@ -129,6 +139,9 @@ var machineChecks = []check{
 			}
 			return nil
 		}},
+	{"LAB026", "`Compose does not understand compose.yaml`", "compose.yaml was edited, and is not right",
+		"the message names the line or the key: git diff compose.yaml", readme,
+		saying("what docker compose config takes", "Compose does not understand compose.yaml")},
 }
 
 // present tells whether there is any container of the lab.
