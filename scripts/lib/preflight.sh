@@ -71,7 +71,13 @@ need_engine() {
 	case $name in *' windows '*) die "the Docker Engine runs Windows containers, and the lab's are Linux containers" "Docker Desktop's menu: Switch to Linux containers" ;; esac
 	ENGINE_ARCH=${name##* }
 	: "$ENGINE_ARCH" # the scripts that build use it
-	case $name in *Podman*) name=Podman ;; *) name="Docker Engine" ;; esac
+	case $name in
+	*Podman*)
+		name=Podman
+		export LAB_DNS='' # where a container has a DNS server of its own, Podman 4 tells it no name of the lab
+		;;
+	*) name="Docker Engine" ;;
+	esac
 	at_least "$version" 1.41 ||
 		die "$name $said is too old: it speaks version $version of Docker's API" "the lab needs 1.41, as Docker Engine 20.10 and Podman 4 have it"
 }
