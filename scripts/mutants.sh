@@ -253,7 +253,9 @@ try_right() {
 
 # renew: the lab becomes what the copy is.
 renew() {
-	local before=$lab
+	local before=$lab marker=$copy/.cache/unfinished-$COMPOSE_PROJECT_NAME
+	# A scenario that the mutant before has made fail, and whose lab then did not start either.
+	[ ! -e "$marker" ] || before=whole
 	if touched 'scripts/scenarios/.*\.sh$'; then
 		lab=right
 	else
@@ -263,6 +265,7 @@ renew() {
 	if [ "$before" = whole ] || [ "$lab" = whole ]; then
 		must "building the lab" "$copy/scripts/build.sh"
 		must "removing the lab" compose down --volumes
+		rm -f "$marker"
 		must "starting the lab" compose up --detach
 	elif [[ "$before $lab" == *programs* ]]; then
 		must "building the programs" "$copy/scripts/build.sh"
