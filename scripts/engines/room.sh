@@ -82,6 +82,7 @@ start_podman() {
 
 start_podman_rootless() {
 	add_user
+	umount /sys/fs/cgroup/unified 2>/dev/null || true # beside cgroup v1, crun refuses it to a user
 	podman_service /run/user/5555/engine as_user
 }
 
