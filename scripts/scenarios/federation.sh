@@ -89,6 +89,7 @@ if [ -z "${QUICK:-}" ]; then
 	partner localauthority x509 taint -authorityID "$old"
 	expect_success "all that the old one has signed is replaced"
 	eventually 60 "the client has an SVID of the new CA" issued_anew
+	eventually 60 "so has the agent" logged partner-host 'Successfully rotated agent SVID'
 	partner localauthority x509 revoke -authorityID "$old"
 	expect_success "the old CA is gone"
 	run docker compose exec spire-server /opt/spire/bin/spire-server federation refresh -id partner.test
