@@ -26,7 +26,7 @@ go_build() {
 	local module=$1 out=$2
 	shift 2
 	mkdir -p "$out"
-	(cd "$LAB_DIR/$module" && with_signs_of_life "compiling ${*: -1}" go build -o "$out/" "$@") 2> >(tee "$CACHE_DIR/go.log" >&2) ||
+	(cd "$LAB_DIR/$module" && with_signs_of_life "compiling ${*: -1}" go build -o "$out/" "$@") 2>&1 | tee "$CACHE_DIR/go.log" >&2 ||
 		die "${*: -1} could not be built from its Go module: $(tail -n 1 "$CACHE_DIR/go.log")" "where a module is missing: does this machine reach a Go module mirror? (cd $module && go mod download; GOPROXY is $(go env GOPROXY))"
 }
 

@@ -51,7 +51,7 @@ works up "built anew: spire-server" "the client is served"
 
 starts "a server.conf that SPIRE does not understand"
 does sh -c 'echo "nonsense = 1" >>spire/server/server.conf'
-fails up "the lines above are of spire-server" "nonsense"
+fails up "LAB042: the SPIRE server ends by itself" "Unknown configuration detected"
 
 laptop "agent.conf saved with the line endings of Windows"
 does sed -i.bak $'s/$/\r/' spire/agent/agent.conf

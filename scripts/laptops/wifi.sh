@@ -38,6 +38,7 @@ fi
 works up "the client is served"
 does sleep 20
 holds "it went elsewhere: $(sed -n 2p "${box:-}/seen" 2>/dev/null)" test "$(cat "${box:-}/seen" 2>/dev/null)" = watching
-# What the client would send to the engine's other network is such a packet, and goes no further than this machine.
-does sh -c 'docker exec "$0" probe "http://$(docker network inspect bridge --format "{{(index .IPAM.Config 0).Gateway}}"):9/" || true' "$project-client-1"
+# What the client sends to another network of this machine is such a packet, and goes no further.
+does docker network create "room-$project"
+does sh -c 'docker exec "$0" probe "http://$(docker network inspect "$1" --format "{{(index .IPAM.Config 0).Gateway}}"):9/" || true' "$project-client-1" "room-$project"
 holds "the watch sees nothing at all: this shows nothing" grep 'protocol 6' "$box/seen"

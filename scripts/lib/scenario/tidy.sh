@@ -31,7 +31,7 @@ begin() {
 		say "${dim}starting the lab ...${plain}"
 		output=$(bash "$LAB_DIR/scripts/up.sh" 2>&1) || {
 			say "$output"
-			fail "the lab does not start: $(sed -n 's/^error: //p' <<<"$output" | tail -n 1)"
+			fail "the lab does not start: $(sed -nE 's/^error: //p; /^LAB[0-9]+: /p' <<<"$output" | tail -n 2 | awk 'NR > 1 { printf "; " } { printf "%s", $0 }')"
 		}
 	fi
 	mark_logs
