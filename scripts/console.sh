@@ -113,7 +113,11 @@ answers() {
 	local what as
 	while read -r what as; do
 		case $what in
-		facts) facts ;;
+		facts)
+			(lock "asks-$project" 20 "a scenario pauses the lab") 2>/dev/null || true
+			facts
+			unlock "asks-$project"
+			;;
 		handshake) AS=$as bash "$LAB_DIR/scripts/handshake.sh" >/dev/null 2>&1 </dev/null & ;;
 		esac
 	done

@@ -54,10 +54,12 @@ show_result() {
 }
 
 # execute WORD...: as a shell would, but that `docker compose` is this lab's, has no terminal, for its
-# output is read, and ends in time.
+# output is read, and ends in time. While it pauses a container the console asks nothing there: Docker Engine
+# 20.10 never lets go of one in which it was just about to start a process.
 execute() {
-	local line program='bounded "$run_limit" env' lab='"$COMPOSE" --project-directory "$LAB_DIR"'
+	local pauses='' line program='bounded "$run_limit" env' lab='"$COMPOSE" --project-directory "$LAB_DIR"'
 	reads_only "$@" || changes
+	case " $* " in *' pause '*) pauses=yes ;; esac
 	line=$program
 	while [ $# -gt 0 ]; do
 		case "$1 ${2:-} ${3:-}" in
@@ -68,7 +70,9 @@ execute() {
 		esac
 	done
 	exit_status=0
+	[ -z "$pauses" ] || lock "asks-$project" 20 "the console asks the lab something"
 	output=$(eval "$line" 2>&1 </dev/null) || exit_status=$?
+	[ -z "$pauses" ] || unlock "asks-$project"
 }
 
 # reads_only WORD...: does this leave the lab as it is? What is not known to does not.
