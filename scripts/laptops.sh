@@ -239,7 +239,7 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-LAB_TAG=$built_tag bash "$LAB_DIR/scripts/build.sh"
+LAB_TAG=$built_tag bash "$LAB_DIR/scripts/build.sh" tools
 fresh_images
 for file in "$LAB_DIR"/scripts/laptops/*.sh; do
 	say "${bold}$(sed -n '1s/^# //p' "$file")${plain}"
