@@ -106,8 +106,7 @@ queue_files() {
 case " ${ONLY:-unit} " in *' unit '*) unit=1 ;; *) unit='' ;; esac
 [ -z "$unit" ] || need_go "the unit tests are to be run" "run make test where Go is"
 ensure_compose
-# Once, for all of them: Compose labels an image with the project that built it, so that each lab which builds
-# would leave the others with images that are not today's.
+# Once, for all of them.
 bash "$LAB_DIR/scripts/build.sh" tools
 trap cleanup EXIT
 trap 'exit 130' INT

@@ -184,10 +184,11 @@ with_signs_of_life() {
 # into FILE COMMAND...: for a command whose signs of life are to be seen, and what it says is not.
 into() { "${@:2}" >"$1" 2>&1; }
 
-# build_images ARG...: `docker compose build`; what it prints is shown if it fails.
+# build_images ARG...: `docker compose build`; what it prints is shown if it fails. Compose labels an image with
+# the project, which makes it another one: the labs of a folder share theirs.
 build_images() {
 	local log=$CACHE_DIR/build.log
-	if with_signs_of_life "building the images" into "$log" compose "$@"; then return; fi
+	if with_signs_of_life "building the images" into "$log" compose --project-name spiffe-lab "$@"; then return; fi
 	cat "$log" >&2
 	return 1
 }
