@@ -14,7 +14,7 @@ works up "built anew: bootstrap, spire-agent, tools, workload
 " "entry create -entryID trainer" "the client is served"
 asks 'project=$(project_name); wait_until 10 "it has its identity" inside client trainer svid; inside client trainer svid' "spiffe://example.org/trainer"
 does sed -i.bak 's/"Success!!!"/"Success, as edited"/' services/server/main.go
-works up "built anew: workload
+works up "built anew: tools, workload
 " "Success, as edited"
 does sed -i.bak 's/"5s"/"3s"/' compose.yaml
 works up "made anew, for their images or settings have changed: client
