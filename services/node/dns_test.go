@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -17,6 +18,21 @@ func TestNoSuchNameOnlyOfQueries(t *testing.T) {
 		if noSuchName(packet) {
 			t.Errorf("%s is answered", name)
 		}
+	}
+}
+
+func TestNoSuchName(t *testing.T) {
+	// "a." of type SRV, with the wish for recursion.
+	query := []byte{0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 33, 0, 1}
+	packet := bytes.Clone(query)
+	if !noSuchName(packet) {
+		t.Fatal("a query is not answered")
+	}
+	if packet[2] != 0x81 || packet[3] != 0x83 {
+		t.Errorf("flags %x, want 8183: a response, recursion available, no such name", packet[2:4])
+	}
+	if !bytes.Equal(packet[:2], query[:2]) || !bytes.Equal(packet[4:], query[4:]) {
+		t.Errorf("got %x: it is no answer to %x", packet, query)
 	}
 }
 
