@@ -63,7 +63,7 @@ kit-test: ## unpack and play that on an engine without images, network, Go, make
 	$(lab) $@
 pull-test: ## the route of official images, from a registry on loopback with stand-ins (root on Debian)
 	$(lab) $@
-engines: ## test the lab on other container engines: ENGINES=names, QUICK=1 for a few minutes, ONLY=names (root on Debian)
+engines: ## the lab on other container engines: ENGINES=names, QUICK=1 (Debian)
 	$(lab) $@
 bench: ## how fast, how small: measured on this machine; QUICK=1 only shows that it works
 	$(lab) $@
