@@ -28,17 +28,17 @@ user: {{.Config.User}}
 # needs SERVICE: what it needs of them. The usual case is a workload: one of the host's users, who
 # can reach the Workload API. The others are these.
 needs() {
-	local user='one of the host' added='[]' pid='that of node' mounts='_workload-api on /tmp/spire-agent/public, read-only'
+	local user='one of the host' added='[]' level='' pid='that of node' mounts='_workload-api on /tmp/spire-agent/public, read-only'
 	case $1 in
 	node) user=65534:65534 pid='its own' mounts='' ;;
 	server | client) user=$1-workload ;;
 	spire-server)
-		user=1000:1000 pid='its own'
+		user=1000:1000 level=' label=level:s0:c17,c71' pid='its own'
 		mounts='_spire-server-admin on /tmp/spire-server/private
 _spire-server-data on /var/lib/spire/server'
 		;;
 	bootstrap)
-		user=0:0 added='[DAC_OVERRIDE]' pid='its own'
+		user=0:0 added='[DAC_OVERRIDE]' level=' label=level:s0:c17,c71' pid='its own'
 		mounts='_host-credential on /run/host-credential
 _spire-server-admin on /tmp/spire-server/private'
 		;;
@@ -55,7 +55,7 @@ _workload-api on /tmp/spire-agent/public'
 		read-only root file system: true
 		dropped capabilities: [ALL]
 		added capabilities: $added
-		security options: [no-new-privileges:true]
+		security options: [no-new-privileges:true$level]
 		published ports: 0
 		devices: 0
 		PID namespace: $pid
@@ -91,6 +91,23 @@ set -- $cast
 changes
 compose up --no-start --no-deps "$@" >/dev/null 2>&1 || fail "the containers of the cast could not be created"
 for service in $cast; do only_needs "$service"; done
+
+step "With SELinux an engine shares a volume if an image has the directory that it is mounted on"
+volumes=''
+for service in $services; do
+	image=$(docker create "$(docker inspect --format '{{.Config.Image}}' "$(container_of "$service")")" nothing)
+	while read -r volume directory; do
+		[ -n "$volume" ] || continue
+		shared=no
+		if docker cp "$image:$directory" - >/dev/null 2>&1; then shared=yes; fi
+		volumes+="$volume $shared"$'\n'
+	done < <(docker inspect --format '{{range .Mounts}}{{.Name}} {{.Destination}}{{"\n"}}{{end}}' "$(container_of "$service")")
+	docker rm "$image" >/dev/null
+done
+for volume in $(cut -d ' ' -f 1 <<<"$volumes" | sort -u); do
+	[[ $volumes == *"$volume yes"* ]] || fail "no image has a directory for the volume $volume"
+	passed "$volume"
+done
 
 step "Each process runs as the user that the host's user database names"
 for service in server client; do
