@@ -97,5 +97,19 @@ works scenario-bad-id "PASS bad-id"
 works doctor "all is well"
 works report "report.txt"
 
+starts "the tools of Alpine: busybox in place of GNU's"
+holds "busybox was not found (on Debian: apt-get install busybox)" command -v busybox
+for tool in $(busybox --list 2>/dev/null); do
+	case $tool in
+	sh | ash | bash | busybox | ip | mount | umount | unshare | nsenter) ;; # not by its scripts, or the test's own
+	*) if [ -n "$(command -v "$tool")" ]; then stand_in "$tool" 'exec busybox '"$tool"' "$@"'; fi ;;
+	esac
+done
+works up "the client is served"
+works scenario-bad-id "PASS bad-id"
+works scenario-rotation "PASS rotation"
+works doctor "all is well"
+works report "report.txt"
+
 laptop "make 3.81, as a Mac has it: no word of a newer one in the Makefile"
 holds "the Makefile has one" sh -c '! grep -nE "!=|::=|\.ONESHELL|\.RECIPEPREFIX|\$\((file|guile|let|intcmp) " "$0"' "$LAB_DIR/Makefile"
