@@ -130,7 +130,7 @@ one() {
 # Of one fault: called by the part below, for each in a process of its own.
 if [ "${1:-}" = one ]; then
 	results=$3
-	trap 'rm -rf "$work"; remove_lab >/dev/null 2>&1; rm -f "$state" "$state".*' EXIT
+	trap 'trap "" INT TERM; rm -rf "$work"; remove_lab >/dev/null 2>&1; rm -f "$state" "$state".*' EXIT
 	trap 'exit 143' INT TERM
 	git -C "$LAB_DIR" status --porcelain -- . >"$work/git" 2>/dev/null || : >"$work/git"
 	ensure_compose
