@@ -125,7 +125,8 @@ var machineChecks = []check{
 				}
 			}
 			return nil
-		}}, {"LAB025", "`the lab did not start`", "Compose could not start the lab, and has left nothing of it",
+		}},
+	{"LAB025", "`the lab did not start`", "Compose could not start the lab, and has left nothing of it",
 		"what it says is about this machine, not about SPIRE; then make up", readme,
 		func(l *lab) *evidence {
 			up := l.Section("up")
