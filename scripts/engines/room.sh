@@ -149,6 +149,7 @@ if [ -n "$bad" ] && [ -n "$all" ]; then
 	say "once more, one at a time: $(xargs <<<"$bad")"
 	tests=$bad LABS=1 suite
 fi
-passed=$((passed + $(grep -c . <<<"$all") - $(grep -c . <<<"$bad"))) failed=$((failed + $(grep -c . <<<"$bad")))
+all=$(wc -w <<<"$all") bad=$(wc -w <<<"$bad")
+passed=$((passed + all - bad)) failed=$((failed + bad))
 say "$ENGINE: $(tests_end) ($SECONDS s)"
 say "$passed $failed" >"$ROOM/counts"
