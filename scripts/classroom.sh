@@ -53,7 +53,7 @@ need_memory() {
 }
 
 # first_success: when the client of $project was first served, by the engine's clock.
-first_success() { docker logs --timestamps "$(container_of client)" 2>/dev/null | awk '$2 == "Success!!!" {print $1; found = 1; exit} END {exit !found}'; }
+first_success() { docker logs --timestamps "$(container_of client)" 2>/dev/null | awk '$2 == "Success!!!" && !found {print $1; found = 1} END {exit !found}'; }
 
 # start LAB: its time in $work/LAB.ready, or what went wrong in $work/LAB.result. The lab's log
 # tells the time, so that watching costs it nothing.

@@ -35,8 +35,8 @@ missing() (
 	done
 	[ "${#hint_texts[@]}" -eq 3 ] || say "has ${#hint_texts[@]} hints, not three"
 	[ "${hint_conditions[${#hint_conditions[@]} - 1]}" = true ] || say "may keep its last hint to itself: its condition is not true"
-	debrief | grep -q 'https://' || say "has no link to where it happened in life"
-	debrief | grep -q 'make scenario-' || say "names no scenario that shows it"
+	debrief | has 'https://' || say "has no link to where it happened in life"
+	debrief | has 'make scenario-' || say "names no scenario that shows it"
 	for scenario in $(debrief | grep -oE 'make scenario-[a-z-]+' | sed 's/.*scenario-//'); do
 		[ -f "$LAB_DIR/scripts/scenarios/$scenario.sh" ] || say "names a scenario that there is not: $scenario"
 	done

@@ -27,7 +27,7 @@ eventually 15 "served after down and up" served
 
 step "The SPIRE server loses its data under a running agent"
 run docker compose rm --stop --force spire-server bootstrap
-docker volume rm "$(compose config --format json | sed -n 's/.*"name": "\([^"]*_spire-server-data\)".*/\1/p' | head -n 1)" >/dev/null || fail "the volume could not be removed"
+docker volume rm "$(compose config --format json | sed -n 's/.*"name": "\([^"]*_spire-server-data\)".*/\1/p' | sed -n 1p)" >/dev/null || fail "the volume could not be removed"
 run docker compose up --detach
 expect_success "up over a SPIRE server without data"
 eventually 15 "served after the loss" served

@@ -266,7 +266,7 @@ tried() {
 container_running() {
 	local container
 	container=$(docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.service=$1" \
-		--filter label=com.docker.compose.oneoff=False --filter status=running | head -n 1)
+		--filter label=com.docker.compose.oneoff=False --filter status=running | sed -n 1p)
 	[ -n "$container" ] && say "$container"
 }
 

@@ -149,7 +149,7 @@ remove_lab() {
 # itself, which is several times faster than Compose. Needs $project.
 container_of() {
 	docker ps --all --quiet --filter "label=com.docker.compose.project=${project:?}" \
-		--filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False | head -n 1
+		--filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False | sed -n 1p
 }
 
 # wait_until SECONDS WHAT COMMAND...: polls a condition; says what it waited for if it never held, and

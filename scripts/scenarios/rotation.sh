@@ -15,7 +15,7 @@ rotated() { [ "$(rotations "$1" | wc -l)" -ge "$2" ]; }
 # and names the same SPIFFE ID.
 expect_one_identity() {
 	local number
-	rotations "$1" | head -n 3 | indent
+	rotations "$1" | sed -n 1,3p | indent
 	number=$(rotations "$1" | in_image account rotations -id "$2") || fail "$1: $number"
 	passed "$1: $number rotations, each from one serial to another, the SPIFFE ID is always $2"
 }

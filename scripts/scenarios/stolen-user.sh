@@ -17,7 +17,7 @@ expect_log server 'Request received from "spiffe://example.org/client": GET "/st
 step "Ask the running client for the hash of its program, as the agent does"
 # shellcheck disable=SC2016 # it is the shell in the container that expands
 run docker compose exec --user client-workload tools sh -c 'for p in /proc/[0-9]*; do if read -r name <$p/comm && [ "$name" = client ]; then openssl dgst -sha256 -r $p/exe; fi; done'
-hash=$(sed -nE 's/^([0-9a-f]{64}) .*/\1/p' <<<"$output" | head -n 1)
+hash=$(sed -nE 's/^([0-9a-f]{64}) .*/\1/p' <<<"$output" | sed -n 1p)
 expect "the client's process has a program, and that a hash" test -n "$hash"
 
 step "Let the entry name the program beside the user"

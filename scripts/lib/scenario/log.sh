@@ -30,7 +30,7 @@ expect_log() {
 expect_log_within() {
 	local first after
 	wait_until "$log_limit" "a line of $3 that matches $4" logged "$3" "$4" || fail "$5: $3 did not log: $4"
-	first=$(new_lines "$3" --timestamps | grep -E -- "$4" | head -n 1)
+	first=$(new_lines "$3" --timestamps | grep -E -- "$4" | sed -n 1p)
 	after=$(in_image account seconds -most "$1" "$2" "${first%% *}") || fail "$5: $after"
 	say "    $3 logs, $after s later: ${first#* }"
 	passed "$5"

@@ -18,7 +18,7 @@ step() {
 }
 
 # on_screen WORD TEXT: each line, for the console, which shows a room what a scenario does.
-on_screen() { sed "s/^/$1 /" <<<"$2" | head -n 60 >>"$CACHE_DIR/screen-$project"; }
+on_screen() { sed -n "1,60s/^/$1 /p" <<<"$2" >>"$CACHE_DIR/screen-$project"; }
 
 # typed WORD...: as one could type it. A pipe is a word of its own.
 typed() {
