@@ -19,7 +19,7 @@ not_possible() {
 
 need() {
 	local program
-	for program in "$@"; do command -v "$program" >/dev/null 2>&1 || not_possible "$program was not found (on Debian: apt-get install docker.io podman netavark aardvark-dns uidmap rootlesskit slirp4netns)"; done
+	for program in "$@"; do command -v "$program" >/dev/null 2>&1 || not_possible "$program was not found (on Debian: apt-get install docker.io podman crun netavark aardvark-dns uidmap rootlesskit slirp4netns)"; done
 }
 
 # as_user COMMAND...: a user who exists in this room only, and has user IDs of his own to give away.
@@ -63,9 +63,10 @@ start_rootless() {
 	start_dockerd
 }
 
-# podman_service RUNROOT PREFIX...: of more than 50 characters Podman takes no runroot.
+# podman_service RUNROOT PREFIX...: of more than 50 characters Podman takes no runroot. With runc it looks for
+# the control groups of a container where they are on the machine, and not here.
 podman_service() {
-	need podman
+	need podman crun
 	"${@:2}" podman --root "$ROOM/engine" --runroot "$1" --cgroup-manager cgroupfs --events-backend file \
 		system service --time 0 "$DOCKER_HOST" >"$ROOM/engine.log" 2>&1 </dev/null &
 }
