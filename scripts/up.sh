@@ -42,6 +42,12 @@ give_up() {
 	give_up "the lab has no images"
 }
 started=$SECONDS
+# Podman 4 tells Compose a network's name where its ID is asked for. So Compose takes every container for one of
+# another network, and would replace it, which Podman refuses for a container that others depend on.
+if [[ $PODMAN == 4.* ]] && [ -n "$(container_of node)" ]; then
+	say "Podman 4 cannot replace single containers: all of the lab's are made anew"
+	compose down >"$story" 2>&1 || { cat "$story" >&2 && give_up "the lab's containers cannot be removed"; }
+fi
 if ! output=$(compose up --detach --remove-orphans 2>&1); then
 	say "$output" | tee "$story" >&2
 	give_up "the lab did not start"

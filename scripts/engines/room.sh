@@ -140,6 +140,7 @@ if [ "$ENGINE" = moby ] && [ -e "$ROOM/lab/.cache/staged" ]; then
 	test_that "it warns of nothing" no_warning
 fi
 test_that "make up" lab up
+test_that "make up once more" lab up
 test_that "make down" lab down
 tests=$(chosen)
 leave_out

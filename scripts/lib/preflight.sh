@@ -70,10 +70,11 @@ need_engine() {
 	read -r version said name <<<"$said"
 	case $name in *' windows '*) die "the Docker Engine runs Windows containers, and the lab's are Linux containers" "Docker Desktop's menu: Switch to Linux containers" ;; esac
 	ENGINE_ARCH=${name##* }
-	: "$ENGINE_ARCH" # the scripts that build use it
+	PODMAN='' # its version
+	: "$ENGINE_ARCH$PODMAN" # the scripts that build and start use them
 	case $name in
 	*Podman*)
-		name=Podman
+		name=Podman PODMAN=$said
 		export LAB_DNS='' # where a container has a DNS server of its own, Podman 4 tells it no name of the lab
 		;;
 	*) name="Docker Engine" ;;
