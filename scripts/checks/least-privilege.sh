@@ -104,10 +104,10 @@ for service in $services; do
 	done < <(docker inspect --format '{{range .Mounts}}{{.Name}} {{.Destination}}{{"\n"}}{{end}}' "$(container_of "$service")")
 	docker rm "$image" >/dev/null
 done
-for volume in $(cut -d ' ' -f 1 <<<"$volumes" | sort -u); do
+while read -r volume; do
 	[[ $volumes == *"$volume yes"* ]] || fail "no image has a directory for the volume $volume"
 	passed "$volume"
-done
+done < <(cut -d ' ' -f 1 <<<"$volumes" | sed '/^$/d' | sort -u)
 
 step "Each process runs as the user that the host's user database names"
 for service in server client; do
