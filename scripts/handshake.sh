@@ -29,7 +29,7 @@ has_image "$TOOLS_IMAGE" || bash "$LAB_DIR/scripts/build.sh" tools
 
 # shellcheck disable=SC2016 # the shell in the container expands
 trace=$(compose run --rm --no-deps -T --user "$user" tools sh -c "
-	spire-agent api fetch x509 -write /work >/dev/null || exit 3
+	spire-agent api fetch x509 -write /scratch >/dev/null || exit 3
 	printf 'GET / HTTP/1.0\r\n\r\n' | openssl s_client -connect server:8443 -CAfile bundle.0.pem $show -trace -ign_eof 2>&1
 	exit 0" </dev/null 2>&1) ||
 	die "$user gets no SVID to show: $(tail -n 1 <<<"$trace")" "make svid; make entries"

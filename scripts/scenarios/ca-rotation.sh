@@ -11,7 +11,7 @@ trusts() { [ "$(trusted)" -eq "$1" ]; }
 # see_bundle N WHY: what the Workload API gives to the client: its SVID, and the CAs it is to trust.
 see_bundle() {
 	eventually 60 "$2" trusts "$1"
-	run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
+	run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch
 	expect_success "the client has its SVID and the bundle"
 }
 

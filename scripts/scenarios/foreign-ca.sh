@@ -6,7 +6,7 @@ begin
 cast tools
 
 step "First the SVID that SPIRE has issued to client-workload, used by curl"
-run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
+run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch
 expect_success "client-workload fetches its SVID, as files"
 run docker compose exec --user client-workload tools curl -sSk --cert svid.0.pem --key svid.0.key https://server:8443/
 expect_success "curl is served"

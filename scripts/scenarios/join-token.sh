@@ -26,7 +26,7 @@ expect_log server 'Request received from "spiffe://example\.org/client": GET "/j
 step "The same token, used by another agent"
 run docker compose exec spire-server /opt/spire/bin/spire-server agent count
 agents=$output
-run docker compose exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$token" -dataDir /work/another -socketPath /work/another.sock -logFile /proc/1/fd/1
+run docker compose exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$token" -dataDir /scratch/another -socketPath /scratch/another.sock -logFile /proc/1/fd/1
 expect_log spire-server 'failed to attest: join token does not exist or has already been used"' "the SPIRE server refuses it"
 expect_log host-b 'Failed to retrieve attestation result.*join token does not exist or has already been used"' "the agent is told why"
 run docker compose exec spire-server /opt/spire/bin/spire-server agent count
@@ -38,11 +38,11 @@ run docker compose exec spire-server /opt/spire/bin/spire-server token generate 
 late=$(sed -n 's/^Token: //p' <<<"$output")
 expect "it is a token that nobody has used" test -n "$late"
 run docker compose exec host-b sleep 2
-run docker compose exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$late" -dataDir /work/late -socketPath /work/late.sock -logFile /work/late.log
+run docker compose exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$late" -dataDir /scratch/late -socketPath /scratch/late.sock -logFile /scratch/late.log
 expect_log spire-server 'msg="Invalid argument: join token expired"' "the SPIRE server refuses it, and says that it has expired"
-gone() { inside host-b '' cat /work/late.log | has 'failed to attest: join token does not exist or has already been used"'; }
+gone() { inside host-b '' cat /scratch/late.log | has 'failed to attest: join token does not exist or has already been used"'; }
 eventually 60 "the agent's next attempt finds no token: this one is deleted too" gone
-run docker compose exec host-b cat /work/late.log '|' grep -E 'join token'
+run docker compose exec host-b cat /scratch/late.log '|' grep -E 'join token'
 expect_output 'rpc error: code = InvalidArgument desc = join token expired' "the agent was told so the first time"
 
 step "The first agent goes on"

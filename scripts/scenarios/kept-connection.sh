@@ -5,15 +5,15 @@
 begin
 ttl=$(quick 10 20)
 
-# in_tools USER NAME COMMAND: starts a program there, which writes to /work/NAME.log and ends with
+# in_tools USER NAME COMMAND: starts a program there, which writes to /scratch/NAME.log and ends with
 # the container.
 in_tools() {
-	run docker compose exec --detach --user "$1" tools sh -c "exec $3 >/work/$2.log 2>&1"
+	run docker compose exec --detach --user "$1" tools sh -c "exec $3 >/scratch/$2.log 2>&1"
 	expect_success "$2 is started"
 }
 
-# said NAME REGEX: the lines of /work/NAME.log that match.
-said() { inside tools guest-workload cat "/work/$1.log" | grep -E -- "$2"; }
+# said NAME REGEX: the lines of /scratch/NAME.log that match.
+said() { inside tools guest-workload cat "/scratch/$1.log" | grep -E -- "$2"; }
 
 # expect_said NAME REGEX WHY: the last such line is shown.
 expect_said() {

@@ -12,7 +12,7 @@ offer() {
 
 step "First the versions that the server speaks, with the SVID of client-workload"
 cast tools
-run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
+run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch
 for version in 3 2; do
 	offer "tls1_$version"
 	expect_output "Protocol version: TLSv1.$version" "TLS 1.$version is agreed on"

@@ -7,7 +7,7 @@ path=/plain-http-$$
 
 step "First a client that speaks HTTPS and shows its SVID: curl, as client-workload"
 cast tools
-run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
+run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch
 run docker compose exec --user client-workload tools curl -sS -k --cert svid.0.pem --key svid.0.key "https://server:8443$path"
 expect_success "curl is served"
 expect_output "Success!!!" "curl prints the server's answer"

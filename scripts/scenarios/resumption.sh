@@ -25,11 +25,11 @@ serves() { inside client client-workload client -url "https://$1:8443/"; }
 
 step "Beside the lab's server, start one with the library's default: go-spiffe's own example"
 cast tools
-run docker compose exec --detach --user server-workload tools sh -c 'exec example-server >/work/example-server.log 2>&1'
+run docker compose exec --detach --user server-workload tools sh -c 'exec example-server >/scratch/example-server.log 2>&1'
 eventually 60 "the example server serves the client" serves tools
 
 step "Ask both for a session to resume later, with the SVID of client-workload"
-run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /work
+run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch
 for version in tls1_3 tls1_2; do
 	ask '^(New|Success|Post-Handshake)' server:8443 "-$version" -cert svid.0.pem -key svid.0.key -sess_out lab-session
 	expect_output "Success!!!" "the lab's server serves the request"

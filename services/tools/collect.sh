@@ -29,6 +29,6 @@ for program in "$@"; do
 done
 
 # Where a scenario works, whoever it is; and where go-spiffe's own example looks for the Workload API.
-mkdir -p "$destination/work" "$destination/tmp"
-chmod 1777 "$destination/work" "$destination/tmp"
+mkdir -p "$destination/scratch" "$destination/tmp"
+chmod 1777 "$destination/scratch" "$destination/tmp"
 ln -sf /tmp/spire-agent/public/api.sock "$destination/tmp/agent.sock"

@@ -51,7 +51,7 @@ forge() {
 join() {
 	local cli=/opt/spire/bin/spire-server
 	cast "$1"
-	run docker compose exec -T "$2" "$cli" bundle show '|' docker compose exec -T "$1" sh -c 'cat >/work/bundle.pem'
+	run docker compose exec -T "$2" "$cli" bundle show '|' docker compose exec -T "$1" sh -c 'cat >/scratch/bundle.pem'
 	expect_success "$1 can tell the true SPIRE server from any other"
 	run docker compose exec "$2" "$cli" token generate -spiffeID "$3"
 	token=$(sed -n 's/^Token: //p' <<<"$output")
