@@ -20,9 +20,9 @@ run docker compose exec spire-server /opt/spire/bin/spire-server entry create -e
 expect_success "the SPIRE server has an entry for guest-workload"
 run docker compose stop spire-server
 run docker compose unpause spire-agent
-expect_success "the agent goes on, without a server"
+expect_success "the agent goes on, without a SPIRE server"
 # A connection that was being opened is given up after 20 s.
-eventually 60 "the agent finds no server" logged spire-agent 'msg="Synchronize failed"'
+eventually 60 "the agent finds no SPIRE server" logged spire-agent 'msg="Synchronize failed"'
 expect_log spire-agent 'msg="Synchronize failed" error="failed to fetch authorized entries: ' "it says so"
 
 step "What the agent has, it serves; what it has not, must wait"
@@ -43,7 +43,7 @@ if [ -z "${QUICK:-}" ]; then
 	expect_no_log server ' rotated: ' "the server has the old one"
 	expect_no_log steady ' rotated: ' "so has the client"
 	expect_log steady '^Success!!!$' "which is as good as ever: the client is served"
-	explain "An SVID is renewed at half its life so that renewal can wait: the other half is how long the SPIRE server may be away before anyone notices."
+	explain "An X.509-SVID is renewed at half of its lifetime so that renewal can wait: the other half is how long the SPIRE server may be down before a program that runs notices."
 fi
 
 step "Start the SPIRE server again, and nothing else"
