@@ -1,7 +1,8 @@
 #!/bin/sh
 # Provisions the host and registers its workloads, with the real spire-server CLI, printing
-# each command before it runs. Safe to repeat: an entry that is as it should be is left
-# alone, one that differs is updated, any other failure stops the script with its output.
+# each command before it runs. Safe to repeat: it creates the entries that are missing, and
+# changes none that exists. Where one differs from the lab's own it prints the difference, and
+# the commands that restore the lab's own. Any failure stops the script with its output.
 set -eu
 
 PATH=/opt/spire/bin:/bin
@@ -9,6 +10,9 @@ admin_socket=/tmp/spire-server/private/api.sock
 credential=/run/host-credential
 host=spiffe://example.org/host
 agent=spiffe://example.org/spire/agent/x509pop/host
+cli='docker compose exec spire-server /opt/spire/bin/spire-server'
+newline='
+'
 output=
 
 say() { printf '%s\n' "$*"; }
@@ -40,48 +44,75 @@ wait_for_server() {
 	done
 }
 
-# find_entry SPIFFE_ID PARENT_ID ENTRY_ID: the entry's ID in $found, all that is said of it in $found_as.
-# Of several, the one with ENTRY_ID wins, else the first.
-find_entry() {
-	found='' found_as='' id='' spiffe_id='' parent_id='' rest=''
-	while read -r line; do
-		value=${line#*: }
+# only_in LINES OTHERS MARK: those of the LINES that are not among the OTHERS.
+only_in() {
+	while IFS= read -r each; do
+		case "$newline$2$newline" in
+		*"$newline$each$newline"*) ;;
+		*) say "  $3 $each" ;;
+		esac
+	done <<END
+$1
+END
+}
+
+# differs ARG...: how the entry that was read last differs from the lab's own. `spire-server ARG...` ends that.
+differs() {
+	say "  The entry $id differs from the lab's own entry (-: the lab's own, +: found). It is not changed."
+	only_in "$own" "$shown" -
+	only_in "$shown" "$own" +
+	commands="$commands$newline  $cli $*"
+}
+
+# entry ENTRY_ID SPIFFE_ID PARENT_ID SELECTOR: creates the lab's entry, unless an entry has this
+# entry ID, or this SPIFFE ID under this parent. Such an entry is compared with the lab's own.
+entry() {
+	same_id="Entry ID                : $1"
+	same_name="SPIFFE ID               : $2
+Parent ID               : $3"
+	own="$same_id
+$same_name
+X509-SVID TTL           : default
+JWT-SVID TTL            : default
+Selector                : $4"
+	missing=yes commands='' shown=''
+	while IFS= read -r line; do
 		case "$line" in
-		'Entry ID '*) id=$value spiffe_id='' parent_id='' rest='' ;;
-		'SPIFFE ID '*) spiffe_id=$value ;;
-		'Parent ID '*) parent_id=$value ;;
-		'Revision '*) ;;
-		'')
-			if [ "$spiffe_id" = "$1" ] && [ "$parent_id" = "$2" ]; then
-				if [ -z "$found" ] || [ "$id" = "$3" ]; then
-					found=$id
-					found_as=$rest
-				fi
-			fi
-			spiffe_id=''
+		'Found '* | 'Revision '*) ;;
+		'Entry ID '*) id=${line#*: } shown=$line ;;
+		?*) shown=$shown$newline$line ;;
+		*) # an empty line ends the entry
+			case "$shown$newline" in
+			"$own$newline") missing='' ;;
+			"$same_id$newline"*)
+				missing=''
+				differs entry update -entryID "$1" -parentID "$3" -spiffeID "$2" -selector "$4"
+				;;
+			*"$newline$same_name$newline"*) differs entry delete -entryID "$id" ;;
+			esac
+			shown=''
 			;;
-		*) rest="$rest${line%% *}=$value;" ;;
 		esac
 	done <<END
 $entries
 
 END
-}
-
-# entry ENTRY_ID SPIFFE_ID PARENT_ID SELECTOR
-entry() {
-	find_entry "$2" "$3" "$1"
-	if [ -z "$found" ]; then
+	if [ -n "$missing" ]; then
 		if [ "$3" = spiffe://example.org/spire/server ]; then
-			spire entry create -entryID "$1" -node -spiffeID "$2" -selector "$4"
+			set -- entry create -entryID "$1" -node -spiffeID "$2" -selector "$4"
 		else
-			spire entry create -entryID "$1" -parentID "$3" -spiffeID "$2" -selector "$4"
+			set -- entry create -entryID "$1" -parentID "$3" -spiffeID "$2" -selector "$4"
 		fi
-	elif [ "$found_as" = "X509-SVID=default;JWT-SVID=default;Selector=$4;" ]; then
-		say "  entry for $2 is as it should be"
+		if [ -z "$commands" ]; then
+			spire "$@"
+			return
+		fi
+		commands="$commands$newline  $cli $*"
+	fi
+	if [ -n "$commands" ]; then
+		say "  To restore the lab's own entry:$commands"
 	else
-		say "  entry for $2 differs ($found_as): updated"
-		spire entry update -entryID "$found" -parentID "$3" -spiffeID "$2" -selector "$4"
+		say "  entry for $2 is as it should be"
 	fi
 }
 

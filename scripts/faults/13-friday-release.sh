@@ -21,7 +21,7 @@ scene() {
 		-selector unix:user:client-workload -selector "unix:sha256:$(sum_of "$WORKLOAD_IMAGE")"
 }
 unscene() {
-	provision
+	own_entries
 }
 
 right() {

@@ -24,7 +24,7 @@ scene() {
 unscene() {
 	lab rm --stop --force partner-server
 	! cli bundle list | grep partner.test || cli bundle delete -id spiffe://partner.test -mode dissociate
-	provision
+	own_entries
 }
 
 right() {

@@ -87,7 +87,7 @@ success() {
 	expect_words '^the client is served \([0-9]+ s\): Success!!!$' "$output"
 	expect_words '^  \$ spire-server entry create -entryID client ' "$output"
 	output=$("$LAB_DIR/spire/kubernetes/entries.sh" --context "$context")
-	expect_words '^\$ spire-server entry update -entryID client ' "$output"
+	expect_words '^  entry for spiffe://example.org/client is as it should be$' "$output"
 	# What keeps the workloads from the level "restricted" is said by the cluster itself.
 	output=$(kubectl label namespace spiffe-lab --dry-run=server --overwrite pod-security.kubernetes.io/enforce=restricted 2>&1)
 	expect_words '^Warning: (client|server)-[^ ]+( \(and 1 other pod\))?: restricted volume types$' "$output"

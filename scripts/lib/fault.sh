@@ -292,19 +292,14 @@ graded() {
 
 # --- in and out
 
-# own_entries: the lab's own, under their own IDs, and each of them once. What a learner has put in their
-# place to mend a fault gives way to them.
+# own_entries: the lab's own entries, which replace what a learner has made of them to mend a fault. Bootstrap
+# changes no entry that exists: it prints the commands that do.
 own_entries() {
-	local id
-	for id in $(cli entry show | awk -v domain=spiffe://example.org/ '
-		/^Entry ID / { id = $NF } /^SPIFFE ID / { named = $NF }
-		/^Parent ID / {
-			own = id ~ "^(server|client|host)$" && named == domain id && $NF == domain (id == "host" ? "spire/server" : "host")
-			if (!own && (id ~ "^(server|client|host)$" || named ~ "^" domain "(server|client|host)$")) print id
-		}'); do
-		cli entry delete -entryID "$id" >/dev/null || return 1
-	done
-	provision
+	local said arguments
+	said=$(compose run --rm --no-deps -T bootstrap 2>&1) || { say "$said" >&2 && return 1; }
+	while read -ra arguments; do
+		cli "${arguments[@]}" >/dev/null </dev/null || return 1
+	done < <(sed -n 's|^ *docker compose exec spire-server /opt/spire/bin/spire-server ||p' <<<"$said")
 }
 
 # put_right: the lab as `make up` leaves it, with what a learner has beside it. Says so where only a new lab helps.

@@ -42,4 +42,4 @@ expect_same_processes "the programs are those that they were: nothing was restar
 traffic_ends
 expect_outage 'remote error: tls: bad certificate$' "served until the SVID expired, then refused, then served" "$expired"
 
-usual_lives
+usual_lives client

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Registers the nodes of the cluster as one host, and its two workloads, with the real spire-server
-# CLI, printing each command before it runs. Safe to repeat: an entry that exists is set to what
-# stands here. Its arguments go to kubectl, such as --context NAME.
+# CLI, printing each command before it runs. Safe to repeat: an entry that exists is not changed. Where
+# it differs from what stands here, the difference is printed, and the command that restores it.
+# Its arguments go to kubectl, such as --context NAME.
 set -euo pipefail
 
 host=spiffe://example.org/host
@@ -14,15 +15,31 @@ spire() {
 	output=$("${server[@]}" "$@" 2>&1) || { printf '%s\n' "$output" && exit 1; }
 }
 
-# entry ENTRY_ID SPIFFE_ID PARENT_ID SELECTOR...
+# entry ENTRY_ID SPIFFE_ID PARENT_ID SELECTOR...: the selectors are in alphabetical order, as SPIRE prints them.
 entry() {
-	local id=$1 fields=(-parentID "$3" -spiffeID "$2") selector output
-	for selector in "${@:4}"; do fields+=(-selector "$selector"); done
+	local id=$1 fields=(-entryID "$1" -parentID "$3" -spiffeID "$2") own selector output
+	own="Entry ID                : $1
+SPIFFE ID               : $2
+Parent ID               : $3
+X509-SVID TTL           : default
+JWT-SVID TTL            : default"
+	for selector in "${@:4}"; do
+		fields+=(-selector "$selector")
+		own="$own
+Selector                : $selector"
+	done
 	if output=$("${server[@]}" entry show -entryID "$id" 2>&1); then
-		spire entry update -entryID "$id" "${fields[@]}"
+		output=$(grep -vE '^(Found .*|Revision .*|)$' <<<"$output")
+		if [ "$output" = "$own" ]; then
+			printf '  entry for %s is as it should be\n' "$2"
+			return
+		fi
+		printf "  The entry %s differs from the lab's own entry (-: the lab's own, +: found). It is not changed.\n" "$id"
+		diff <(printf '%s\n' "$own") <(printf '%s\n' "$output") | sed -n 's/^</  -/p; s/^>/  +/p' || true # diff says so too
+		printf "  To restore the lab's own entry:\n  %s\n" "${server[*]} entry update ${fields[*]}"
 	else
 		case $output in
-		*'code = NotFound'*) spire entry create -entryID "$id" "${fields[@]}" ;;
+		*'code = NotFound'*) spire entry create "${fields[@]}" ;;
 		*) printf '%s\n' "$output" && exit 1 ;;
 		esac
 	fi
