@@ -44,7 +44,7 @@ step "And the same client against a server that lets no connection grow older th
 in_tools server-workload bounded-server 'server -listen :9443 -max-connection-age 3s'
 expect_said bounded-server 'serving on ' "it has its identity, and listens"
 in_tools client-workload bounded 'client -interval 1s -keep-alive -url https://tools:9443/bounded'
-expect_said bounded-server 'closing the connection from .* after this response: it is older than -max-connection-age, 3s' "the server closes the connection, with an answer"
+expect_said bounded-server 'closing the connection from .*: it is older than -max-connection-age, 3s' "the server closes the connection when its time is over"
 again() { [ "$(said bounded 'new connection' | grep -c .)" -ge 2 ]; }
 eventually 60 "the client opens another, and is verified anew" again
 expect_all_served bounded

@@ -67,11 +67,11 @@ func newServer(cfg config, svids x509svid.Source, bundles x509bundle.Source, log
 	tlsConfig.SessionTicketsDisabled = true
 
 	server := &http.Server{
-		Handler:   limitAge(cfg.maxAge, logger, handler(cfg.maxBody, logger)),
+		Handler:   handler(cfg.maxBody, logger),
 		TLSConfig: tlsConfig,
 		ErrorLog:  logger, // a refused handshake is reported here, with its reason
 	}
-	limit(server, cfg)
+	limit(server, cfg, logger)
 	return server
 }
 
