@@ -339,8 +339,9 @@ func TestTrace(t *testing.T) {
 		steps         int
 		done          bool
 	}{
-		{"served.trace", "served: Success!!!", "", 10, true},
-		{"refused.trace", "refused by the server: bad certificate", "server", 11, false},
+		{"served.trace", "served: Success!!!", "", 12, true},
+		{"refused.trace", "refused by the server: bad certificate", "server", 12, false},
+		{"nobody.trace", "refused by the server: certificate required", "server", 10, false},
 	} {
 		text, err := os.ReadFile("testdata/" + test.file)
 		if err != nil {
@@ -366,6 +367,47 @@ func TestTrace(t *testing.T) {
 	}
 	if _, err := ParseTrace("x", strings.NewReader("connect: refused\n")); err == nil {
 		t.Error("no handshake is no error")
+	}
+}
+
+// TestTraceTells looks at what the steps of the recorded handshakes are said to mean.
+func TestTraceTells(t *testing.T) {
+	const svid, none = "My X.509-SVID, with my SPIFFE ID in it", "No certificate: the list in this message is empty"
+	const late, unread = "The client had completed its handshake before this alert,", "and had sent its request. The server does not handle it."
+	for _, test := range []struct{ file, certificate, last, means, details string }{
+		{"served.trace", svid, "server ApplicationData", "The HTTP response", ""},
+		{"refused.trace", svid, "server Alert", "bad certificate (alert 42): the server refuses the client", late + "\n" + unread},
+		{"nobody.trace", none, "server Alert", "certificate required (alert 116): the server refuses the client", "The client had completed its handshake before this alert."},
+	} {
+		text, err := os.ReadFile("testdata/" + test.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trace, err := ParseTrace("x", bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := map[string]string{}
+		for _, step := range trace.Steps {
+			if step.Message == "Certificate" {
+				shown[step.By] = step.Means
+			}
+		}
+		if shown["client"] != test.certificate || shown["server"] != svid {
+			t.Errorf("%s: the Certificate messages are explained as %q", test.file, shown)
+		}
+		last := trace.Steps[len(trace.Steps)-1]
+		if got := last.By + " " + last.Message; got != test.last || last.Means != test.means || strings.Join(last.Details, "\n") != test.details {
+			t.Errorf("%s ends with %s: %q, %q", test.file, got, last.Means, last.Details)
+		}
+	}
+	early := "Sent Record\n    ClientHello, Length=100\nReceived Record\n    Level=fatal(2), description=protocol version(70)\n"
+	trace, err := ParseTrace("x", strings.NewReader(early))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := trace.Steps[1]; last.Means != "protocol version (alert 70): the server refuses the client" || last.Details != nil {
+		t.Errorf("an alert in the handshake is explained as %q, %q", last.Means, last.Details)
 	}
 }
 
