@@ -104,7 +104,7 @@ func ParseTrace(as string, in io.Reader) (*Trace, error) {
 			}
 			other := map[string]string{"client": "server", "server": "client"}[by]
 			add("Alert", fmt.Sprintf("%s (alert %s): the %s refuses the %s", what, m[3], by, other))
-			if by == "server" && seen["client Finished"] {
+			if seen["server Finished"] && seen["client Finished"] && by == "server" {
 				step.Details = afterFinished(seen["client ApplicationData"])
 			}
 			trace.By = by

@@ -185,6 +185,108 @@ func TestServerRefuses(t *testing.T) {
 	}
 }
 
+// Which alert tells a refusal is up to the program that verifies. TLS has one for each of these reasons
+// (RFC 8446, section 6.2), and Go's own verification sends it. go-spiffe verifies in
+// VerifyPeerCertificate, and for each error of that Go sends bad_certificate.
+func TestAlertDependsOnWhoVerifies(t *testing.T) {
+	const none, badCertificate, certificateExpired, unknownCA = 0, 42, 45, 48
+	ca := testca.New(t, "example.org")
+	otherCA := testca.New(t, "example.org")
+	server := ca.SVID(serverID, time.Hour)
+	goSPIFFE := tlsconfig.MTLSServerConfig(server, ca.Bundle(), tlsconfig.AuthorizeID(spiffeid.RequireFromString(clientID)))
+	goItself := tlsconfig.TLSServerConfig(server)
+	goItself.ClientAuth = tls.RequireAndVerifyClientCert
+	goItself.ClientCAs = ca.Pool()
+
+	for _, c := range []struct {
+		name               string
+		client             *x509svid.SVID
+		goItself, goSPIFFE tls.AlertError
+	}{
+		{"the rightful client", ca.SVID(clientID, time.Hour), none, none},
+		{"another CA", otherCA.SVID(clientID, time.Hour), unknownCA, badCertificate},
+		{"an expired SVID", ca.SVID(clientID, -time.Minute), certificateExpired, badCertificate},
+		{"another SPIFFE ID", ca.SVID(serverID, time.Hour), none, badCertificate}, // crypto/tls knows no SPIFFE IDs
+	} {
+		for verifier, server := range map[string]*tls.Config{"Go": goItself, "go-spiffe": goSPIFFE} {
+			want := map[string]tls.AlertError{"Go": c.goItself, "go-spiffe": c.goSPIFFE}[verifier]
+			switch err := alert(t, server, peer(c.client, ca.Bundle())); {
+			case want == none && err != nil:
+				t.Errorf("%s refuses %s: %v", verifier, c.name, err)
+			case want != none && (err == nil || err.Error() != "remote error: "+want.Error()):
+				t.Errorf("%s tells %s: %v; want alert %d, %q", verifier, c.name, err, want, want)
+			}
+		}
+	}
+}
+
+// alert is what a client reads from a server with this configuration: nil, or the server's alert.
+func alert(t *testing.T, server, client *tls.Config) error {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer connection.Close()
+		_, _ = connection.Write([]byte("accepted"))
+	}()
+	connection, err := tls.Dial("tcp", listener.Addr().String(), client)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	_ = connection.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_, err = connection.Read(make([]byte, 8))
+	return err
+}
+
+// In TLS 1.3 the client's handshake ends before the server has looked at its certificate (RFC 8446,
+// section 2). So a client that is refused has sent its request by then: only its next read fails.
+func TestRefusedClientHasSentItsRequest(t *testing.T) {
+	ca := testca.New(t, "example.org")
+	server := start(t, ca, nil)
+	const refused = "remote error: tls: bad certificate"
+	for version, early := range map[uint16]bool{tls.VersionTLS13: false, tls.VersionTLS12: true} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			raw, err := net.Dial("tcp", server.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer raw.Close()
+			_ = raw.SetDeadline(time.Now().Add(10 * time.Second))
+			config := peer(ca.SVID(serverID, time.Hour), ca.Bundle())
+			config.MaxVersion = version
+			connection := tls.Client(raw, config)
+			err = connection.Handshake()
+			if early {
+				if err == nil || err.Error() != refused {
+					t.Errorf("the handshake ended with %v, not with %s", err, refused)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("the handshake failed: %v", err)
+			}
+			if _, err := fmt.Fprint(connection, getRequest); err != nil {
+				t.Fatalf("the request could not be sent: %v", err)
+			}
+			if _, err := connection.Read(make([]byte, 1)); err == nil || err.Error() != refused {
+				t.Errorf("the answer to the request is %v, not %s", err, refused)
+			}
+		})
+	}
+	mustServe(t, ca, server.url)
+	if n := strings.Count(server.log.String(), "Request received"); n != 1 {
+		t.Errorf("%d requests reached the handler, not only the rightful one:\n%s", n, server.log)
+	}
+}
+
 func TestServerServesTheClientItIsTold(t *testing.T) {
 	ca := testca.New(t, "example.org")
 	const other = "spiffe://example.org/other"
