@@ -62,8 +62,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // bundles and authorized by their exact SPIFFE ID.
 func newServer(cfg config, svids x509svid.Source, bundles x509bundle.Source, logger *log.Logger) *http.Server {
 	tlsConfig := tlsconfig.MTLSServerConfig(svids, bundles, tlsconfig.AuthorizeID(cfg.clientID))
-	// A resumed session skips the verification above: a client would be let in with what it was
-	// once allowed. So every connection does the whole handshake.
+	// A resumed session skips the verification above, because go-spiffe 2.9.0 verifies in
+	// VerifyPeerCertificate: a client could connect though its CA has been revoked. So every connection
+	// does the whole handshake.
 	tlsConfig.SessionTicketsDisabled = true
 
 	server := &http.Server{
