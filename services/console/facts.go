@@ -52,6 +52,7 @@ type entries struct {
 type agents struct {
 	Agents []struct {
 		ID        spiffeID    `json:"id"`
+		Selectors []selector  `json:"selectors"`
 		Banned    bool        `json:"banned"`
 		ExpiresAt json.Number `json:"x509svid_expires_at"`
 	} `json:"agents"`
@@ -129,23 +130,34 @@ func (f Facts) away(services ...string) []string {
 	return missing
 }
 
-// Why compares what the agent saw of a process with what each registration entry of its host wants.
+// Why compares the selectors that the agent found for a process with those of each registration entry.
 type Why struct {
 	User      string     `json:"user,omitempty"`
 	Selectors []string   `json:"selectors"` // of the process
-	Entries   []WhyEntry `json:"entries"`   // those that come nearest first
+	Entries   []WhyEntry `json:"entries"`   // the nearest first
 }
 
-// WhyEntry is one entry, and which of its selectors the process does not have.
+// WhyEntry is one entry, and why the process does not get its SPIFFE ID.
 type WhyEntry struct {
-	ID        string   `json:"id"`
-	SPIFFEID  string   `json:"spiffeID"`
-	Selectors []string `json:"selectors"`
-	Missing   []string `json:"missing"`
+	ID          string   `json:"id"`
+	SPIFFEID    string   `json:"spiffeID"`
+	Parent      string   `json:"parent"`
+	Undelivered bool     `json:"undelivered"` // the host's agent does not get the entry: it has another parent
+	Selectors   []string `json:"selectors"`
+	Missing     []string `json:"missing"` // those that the process does not have
 }
 
-// Why explains which entries the process with these selectors matches, and which not. An entry matches if
-// the process has each of its selectors (SPIRE: "Working with SVIDs", registration entries).
+// lacks is how much keeps the entry from the process.
+func (e WhyEntry) lacks() int {
+	if e.Undelivered {
+		return len(e.Missing) + 1
+	}
+	return len(e.Missing)
+}
+
+// Why explains which entries the process with these selectors matches, and which not. An entry counts if
+// the host's agent gets it and the process has each of its selectors (SPIRE 1.15.3, doc/spire_agent.md and
+// pkg/server/authorizedentries).
 func (f Facts) Why(selectors []string) *Why {
 	why := &Why{}
 	has := map[string]bool{}
@@ -159,14 +171,15 @@ func (f Facts) Why(selectors []string) *Why {
 			why.User = user
 		}
 	}
-	if f.Entries == nil {
+	if f.Entries == nil || f.Agents == nil {
 		return why
 	}
+	parents := f.parents()
 	for _, entry := range f.Entries.Entries {
-		if strings.HasPrefix(entry.ParentID.Path, "/spire/server") || len(entry.Selectors) == 0 || entry.Selectors[0].Type == "spiffe_id" {
-			continue // a host's name, and no workload's
+		if entry.ParentID.Path == serverPath || len(entry.Selectors) == 0 || entry.Selectors[0].Type == "spiffe_id" {
+			continue // of agents, and of no process
 		}
-		e := WhyEntry{ID: entry.ID, SPIFFEID: entry.SPIFFEID.String()}
+		e := WhyEntry{ID: entry.ID, SPIFFEID: entry.SPIFFEID.String(), Parent: entry.ParentID.String(), Undelivered: !parents[entry.ParentID.String()]}
 		for _, s := range entry.Selectors {
 			e.Selectors = append(e.Selectors, s.String())
 			if !has[s.String()] {
@@ -175,10 +188,49 @@ func (f Facts) Why(selectors []string) *Why {
 		}
 		why.Entries = append(why.Entries, e)
 	}
-	sort.SliceStable(why.Entries, func(i, j int) bool {
-		return len(why.Entries[i].Missing) < len(why.Entries[j].Missing)
-	})
+	sort.SliceStable(why.Entries, func(i, j int) bool { return why.Entries[i].lacks() < why.Entries[j].lacks() })
 	return why
+}
+
+const (
+	// hostAgent is the agent of the lab's host. Its name is in the host's certificate.
+	hostAgent = "spiffe://example.org/spire/agent/x509pop/host"
+	// serverPath is the path of the parent of aliases: an agent with the selectors of such an entry gets
+	// the entries below its SPIFFE ID.
+	serverPath = "/spire/server"
+)
+
+// parents are the SPIFFE IDs whose entries the SPIRE server sends to the host's agent: the agent's own ID,
+// its aliases, and the SPIFFE IDs of all entries below these.
+func (f Facts) parents() map[string]bool {
+	// Before it attests, this one is known: the lab's server sets agent_spiffe_id_as_selector.
+	has := map[string]bool{"spiffe_id:" + hostAgent: true}
+	for _, agent := range f.Agents.Agents {
+		if agent.ID.String() == hostAgent {
+			for _, s := range agent.Selectors {
+				has[s.String()] = true
+			}
+		}
+	}
+	parents := map[string]bool{hostAgent: true}
+	for _, entry := range f.Entries.Entries {
+		alias := entry.ParentID.Path == serverPath
+		for _, s := range entry.Selectors {
+			alias = alias && has[s.String()]
+		}
+		if alias {
+			parents[entry.SPIFFEID.String()] = true
+		}
+	}
+	for before := 0; before < len(parents); {
+		before = len(parents)
+		for _, entry := range f.Entries.Entries {
+			if parents[entry.ParentID.String()] {
+				parents[entry.SPIFFEID.String()] = true
+			}
+		}
+	}
+	return parents
 }
 
 // SVID is one X.509-SVID that a program holds.
@@ -190,7 +242,7 @@ type SVID struct {
 	SignedBy string    `json:"signedBy,omitempty"` // the CA's key
 }
 
-// Who is one container, as the page's second part shows it.
+// Who is one container, as the page's tab "Who" shows it.
 type Who struct {
 	Service string `json:"service"`
 	User    string `json:"user,omitempty"`
@@ -198,7 +250,7 @@ type Who struct {
 	SVID    *SVID  `json:"svid,omitempty"`
 }
 
-// Trust is what the page's fourth part shows.
+// Trust is what the page's tab "Trust" shows.
 type Trust struct {
 	Authorities []Authority `json:"authorities"` // of the SPIRE server
 	Sides       []Side      `json:"sides"`

@@ -216,7 +216,7 @@ func TestNonsenseIsNotFed(t *testing.T) {
 const someFacts = `{"containers":[{"service":"server","user":"server-workload","status":"running","addresses":["10.0.0.3"]},
 {"service":"spire-agent","user":"0:0","status":"exited","addresses":[]}],
 "entries":{"entries":[{"id":"client","spiffe_id":{"trust_domain":"example.org","path":"/client"},"parent_id":{"trust_domain":"example.org","path":"/host"},"selectors":[{"type":"unix","value":"user:client-workload"},{"type":"unix","value":"gid:7"}]},
-{"id":"host","spiffe_id":{"trust_domain":"example.org","path":"/host"},"parent_id":{"trust_domain":"example.org","path":"/spire/server"},"selectors":[{"type":"spiffe_id","value":"x"}]}]},
+{"id":"host","spiffe_id":{"trust_domain":"example.org","path":"/host"},"parent_id":{"trust_domain":"example.org","path":"/spire/server"},"selectors":[{"type":"spiffe_id","value":"spiffe://example.org/spire/agent/x509pop/host"}]}]},
 "agents":{"agents":[{"id":{"trust_domain":"example.org","path":"/spire/agent/x509pop/host"},"banned":true,"x509svid_expires_at":"1795639276"}]},
 "authorities":{"active":{"authority_id":"aa","expires_at":"1827171663"},"old":{"authority_id":"bb","expires_at":"1827171594"}},
 "witnesses":[{"user":"client-workload","svids":[{"id":"spiffe://example.org/client","serial":"S1","notAfter":"2026-11-25T13:00:00Z","signedBy":"bb"}],"bundles":[{"trustDomain":"example.org","authorities":[{"key":"aa"},{"key":"bb"}]}]},null]}`
@@ -248,6 +248,75 @@ func TestState(t *testing.T) {
 	}
 }
 
+// TestWhyLooksAtTheParent: an entry that the host's agent does not get gives nothing to its processes, even
+// if each selector matches. The agent gets the entries below its own ID, its aliases, and these entries.
+func TestWhyLooksAtTheParent(t *testing.T) {
+	const agent = "/spire/agent/x509pop/host"
+	id := func(path string) spiffeID { return spiffeID{"example.org", path} }
+	process := "unix:user:guest-workload"
+	var facts Facts
+	facts.Agents = &agents{}
+	if err := json.Unmarshal([]byte(`{"agents":[
+		{"id":{"trust_domain":"example.org","path":"/spire/agent/x509pop/host"},"selectors":[{"type":"spiffe_id","value":"spiffe://example.org/spire/agent/x509pop/host"},{"type":"x509pop","value":"serialnumber:7"}]},
+		{"id":{"trust_domain":"example.org","path":"/spire/agent/join_token/b"},"selectors":[{"type":"spiffe_id","value":"spiffe://example.org/spire/agent/join_token/b"}]}]}`), facts.Agents); err != nil {
+		t.Fatal(err)
+	}
+	facts.Entries = &entries{}
+	add := func(name, parent, path string, selectors ...string) {
+		entry := struct {
+			ID        string     `json:"id"`
+			SPIFFEID  spiffeID   `json:"spiffe_id"`
+			ParentID  spiffeID   `json:"parent_id"`
+			Selectors []selector `json:"selectors"`
+		}{ID: name, ParentID: id(parent), SPIFFEID: id(path)}
+		for _, s := range selectors {
+			kind, value, _ := strings.Cut(s, ":")
+			entry.Selectors = append(entry.Selectors, selector{kind, value})
+		}
+		facts.Entries.Entries = append(facts.Entries.Entries, entry)
+	}
+	add("grandchild", "/child", "/grandchild", process)
+	add("child", "/by-alias", "/child", process)
+	add("by-alias", "/host", "/by-alias", process)
+	add("by-agent", agent, "/by-agent", process)
+	add("by-serial", "/hosts/seven", "/by-serial", process)
+	add("elsewhere", "/elsewhere", "/guest", process)
+	add("on-host-b", "/host-b", "/guest", process)
+	add("on-both", "/both", "/guest", process)
+	add("another-user", "/host", "/client", "unix:user:client-workload")
+	add("alias", "/spire/server", "/host", "spiffe_id:spiffe://example.org"+agent)
+	add("alias-serial", "/spire/server", "/hosts/seven", "x509pop:serialnumber:7")
+	add("alias-b", "/spire/server", "/host-b", "spiffe_id:spiffe://example.org/spire/agent/join_token/b")
+	add("alias-both", "/spire/server", "/both", "x509pop:serialnumber:7", "x509pop:serialnumber:8")
+
+	undelivered := map[string]bool{"elsewhere": true, "on-host-b": true, "on-both": true}
+	why := facts.Why([]string{process})
+	if len(why.Entries) != 9 {
+		t.Errorf("%d entries are explained, not the 9 of processes: %+v", len(why.Entries), why.Entries)
+	}
+	for i, entry := range why.Entries {
+		if entry.Undelivered != undelivered[entry.ID] {
+			t.Errorf("%s, with the parent %s: undelivered is %t", entry.ID, entry.Parent, entry.Undelivered)
+		}
+		if comesAfter := i >= 5; comesAfter != (entry.lacks() > 0) {
+			t.Errorf("%s lacks %d and is number %d: the nearest do not come first", entry.ID, entry.lacks(), i+1)
+		}
+		if missing := strings.Join(entry.Missing, " "); (missing != "") != (entry.ID == "another-user") {
+			t.Errorf("%s: the process has not %q", entry.ID, missing)
+		}
+	}
+	facts.Agents.Agents = nil // not attested: of its selectors only its own ID is known before
+	for _, entry := range facts.Why([]string{process}).Entries {
+		if want := undelivered[entry.ID] || entry.ID == "by-serial"; entry.Undelivered != want {
+			t.Errorf("%s, without an agent: undelivered is %t", entry.ID, entry.Undelivered)
+		}
+	}
+	facts.Agents = nil
+	if why := facts.Why([]string{process}); why.Entries != nil {
+		t.Errorf("nobody knows the agent's aliases, but the entries are explained: %+v", why.Entries)
+	}
+}
+
 func TestWants(t *testing.T) {
 	hub, _, _ := open(t)
 	if !hub.Wants(time.Time{}, noon) {
@@ -270,8 +339,9 @@ func TestTrace(t *testing.T) {
 		steps         int
 		done          bool
 	}{
-		{"served.trace", "served: Success!!!", "", 10, true},
-		{"refused.trace", "refused by the server: bad certificate", "server", 11, false},
+		{"served.trace", "served: Success!!!", "", 12, true},
+		{"refused.trace", "refused by the server: bad certificate", "server", 12, false},
+		{"nobody.trace", "refused by the server: certificate required", "server", 10, false},
 	} {
 		text, err := os.ReadFile("testdata/" + test.file)
 		if err != nil {
@@ -297,6 +367,47 @@ func TestTrace(t *testing.T) {
 	}
 	if _, err := ParseTrace("x", strings.NewReader("connect: refused\n")); err == nil {
 		t.Error("no handshake is no error")
+	}
+}
+
+// TestTraceTells looks at what the steps of the recorded handshakes are said to mean.
+func TestTraceTells(t *testing.T) {
+	const svid, none = "My X.509-SVID, with my SPIFFE ID in it", "No certificate: the list in this message is empty"
+	const late, unread = "The client had completed its handshake before this alert,", "and had sent its request. The server does not handle it."
+	for _, test := range []struct{ file, certificate, last, means, details string }{
+		{"served.trace", svid, "server ApplicationData", "The HTTP response", ""},
+		{"refused.trace", svid, "server Alert", "bad certificate (alert 42): the server refuses the client", late + "\n" + unread},
+		{"nobody.trace", none, "server Alert", "certificate required (alert 116): the server refuses the client", "The client had completed its handshake before this alert."},
+	} {
+		text, err := os.ReadFile("testdata/" + test.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trace, err := ParseTrace("x", bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := map[string]string{}
+		for _, step := range trace.Steps {
+			if step.Message == "Certificate" {
+				shown[step.By] = step.Means
+			}
+		}
+		if shown["client"] != test.certificate || shown["server"] != svid {
+			t.Errorf("%s: the Certificate messages are explained as %q", test.file, shown)
+		}
+		last := trace.Steps[len(trace.Steps)-1]
+		if got := last.By + " " + last.Message; got != test.last || last.Means != test.means || strings.Join(last.Details, "\n") != test.details {
+			t.Errorf("%s ends with %s: %q, %q", test.file, got, last.Means, last.Details)
+		}
+	}
+	early := "Sent Record\n    ClientHello, Length=100\nReceived Record\n    Level=fatal(2), description=protocol version(70)\n"
+	trace, err := ParseTrace("x", strings.NewReader(early))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := trace.Steps[1]; last.Means != "protocol version (alert 70): the server refuses the client" || last.Details != nil {
+		t.Errorf("an alert in the handshake is explained as %q, %q", last.Means, last.Details)
 	}
 }
 

@@ -38,10 +38,26 @@ var means = map[string]string{
 	"ServerHello":         "So do I; here is mine. From here on all is encrypted",
 	"EncryptedExtensions": "What else is agreed on",
 	"CertificateRequest":  "Show me who you are: this is what makes it mutual",
-	"Certificate":         "My X.509-SVID: the SPIFFE ID stands in it",
+	"Certificate":         "My X.509-SVID, with my SPIFFE ID in it",
 	"CertificateVerify":   "Signed with the key of that SVID: it is mine",
 	"Finished":            "I have seen the same handshake as you",
 	"NewSessionTicket":    "A ticket, to be recognized by next time",
+}
+
+const (
+	// noCertificate is the length of a Certificate message without a certificate: that of an empty
+	// context, in one byte, and of an empty list, in three (RFC 8446, section 4.4.2).
+	noCertificate = "4"
+	noneMeans     = "No certificate: the list in this message is empty"
+)
+
+// alertNames are of alerts that OpenSSL 3.0's trace calls "unknown" (RFC 8446, section 6).
+var alertNames = map[string]string{"116": "certificate required"}
+
+// data are the first bytes that each side sends after the handshake.
+var data = map[string]string{
+	"client": "The HTTP request",
+	"server": "The HTTP response",
 }
 
 // ParseTrace reads what s_client printed.
@@ -50,6 +66,12 @@ func ParseTrace(as string, in io.Reader) (*Trace, error) {
 	by := ""
 	secret := false
 	var step *TraceStep
+	seen := map[string]bool{} // side and message
+	add := func(message, means string) {
+		trace.Steps = append(trace.Steps, TraceStep{By: by, Message: message, Means: means, Secret: secret})
+		step = &trace.Steps[len(trace.Steps)-1]
+		seen[by+" "+message] = true
+	}
 	scan := bufio.NewScanner(in)
 	for scan.Scan() {
 		line := harmless(scan.Text())
@@ -61,18 +83,32 @@ func ParseTrace(as string, in io.Reader) (*Trace, error) {
 		if strings.Contains(line, "Inner Content Type") {
 			secret = true
 		}
+		if strings.Contains(line, "Inner Content Type = ApplicationData") && by != "" && !seen[by+" ApplicationData"] {
+			add("ApplicationData", data[by])
+			continue
+		}
 		if m := message.FindStringSubmatch(line); m != nil && by != "" && means[m[1]] != "" {
-			trace.Steps = append(trace.Steps, TraceStep{By: by, Message: m[1], Means: means[m[1]], Secret: secret})
-			step = &trace.Steps[len(trace.Steps)-1]
+			add(m[1], means[m[1]])
+			if m[1] == "Certificate" && m[2] == noCertificate {
+				step.Means = noneMeans
+			}
 			continue
 		}
 		if m := alert.FindStringSubmatch(line); m != nil && by != "" {
 			if m[2] == "close notify" {
 				continue
 			}
-			trace.Steps = append(trace.Steps, TraceStep{By: by, Message: "Alert", Means: fmt.Sprintf("%s (alert %s): the handshake ends here", m[2], m[3]), Secret: secret})
+			what := m[2]
+			if name := alertNames[m[3]]; name != "" {
+				what = name
+			}
+			other := map[string]string{"client": "server", "server": "client"}[by]
+			add("Alert", fmt.Sprintf("%s (alert %s): the %s refuses the %s", what, m[3], by, other))
+			if seen["server Finished"] && seen["client Finished"] && by == "server" {
+				step.Details = afterFinished(seen["client ApplicationData"])
+			}
 			trace.By = by
-			trace.End = fmt.Sprintf("refused by the %s: %s", by, m[2])
+			trace.End = fmt.Sprintf("refused by the %s: %s", by, what)
 			step = nil
 			continue
 		}
@@ -96,6 +132,15 @@ func ParseTrace(as string, in io.Reader) (*Trace, error) {
 		trace.End = map[bool]string{true: "served: Success!!!", false: "the connection ended, and nobody said why"}[trace.Done]
 	}
 	return trace, nil
+}
+
+// afterFinished says what a client does not notice in TLS 1.3: its handshake ends with its own Finished, and
+// the server looks at its certificate after that (RFC 8446, section 2).
+func afterFinished(asked bool) []string {
+	if asked {
+		return []string{"The client had completed its handshake before this alert,", "and had sent its request. The server does not handle it."}
+	}
+	return []string{"The client had completed its handshake before this alert."}
 }
 
 // Print writes the trace for a terminal of 80 columns.

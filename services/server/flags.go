@@ -50,7 +50,7 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (config,
 	flags.Var(cli.Duration{Value: &cfg.writeTimeout}, "write-timeout", "longest `duration` to write a response")
 	flags.Var(cli.Duration{Value: &cfg.idleTimeout}, "idle-timeout", "`duration` after which an idle connection is closed")
 	flags.Var(cli.Duration{Value: &cfg.shutdownTimeout}, "shutdown-timeout", "`duration` that open requests get on SIGTERM, 5s at most")
-	flags.Var(cli.Duration{Value: &cfg.maxAge, Zero: true}, "max-connection-age", "`duration` after which a connection is closed with the next response; 0 disables it")
+	flags.Var(cli.Duration{Value: &cfg.maxAge, Zero: true}, "max-connection-age", "`duration` after which a connection is closed, after a request in progress is answered; 0 disables it")
 	flags.Var(cli.Bytes{Value: &cfg.maxBody}, "max-body", "largest request body in `bytes`")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), `server answers HTTP over mTLS to exactly one client, known by its SPIFFE ID.

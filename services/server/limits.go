@@ -8,16 +8,20 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
 // limit puts a limit on everything that a client can send, and on how long it may take.
-func limit(server *http.Server, cfg config) {
-	server.ConnContext = withStart
+func limit(server *http.Server, cfg config, logger *log.Logger) {
 	server.ReadTimeout = cfg.readTimeout
 	server.WriteTimeout = cfg.writeTimeout
 	server.IdleTimeout = cfg.idleTimeout
 	server.MaxHeaderBytes = 16 << 10
+	// HTTP/2 has several requests at a time on one connection: these limits are made for one.
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	limitAge(server, cfg.maxAge, logger)
 }
 
 // readBody reads the request's body to its end. It reports false, having answered, if the body is
@@ -32,24 +36,52 @@ func readBody(w http.ResponseWriter, r *http.Request, maxBody int64, logger *log
 	return err == nil
 }
 
-// startKey is the key under which a connection's context holds the time of its start.
-type startKey struct{}
-
-func withStart(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, startKey{}, time.Now())
+// age is how long a connection may still live.
+type age struct {
+	end   time.Time
+	timer *time.Timer // closes the connection at end; it is stopped while a request is in progress
 }
 
-// limitAge closes a connection after the first response past maxAge; 0 disables it. A client is
-// verified when it connects and never again: the age limits how long that may count.
-func limitAge(maxAge time.Duration, logger *log.Logger, next http.Handler) http.Handler {
+// ageKey is the key under which the context of a connection holds its age.
+type ageKey struct{}
+
+// limitAge makes the server close each connection at maxAge, whether or not a request comes; 0
+// disables it. A client is verified when it connects and never again: the age limits how long that
+// may count. A request in progress at that age is answered first, which takes at most
+// -read-timeout and -write-timeout.
+func limitAge(server *http.Server, maxAge time.Duration, logger *log.Logger) {
 	if maxAge == 0 {
-		return next
+		return
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if start, ok := r.Context().Value(startKey{}).(time.Time); ok && time.Since(start) >= maxAge {
-			logger.Printf("closing the connection from %s after this response: it is older than -max-connection-age, %s", r.RemoteAddr, maxAge)
-			w.Header().Set("Connection", "close")
+	var ages sync.Map // an *age for each open connection
+	end := func(conn net.Conn) {
+		logger.Printf("closing the connection from %s: it is older than -max-connection-age, %s", conn.RemoteAddr(), maxAge)
+		conn.Close()
+	}
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		a := &age{time.Now().Add(maxAge), time.AfterFunc(maxAge, func() { end(conn) })}
+		ages.Store(conn, a)
+		return context.WithValue(ctx, ageKey{}, a)
+	}
+	next := server.Handler
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !r.Context().Value(ageKey{}).(*age).timer.Stop() {
+			panic(http.ErrAbortHandler) // too late: the connection is being closed
 		}
 		next.ServeHTTP(w, r)
 	})
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		known, _ := ages.Load(conn)
+		switch a := known.(*age); state {
+		case http.StateIdle: // the response has been sent
+			if left := time.Until(a.end); left > 0 {
+				a.timer.Reset(left)
+			} else {
+				end(conn)
+			}
+		case http.StateClosed:
+			a.timer.Stop()
+			ages.Delete(conn)
+		}
+	}
 }

@@ -62,16 +62,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // bundles and authorized by their exact SPIFFE ID.
 func newServer(cfg config, svids x509svid.Source, bundles x509bundle.Source, logger *log.Logger) *http.Server {
 	tlsConfig := tlsconfig.MTLSServerConfig(svids, bundles, tlsconfig.AuthorizeID(cfg.clientID))
-	// go-spiffe 2.9.0 verifies in VerifyPeerCertificate, which crypto/tls does not call for a resumed
-	// session: a client would be served after its CA was revoked. So each handshake is a whole one.
+	// A resumed session skips the verification above, because go-spiffe 2.9.0 verifies in
+	// VerifyPeerCertificate: a client could connect though its CA has been revoked. So every connection
+	// does the whole handshake.
 	tlsConfig.SessionTicketsDisabled = true
 
 	server := &http.Server{
-		Handler:   limitAge(cfg.maxAge, logger, handler(cfg.maxBody, logger)),
+		Handler:   handler(cfg.maxBody, logger),
 		TLSConfig: tlsConfig,
 		ErrorLog:  logger, // a refused handshake is reported here, with its reason
 	}
-	limit(server, cfg)
+	limit(server, cfg, logger)
 	return server
 }
 

@@ -11,6 +11,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -184,6 +185,108 @@ func TestServerRefuses(t *testing.T) {
 	}
 }
 
+// Which alert tells a refusal is up to the program that verifies. TLS has one for each of these reasons
+// (RFC 8446, section 6.2), and Go's own verification sends it. go-spiffe verifies in
+// VerifyPeerCertificate, and for each error of that Go sends bad_certificate.
+func TestAlertDependsOnWhoVerifies(t *testing.T) {
+	const none, badCertificate, certificateExpired, unknownCA = 0, 42, 45, 48
+	ca := testca.New(t, "example.org")
+	otherCA := testca.New(t, "example.org")
+	server := ca.SVID(serverID, time.Hour)
+	goSPIFFE := tlsconfig.MTLSServerConfig(server, ca.Bundle(), tlsconfig.AuthorizeID(spiffeid.RequireFromString(clientID)))
+	goItself := tlsconfig.TLSServerConfig(server)
+	goItself.ClientAuth = tls.RequireAndVerifyClientCert
+	goItself.ClientCAs = ca.Pool()
+
+	for _, c := range []struct {
+		name               string
+		client             *x509svid.SVID
+		goItself, goSPIFFE tls.AlertError
+	}{
+		{"the rightful client", ca.SVID(clientID, time.Hour), none, none},
+		{"another CA", otherCA.SVID(clientID, time.Hour), unknownCA, badCertificate},
+		{"an expired SVID", ca.SVID(clientID, -time.Minute), certificateExpired, badCertificate},
+		{"another SPIFFE ID", ca.SVID(serverID, time.Hour), none, badCertificate}, // crypto/tls knows no SPIFFE IDs
+	} {
+		for verifier, server := range map[string]*tls.Config{"Go": goItself, "go-spiffe": goSPIFFE} {
+			want := map[string]tls.AlertError{"Go": c.goItself, "go-spiffe": c.goSPIFFE}[verifier]
+			switch err := alert(t, server, peer(c.client, ca.Bundle())); {
+			case want == none && err != nil:
+				t.Errorf("%s refuses %s: %v", verifier, c.name, err)
+			case want != none && (err == nil || err.Error() != "remote error: "+want.Error()):
+				t.Errorf("%s tells %s: %v; want alert %d, %q", verifier, c.name, err, want, want)
+			}
+		}
+	}
+}
+
+// alert is what a client reads from a server with this configuration: nil, or the server's alert.
+func alert(t *testing.T, server, client *tls.Config) error {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer connection.Close()
+		_, _ = connection.Write([]byte("accepted"))
+	}()
+	connection, err := tls.Dial("tcp", listener.Addr().String(), client)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	_ = connection.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_, err = connection.Read(make([]byte, 8))
+	return err
+}
+
+// In TLS 1.3 the client's handshake ends before the server has looked at its certificate (RFC 8446,
+// section 2). So a client that is refused has sent its request by then: only its next read fails.
+func TestRefusedClientHasSentItsRequest(t *testing.T) {
+	ca := testca.New(t, "example.org")
+	server := start(t, ca, nil)
+	const refused = "remote error: tls: bad certificate"
+	for version, early := range map[uint16]bool{tls.VersionTLS13: false, tls.VersionTLS12: true} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			raw, err := net.Dial("tcp", server.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer raw.Close()
+			_ = raw.SetDeadline(time.Now().Add(10 * time.Second))
+			config := peer(ca.SVID(serverID, time.Hour), ca.Bundle())
+			config.MaxVersion = version
+			connection := tls.Client(raw, config)
+			err = connection.Handshake()
+			if early {
+				if err == nil || err.Error() != refused {
+					t.Errorf("the handshake ended with %v, not with %s", err, refused)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("the handshake failed: %v", err)
+			}
+			if _, err := fmt.Fprint(connection, getRequest); err != nil {
+				t.Fatalf("the request could not be sent: %v", err)
+			}
+			if _, err := connection.Read(make([]byte, 1)); err == nil || err.Error() != refused {
+				t.Errorf("the answer to the request is %v, not %s", err, refused)
+			}
+		})
+	}
+	mustServe(t, ca, server.url)
+	if n := strings.Count(server.log.String(), "Request received"); n != 1 {
+		t.Errorf("%d requests reached the handler, not only the rightful one:\n%s", n, server.log)
+	}
+}
+
 func TestServerServesTheClientItIsTold(t *testing.T) {
 	ca := testca.New(t, "example.org")
 	const other = "spiffe://example.org/other"
@@ -238,33 +341,121 @@ func TestServerVerifiesEveryConnectionAnew(t *testing.T) {
 	}
 }
 
-func TestServerBoundsTheAgeOfAConnection(t *testing.T) {
+// keep opens a connection that the test keeps; no read on it takes more than five seconds.
+func keep(t *testing.T, ca *testca.CA, server *running) (*tls.Conn, *bufio.Reader) {
+	t.Helper()
+	connection, err := tls.Dial("tcp", server.addr, peer(ca.SVID(clientID, time.Hour), ca.Bundle()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	_ = connection.SetReadDeadline(time.Now().Add(5 * time.Second))
+	return connection, bufio.NewReader(connection)
+}
+
+const getRequest = "GET / HTTP/1.1\r\nHost: server\r\n\r\n"
+
+// mustAnswer reads the answer to one request, which leaves the connection open.
+func mustAnswer(t *testing.T, reader *bufio.Reader) {
+	t.Helper()
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil || string(body) != "Success!!!" || response.Close {
+		t.Fatalf("got %q, closed: %t, %v", body, response.Close, err)
+	}
+}
+
+func TestServerClosesAConnectionAtItsAge(t *testing.T) {
+	const maxAge = time.Second
 	ca := testca.New(t, "example.org")
 	for _, c := range []struct {
 		name   string
-		maxAge time.Duration
-		closed bool
+		use    func(*testing.T, *tls.Conn, *bufio.Reader)
+		served int
 	}{
-		{"no limit", 0, false},
-		{"a bound not reached", time.Hour, false},
-		{"a bound passed", time.Nanosecond, true},
+		{"that has sent no request", func(*testing.T, *tls.Conn, *bufio.Reader) {}, 0},
+		{"that is idle", func(t *testing.T, connection *tls.Conn, reader *bufio.Reader) {
+			for range 2 {
+				fmt.Fprint(connection, getRequest)
+				mustAnswer(t, reader)
+			}
+		}, 2},
+		{"with a request in progress, which is answered first", func(t *testing.T, connection *tls.Conn, reader *bufio.Reader) {
+			fmt.Fprint(connection, "POST / HTTP/1.1\r\nHost: server\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+			for _, want := range []string{"HTTP/1.1 100 Continue\r\n", "\r\n"} {
+				if line, err := reader.ReadString('\n'); err != nil || line != want {
+					t.Fatalf("the request is not in progress: %q, %v", line, err)
+				}
+			}
+			time.Sleep(maxAge + 100*time.Millisecond)
+			fmt.Fprint(connection, "ok")
+			mustAnswer(t, reader)
+		}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			server := start(t, ca, func(cfg *config) { cfg.maxAge = c.maxAge })
-			transport := &http.Transport{TLSClientConfig: peer(ca.SVID(clientID, time.Hour), ca.Bundle())}
-			defer transport.CloseIdleConnections()
-			response, err := (&http.Client{Transport: transport}).Get(server.url)
-			if err != nil {
-				t.Fatal(err)
+			t.Parallel()
+			server := start(t, ca, func(cfg *config) { cfg.maxAge = maxAge })
+			began := time.Now()
+			connection, reader := keep(t, ca, server)
+			c.use(t, connection, reader)
+
+			rest, err := io.ReadAll(reader) // no error: the server has sent TLS's close_notify
+			if age := time.Since(began); err != nil || len(rest) > 0 || age < maxAge {
+				t.Errorf("%s after its start the connection got %q, %v; want nothing but its end, after %s", age, rest, err, maxAge)
 			}
-			defer response.Body.Close()
-			if response.StatusCode != http.StatusOK || response.Close != c.closed {
-				t.Errorf("got %s, connection closed: %t; want it served, closed: %t", response.Status, response.Close, c.closed)
+			fmt.Fprint(connection, getRequest)
+			if answer, err := http.ReadResponse(reader, nil); err == nil {
+				t.Errorf("a request after the age got %s", answer.Status)
 			}
-			if told := strings.Contains(server.log.String(), "after this response: it is older than -max-connection-age, "); told != c.closed {
-				t.Errorf("the log tells of a bound that is passed: %t; want %t: %s", told, c.closed, server.log)
+			mustServe(t, ca, server.url)
+			if n := strings.Count(server.log.String(), "Request received"); n != c.served+1 {
+				t.Errorf("%d requests were served, not %d and that of a new connection:\n%s", n, c.served, server.log)
+			}
+			told := "closing the connection from " + connection.LocalAddr().String() + ": it is older than -max-connection-age, 1s\n"
+			if n := strings.Count(server.log.String(), told); n != 1 {
+				t.Errorf("the log has %d times %q:\n%s", n, told, server.log)
 			}
 		})
+	}
+}
+
+func TestServerKeepsAConnectionBelowItsAge(t *testing.T) {
+	ca := testca.New(t, "example.org")
+	for _, maxAge := range []time.Duration{0, time.Hour} {
+		server := start(t, ca, func(cfg *config) { cfg.maxAge = maxAge })
+		connection, reader := keep(t, ca, server)
+		for range 2 {
+			fmt.Fprint(connection, getRequest)
+			mustAnswer(t, reader)
+		}
+		_ = connection.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := reader.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("with a maximum age of %s the connection did not stay open: %v", maxAge, err)
+		}
+	}
+}
+
+// A client that keeps its connection loses no request to the age: it notices the end of the
+// connection, and sends the request over a new one.
+func TestNoRequestIsLostToTheAge(t *testing.T) {
+	ca := testca.New(t, "example.org")
+	server := start(t, ca, func(cfg *config) { cfg.maxAge = 500 * time.Millisecond })
+	transport := &http.Transport{TLSClientConfig: peer(ca.SVID(clientID, time.Hour), ca.Bundle())}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	for began := time.Now(); time.Since(began) < 1600*time.Millisecond; {
+		response, err := client.Get(server.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
+	if n := strings.Count(server.log.String(), "it is older than -max-connection-age"); n < 2 {
+		t.Errorf("the age ended %d connections: nothing was tested", n)
 	}
 }
 

@@ -119,6 +119,8 @@ function drawWho() {
   $('who').replaceChildren(programs, others)
 }
 
+const lacks = (entry) => entry.undelivered || (entry.missing || []).length > 0
+
 function drawWhy() {
   const refused = [...rows.values()].reverse().map((known) => known.row).find((row) => row.why && row.why.selectors)
   const parts = []
@@ -128,15 +130,18 @@ function drawWhy() {
     parts.push(el('h3', {}, title), list)
     for (const entry of why.entries || []) {
       const wants = el('ul', {})
+      const parent = `parent ${entry.parent}`
+      wants.append(el('li', { class: 'id' }, entry.undelivered ? el('span', { class: 'missing' }, `WRONG ${parent}`) : `has ${parent}`))
       for (const selector of entry.selectors) {
         const missing = (entry.missing || []).includes(selector)
         wants.append(el('li', { class: 'id' }, missing ? el('span', { class: 'missing' }, `MISSING ${selector}`) : `has ${selector}`))
       }
-      parts.push(el('div', {}, `entry ${entry.id}: ${(entry.missing || []).length ? 'does not match' : `gives ${entry.spiffeID}`}`), wants)
+      const verdict = entry.undelivered ? "is not delivered to this host's agent" : lacks(entry) ? 'does not match' : `gives ${entry.spiffeID}`
+      parts.push(el('div', {}, `entry ${entry.id}: ${verdict}`), wants)
     }
   }
   if (refused) explain(refused.why, `${clock(refused.at)}: no identity for this process`)
-  for (const why of state.why || []) explain({ ...why, entries: (why.entries || []).filter((entry) => !(entry.missing || []).length) }, `a process of ${why.user}`)
+  for (const why of state.why || []) explain({ ...why, entries: (why.entries || []).filter((entry) => !lacks(entry)) }, `a process of ${why.user}`)
   if (!parts.length) parts.push(el('p', {}, 'The SPIRE server has not said its entries yet.'))
   $('why').replaceChildren(...parts)
 }
