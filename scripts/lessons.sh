@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Keeps the lessons true. lessons.sh LESSON OUTPUT compares what a lesson quotes, or any file that
-# ends in .md, with what was printed. lessons.sh alone sees that every scenario has a lesson, that
-# each is whole and answered, and that they make one course, in the README's order.
+# ends in .md, with what was printed. lessons.sh FILE checks that this lesson is whole, and that its
+# sources are pinned. lessons.sh alone checks that of every scenario's lesson, that each is answered,
+# and that they make one course, in the README's order.
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
@@ -9,6 +10,9 @@ set -euo pipefail
 folder=$LAB_DIR/scripts/scenarios
 parts='What you will see|What it prints|Why|Without this check|A question|Try it'
 words=400
+# A tag or a commit, or an RFC, which never changes: what a branch says today it may not say tomorrow.
+pinned='https://(github\.com/[^/ ]+/[^/ ]+/blob/([0-9a-f]{40}|[a-z-]*[0-9]+([._][0-9]+)+)/|www\.rfc-editor\.org/rfc/rfc[0-9]+)[^ )]*'
+go_spiffe=$(sed -nE 's|.*/go-spiffe/v2 (v[0-9.]+)$|\1|p' "$LAB_DIR/go.mod")
 
 # plain_lines: takes out what differs from run to run, and the indentation. Every other number
 # counts: exit statuses, versions, lifetimes, users, ports that were agreed on, and a 0.
@@ -67,6 +71,34 @@ check_parts() {
 	sed -n 3p "$file" | grep -qE '^[0-9]+ minutes[,;] .*\.$' ||
 		problem "$file does not say in its third line how long it takes and what it needs, such as: 10 minutes; after [bad-id](bad-id.md)."
 	[ "$(explained "$file")" -le "$words" ] || problem "$file has $(explained "$file") words before \"Try it\": $words are enough"
+	check_sources "$file"
+}
+
+# check_sources FILE: the paragraph before the last line links what the lesson rests on, and only
+# there a section has its number. SPIRE and go-spiffe are those that the lab runs.
+check_sources() {
+	local file=$1 sources source named
+	sources=$(awk -v RS= '{before = last; last = $0} END {print before}' "$file")
+	case $sources in
+	'Sources: '*) ;;
+	*)
+		problem "$file has no paragraph \"Sources: \" before its last line"
+		return
+		;;
+	esac
+	while IFS= read -r source; do
+		grep -qE "^\[[^]]+\]\($pinned\),?$" <<<"$source" ||
+			problem "$file has a source that is not one link to a tag, a commit or an RFC: $source"
+		case $source in
+		*github.com/spiffe/spire/blob/v"$SPIRE_VERSION"/* | *github.com/spiffe/go-spiffe/blob/"$go_spiffe"/*) ;;
+		*github.com/spiffe/spire/* | *github.com/spiffe/go-spiffe/*)
+			problem "$file has a source of another version than SPIRE v$SPIRE_VERSION and go-spiffe $go_spiffe: $source"
+			;;
+		esac
+	done <<<"${sources#Sources: }"
+	# A line may end between the word and the number.
+	named=$(awk -v RS= '!/^Sources: /' "$file" | tr -s '\n ' ' ' | grep -oiE 'sections? [0-9][0-9.]*' || true)
+	[ -z "$named" ] || problem "$file names sections outside its sources: $(tr '\n' ' ' <<<"$named")"
 }
 
 # check_course: following the Next lines from the first lesson of the README visits every scenario,
@@ -103,6 +135,8 @@ if [ $# -eq 2 ]; then
 	*.md) check_quotes "$1" "$2" ;;
 	*) check_quotes "$folder/$1.md" "$2" ;;
 	esac
+elif [ $# -eq 1 ]; then
+	check_parts "$1"
 else
 	for scenario in "$folder"/*.sh; do
 		check_parts "${scenario%.sh}.md"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# a lesson that quotes another number than was printed must be found out
+# a lesson that quotes another number than was printed must be found out, and one without pinned sources
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
@@ -37,3 +37,25 @@ other "117 requests: 117 served, 0 failed" "117 requests: 112 served, 5 failed"
 other "PASS bad-id (8 checks, 3 s)" "PASS bad-id (7 checks, 3 s)"
 other "https://server:8443/" "https://server:9443/"
 other "curl: (60) SSL" "curl: (55) SSL"
+
+# lesson EXPRESSION: is the lesson of bad-id, changed by sed, still whole?
+lesson() {
+	sed -E "$1" "$LAB_DIR/scripts/scenarios/bad-id.md" >"$scratch/lesson.md"
+	! cmp -s "$scratch/lesson.md" "$LAB_DIR/scripts/scenarios/bad-id.md" || fail "\"$1\" changes nothing"
+	"$LAB_DIR/scripts/lessons.sh" "$scratch/lesson.md" 2>&1
+}
+not_whole() {
+	local found
+	! found=$(lesson "$1") || fail "a lesson passes with this change: $1"
+	grep -qF -- "$2" <<<"$found" || fail "not \"$2\", but: $found"
+	passed "found out: $2"
+}
+
+step "A lesson links its sources, each to one version"
+expect "the lesson of bad-id is whole" "$LAB_DIR/scripts/lessons.sh" "$LAB_DIR/scripts/scenarios/bad-id.md"
+not_whole 's/^Sources: //' 'has no paragraph "Sources: "'
+not_whole 's|/665a28f[0-9a-f]+/|/main/|' 'not one link to a tag, a commit or an RFC'
+not_whole 's|www.rfc-editor.org/rfc/|www.example.org/|' 'not one link to a tag, a commit or an RFC'
+not_whole 's|(\[RFC 8446, section 2\].*)|see \1|' 'not one link to a tag, a commit or an RFC'
+not_whole 's|(go-spiffe/blob)/v[0-9.]+/|\1/v2.0.0/|' 'a source of another version'
+not_whole 's/under "Validation"/in section 5/' 'names sections outside its sources: section 5'

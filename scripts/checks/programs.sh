@@ -10,7 +10,7 @@ for program in client server; do
 	expect_exit 3 "the $program gives up with the status for no identity"
 	expect_output "waiting for an identity, 3s of 4s: uid 4242 at SPIFFE_ENDPOINT_SOCKET unix:///tmp/spire-agent/public/api.sock: rpc error: code = PermissionDenied desc = no identity issued" "it says what it waits for"
 	expect_output "$program: no identity after 4s: uid 4242" "it says that it gave up"
-	expect_output "likely cause: no registration entry matches this user (make entries shows them)" "it says the likely cause"
+	expect_output "likely cause: no registration entry matches this process (make entries shows them)" "it says the likely cause"
 done
 
 step "A port that is in use"

@@ -25,7 +25,7 @@ right() {
 wrong restart 'the client is not served' 'a restart asks the same question again, and gets the same answer'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
-wrong broad 'so is everybody else' 'whoever runs the program /opt/spiffe-lab/bin/client is the client now, also the guest'
+wrong broad 'so is everybody else' 'every process of client-workload gets the identity of the client, and so does every process of guest-workload'
 wrong_broad() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:uid:1112
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:uid:1113
@@ -37,7 +37,7 @@ wrong_any_user() {
 	right
 }
 
-wrong as_root 'client runs as root' 'the client is served under a name that is not its own, with all that root may do'
+wrong as_root 'client runs as root' 'the client is served, but it runs as root, and every process of root can get its identity'
 wrong_as_root() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:uid:0
 	remake client <<-'END'
@@ -58,7 +58,7 @@ debrief() {
     for as long as it lived; it was only after a restart that it got none.
   How to see it: the client says "no identity issued", the agent's log names the selectors of the process
     that got none, and `spire-server entry show -spiffeID spiffe://example.org/client` finds nothing.
-  In life: "no identity issued", and no way to see why, is the oldest complaint of all
+  In life: "no identity issued" is a common error message, and it does not say why
     (https://github.com/spiffe/spire/issues/1108).
   Which scenarios show it: make scenario-unregistered, make scenario-revocation
 END

@@ -45,11 +45,13 @@ hint true 'Two registration entries have the selector unix:user:client-workload,
 debrief() {
 	cat <<'END'
   What it was: a second registration entry for unix:user:client-workload. A workload that matches two entries
-    gets two SVIDs; go-spiffe's X509Source takes the first unless it is told which (WithDefaultX509SVIDPicker).
+    gets two SVIDs. The agent sorts them by entry ID, and 0-night-shift sorts before client. go-spiffe's X509Source
+    takes the first one, unless the program chooses another (WithDefaultX509SVIDPicker).
   How to see it: the server names the ID that it refused, `make svid` shows both.
   In life: a second key for the same service, and programs showed the wrong identity
     (https://github.com/SAP/cloud-sdk-java/issues/1243). Entries have a hint, by which a program can choose.
-  Which scenario shows it: make scenario-stolen-user
+  Which scenario shows it: make scenario-bad-id shows the refusal that the client met. No scenario shows a workload
+    with two SVIDs.
 END
 }
 

@@ -37,7 +37,7 @@ wrong_second_entry() {
 	restarted client
 }
 
-wrong as_root 'client runs as root' 'the entry names the program, and root may start every program'
+wrong as_root 'client runs as root' 'the entry names root now, so every process of root gets the identity of the client'
 wrong_as_root() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:root
 	remake client <<-'END'
@@ -47,7 +47,7 @@ wrong_as_root() {
 
 hint '! client_served' 'The client gets no identity. What has the agent seen of it, and what does its entry want? docker compose logs --tail 3 spire-agent, and make entries'
 hint 'entry_has "unix:path:/usr/local/bin/client"' 'Every selector of an entry must hold. Take them one by one, and look for each in the line of the agent that says "No identity issued".'
-hint true 'The entry also asks for unix:path:/usr/local/bin/client, and the program is /opt/spiffe-lab/bin/client. Correct the path, or take that selector away: the user must stay (spire-server entry update).'
+hint true 'The entry also asks for unix:path:/usr/local/bin/client, and the program is /opt/spiffe-lab/bin/client. Correct the path, or take that selector away; the user must stay. spire-server entry update replaces the whole entry: give it the parent, the SPIFFE ID and every selector that stays.'
 
 debrief() {
 	cat <<'END'

@@ -27,7 +27,7 @@ wrong_server_moves() {
 	END
 }
 
-wrong anywhere 'one that runs is not' 'the address is right now, and nobody who answers there is the server that is wanted'
+wrong anywhere 'one that runs is not' 'the port is right now and the host is wrong: the bundle endpoint of the SPIRE server answers there, and the client refuses its SPIFFE ID'
 wrong_anywhere() {
 	remake client <<-'END'
 		services: {client: {command: ["client", "-interval", "5s", "-health", "127.0.0.1:8080", "-url", "https://spire-server:8443/"]}}
@@ -49,11 +49,12 @@ debrief() {
 	cat <<'END'
   What it was: the client's container had been made with another URL: port 8843 instead of 8443. No identity and
     no check was wrong: nobody listens there.
-  How to see it: "connection refused" is said by the network, before any TLS. A refusal by SPIFFE ID always has
-    the words of a certificate. `docker inspect` shows with which command a container was made.
-  In life: an address that was changed by hand and is not in the file that everybody reads; Compose tells by the
-    label config-hash (https://docs.docker.com/reference/cli/docker/compose/up/).
-  Which scenario shows it: make scenario-happy-path shows each step of a connection that works
+  How to see it: "connection refused" is an error of TCP, before any TLS handshake. A SPIFFE ID is refused during the
+    handshake: the side that refuses says "unexpected ID", the other side "bad certificate". `docker inspect` shows
+    with which command a container was made.
+  In life: an address was changed by hand, and not in the file that everybody reads. `docker compose up` recreates a
+    container whose configuration differs from that file (https://docs.docker.com/reference/cli/docker/compose/up/).
+  Which scenario shows it: make scenario-happy-path, with each step of a connection that works
 END
 }
 

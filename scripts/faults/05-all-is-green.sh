@@ -21,13 +21,13 @@ right() { cli entry delete -entryID staging; }
 wrong restart 'guest-workload gets the client' 'the entry is where it was'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
-wrong both_entries 'the client that runs is served still' 'with the broad entry the right one has gone too: nobody is the client any more'
+wrong both_entries 'the client that runs is served still' 'the right entry is gone too: the client that runs keeps its SVID until it expires, and one that starts gets none'
 wrong_both_entries() {
 	cli entry delete -entryID staging
 	cli entry delete -entryID client
 }
 
-wrong narrower 'root gets the client' 'the guest is out, and whoever runs as root from the same file is in'
+wrong narrower 'root gets the client' 'the guest gets nothing now, but every process of root gets the identity of the client'
 wrong_narrower() {
 	cli entry update -entryID staging -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:root
 }

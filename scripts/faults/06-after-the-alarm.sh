@@ -46,15 +46,17 @@ wrong_new_lab() { remove_lab && lab up --detach; }
 
 hint 'nobody client-workload' 'Not the client is in trouble: no program of this host gets anything. Who hands out the identities here, and how is it? docker compose ps --all, docker compose logs --tail 5 spire-agent'
 hint 'cli agent list -banned true | grep "SPIFFE ID"' 'The agent is refused by the SPIRE server, which has its reason in its own books: spire-server agent list, and agent show.'
-hint true 'The host'"'"'s agent is banned: spire-server agent list -banned true shows it. spire-server agent evict -spiffeID spiffe://example.org/spire/agent/x509pop/host takes it out of the books, ban and all; it attests anew with the key that it has.'
+hint true 'The host'"'"'s agent is banned: spire-server agent list -banned true shows it. spire-server agent evict -spiffeID spiffe://example.org/spire/agent/x509pop/host deletes its record, and the ban with it; the agent then re-attests with the key that it has. Lift a ban only when you know who set it and that the key is safe: this ticket says both.'
 
 debrief() {
 	cat <<'END'
-  What it was: the agent was banned (spire-server agent ban). It ended at once, and each new try to attest was
-    refused. Running programs kept their SVIDs until these expired; a restarted one got none.
-  How to see it: the agent's log says "agent is banned", the SPIRE server's list too. Evicting an agent lifts a
-    ban; the documentation says so in half a sentence.
-  In life: https://github.com/spiffe/spire/blob/main/doc/spire_server.md#spire-server-agent-ban
+  What it was: the agent was banned (spire-server agent ban). At its next synchronization it was refused, and exited;
+    each new try to attest was refused as well. Running programs keep their SVIDs until these expire; a restarted one
+    gets none.
+  How to see it: the agent's log says "agent is banned", and `spire-server agent list -banned true` shows the agent. The
+    ban is part of the agent's record, so `agent evict`, which deletes the record, lifts it.
+  In life: SPIRE's documentation says that a banned agent cannot re-attest. It does not say how to lift the ban
+    (https://github.com/spiffe/spire/blob/v1.15.3/doc/spire_server.md#spire-server-agent-ban).
   Which scenarios show it: make scenario-ban, make scenario-evict
 END
 }

@@ -31,13 +31,13 @@ right() {
 wrong restart 'the client is not served' 'all of them come back with the disk that they had'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
-wrong provision 'what the SPIRE server knew is lost' 'the host gets a credential and entries of the new CA, the client is served, and everybody else has lost everything'
+wrong provision 'what the SPIRE server knew is lost' 'the host gets a credential of the new CA, and entries on the spare disk: the client is served, and the entries of the other teams are still missing'
 wrong_provision() {
 	provision
 	restarted spire-agent server client
 }
 
-wrong no_check "the agent's configuration is not what it was" 'an agent that takes any SPIRE server for its own takes the next stranger too; and it helps nothing, for this one does not know the host'
+wrong no_check "the agent's configuration is not what it was" 'an agent that trusts any SPIRE server at its start also trusts an impostor; and it does not help, because the CA of this SPIRE server did not sign the credential of the host'
 wrong_no_check() {
 	sed 's|^.*trust_bundle_path.*|    insecure_bootstrap = true|' "$LAB_DIR/spire/agent/agent.conf" | other_image spire-agent /etc/spire/agent/agent.conf
 }
@@ -52,9 +52,9 @@ hint true 'Its container was made with another volume, spire-server-empty-disk, 
 debrief() {
 	cat <<'END'
   What it was: the SPIRE server ran on an empty volume. On an empty disk it makes itself a new CA and has no entries;
-    the agent, which knows the old CA, does not believe it any more, and it does not know the agent.
-  How to see it: no entries, "X509 CA prepared" in its log, and the mounts in `docker inspect`. To provision the
-    host anew is the right thing after a loss. Nothing was lost here until somebody does that.
+    the agent, which knows the old CA, refuses it, and it does not know the agent.
+  How to see it: no entries, "X509 CA prepared" in its log, and the mounts in `docker inspect`. Nothing is lost while the
+    old volume exists. To run bootstrap again is right after a real loss; here it makes the host trust the new CA.
   In life: agents after a SPIRE server came back with other data (https://github.com/spiffe/spire/issues/5442).
   Which scenario shows it: make scenario-server-wiped
 END

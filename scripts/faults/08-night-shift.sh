@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the night shift put something in order, and the client has no identity; its entry is there, and correct
+# the night shift put something in order, and the client has no identity; its entry is there, and is said to be correct
 level 2
 kind "entry: wrong parent"
 doctor LAB065
@@ -36,7 +36,7 @@ wrong_beside_it() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 }
 
-wrong broad 'so is everybody else' 'the parent is right, and in the hurry the user was left out'
+wrong broad 'so is everybody else' 'the parent is right, and the entry that was there names the guest now'
 wrong_broad() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:path:/opt/spiffe-lab/bin/witness -selector unix:uid:1113
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
@@ -44,14 +44,15 @@ wrong_broad() {
 
 hint 'nobody client-workload' 'Who says that the entry is right? Compare it, line by line, with the entry of the server, which works: make entries'
 hint 'entry_has "^Parent ID .*host-2"' 'An entry says three things: who, by which selectors, and on which host. Ask which host this is: the parent of an entry that works.'
-hint true 'The client'"'"'s entry has the parent spiffe://example.org/host-2, so it is delivered to another host'"'"'s agent, that does not exist yet. spire-server entry update -entryID client puts the parent spiffe://example.org/host.'
+hint true 'The client'"'"'s entry has the parent spiffe://example.org/host-2, so it is meant for the agent of another host, which does not exist yet. Set the parent spiffe://example.org/host with spire-server entry update -entryID client. Give it the SPIFFE ID and the selector again, because an update replaces the whole entry.'
 
 debrief() {
 	cat <<'END'
-  What it was: the client's entry had the parent spiffe://example.org/host-2. An agent gets the entries whose
-    parent is its own ID or an alias of it, and no other.
-  How to see it: the agent's log says "No identity issued", although an entry has exactly these selectors: then
-    the parent is left. The SPIRE server takes any parent, also one that nobody has.
+  What it was: the client's entry had the parent spiffe://example.org/host-2. An agent gets the entries below
+    its own ID or below an alias of it: the children, and the children of those. Here the alias is
+    spiffe://example.org/host. An entry with the parent spiffe://example.org/client would be delivered to this host too.
+  How to see it: the agent's log says "No identity issued", and its line has every selector of the entry. Then look at
+    the parent. The SPIRE server accepts any parent of its trust domain, also one that no agent has.
   In life: an entry under a parent that no agent has (https://github.com/spiffe/spire/issues/852).
   Which scenarios show it: make scenario-wrong-parent, make scenario-two-hosts
 END

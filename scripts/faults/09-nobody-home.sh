@@ -48,9 +48,10 @@ debrief() {
 	cat <<'END'
   What it was: the agent's container had been stopped. The server went on with the SVID that it held; the client, which
     was restarted, found no socket.
-  How to see it: `docker compose ps --all`; the client says "the socket does not exist; is the agent running". The
-    policy "unless-stopped" means what it says.
-  In life: a Workload API that is not there looks like a program that hangs (https://github.com/spiffe/go-spiffe/issues/207).
+  How to see it: `docker compose ps --all`; the client says "the socket does not exist; likely cause: is the agent
+    running". The policy "unless-stopped" means what it says.
+  In life: "cannot create X.509 source: context deadline exceeded". It does not say whether the agent or the entry is
+    missing (https://github.com/spiffe/go-spiffe/issues/207).
   Which scenarios show it: make scenario-agent-outage, make scenario-agent-restart
 END
 }

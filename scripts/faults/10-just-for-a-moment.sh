@@ -30,24 +30,26 @@ wrong_other_name() {
 	restarted client
 }
 
-wrong second_name 'is somebody else too: spiffe://example.org/client-try' 'beside its own name the client has that of the try: which one it shows is left to chance'
+wrong second_name 'is somebody else too: spiffe://example.org/client-try' 'the client has two SVIDs now, and shows the one whose entry ID sorts first; the ID of the new entry is random'
 wrong_second_name() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client-try -selector unix:user:client-workload
 	restarted client
 }
 
-hint '! client_served' 'Who is refused learns as little as possible. Who has refused knows why: docker compose logs --tail 3 server'
-hint wants_another 'The server says when it starts for whom it serves: docker compose logs server, its first lines. Who told it so?'
+hint '! client_served' 'The client only gets the number of a TLS alert, 42, which means "bad certificate". The server refused, and logs the reason: docker compose logs --tail 3 server'
+hint wants_another 'At its start the server logs which client it serves: docker compose logs server, its first lines. Who set that?'
 hint true 'The server was made with -client-id spiffe://example.org/client-try, and serves that one only. docker compose up --detach server makes it as compose.yaml has it: for spiffe://example.org/client.'
 
 debrief() {
 	cat <<'END'
   What it was: the server's container had been made with -client-id spiffe://example.org/client-try. It refused the
     client rightly: unexpected ID "spiffe://example.org/client".
-  How to see it: "bad certificate" is what TLS has for every refusal. The reason stands in the log of the one who
-    refused, and says here that the ID was not the expected one: then ask who is expected.
-  In life: the cure that is found first is AuthorizeAny. What go-spiffe says of it:
-    https://pkg.go.dev/github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig#AuthorizeAny
+  How to see it: Go sends "bad certificate" for every error of go-spiffe's verification: a wrong SPIFFE ID, an unknown
+    CA, an expired SVID. TLS has more exact alerts: for the last two, a Go server that leaves the verification
+    to crypto/tls sends "unknown certificate authority" and "expired certificate". The reason is in the server's log: the ID was not the expected one. Then ask
+    which ID the server expects.
+  In life: a quick cure is AuthorizeAny, which "allows any SPIFFE ID"
+    (https://pkg.go.dev/github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig#AuthorizeAny).
   Which scenario shows it: make scenario-bad-id
 END
 }

@@ -32,7 +32,7 @@ wrong_server_learns_it() {
 wrong anybody 'so is everybody else of the trust domain' 'AuthorizeAny: with it every name will do'
 wrong_anybody() { any_client; }
 
-wrong beside_it 'and yet the lab is not as it was before' 'the right entry is there, the wrong one as well: which SVID comes first is left to chance'
+wrong beside_it 'and yet the lab is not as it was before' 'the wrong entry is still there, so the client has two SVIDs; it shows the right one only because the entry ID 0-client sorts before client'
 wrong_beside_it() {
 	cli entry create -entryID 0-client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 	restarted client
@@ -40,13 +40,15 @@ wrong_beside_it() {
 
 hint '! client_served' 'Who refuses knows why: docker compose logs --tail 3 server. It names the ID that it met. Read it aloud.'
 hint 'entry_has "spiffe://example.org/cleint"' 'The SPIFFE ID of an SVID is that of the entry, letter by letter, and is compared letter by letter. make entries'
-hint true 'The entry says spiffe://example.org/cleint. spire-server entry update -entryID client puts the right SPIFFE ID, with the parent and the selector that it has.'
+hint true 'The entry says spiffe://example.org/cleint. Correct it with spire-server entry update -entryID client. Give it the parent and the selector again, because an update replaces the whole entry.'
 
 debrief() {
 	cat <<'END'
   What it was: the SPIFFE ID of the entry had a typing error, /cleint. To SPIRE every path is a name like
     another: there is nothing that it could be compared with.
-  How to see it: the server names the ID that it refused. IDs are compared as text (SPIFFE ID, section 2).
+  How to see it: the server names the ID that it refused. The path of a SPIFFE ID is case-sensitive; the scheme and the
+    trust domain are not (SPIFFE-ID, section 2.4). go-spiffe accepts both in lower case only, so it compares
+    IDs letter by letter.
   In life: whoever writes IDs by hand. What is a SPIFFE ID, and when two are the same:
     https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md
   Which scenarios show it: make scenario-bad-id

@@ -37,8 +37,8 @@ wrong deleted 'the client is not served' 'the guest is out, and so is the client
 wrong_deleted() { cli entry delete -entryID client; }
 
 hint 'nobody client-workload' 'Ask as each user of the host: make svid. Who gets what, and who should?'
-hint '! nobody guest-workload' 'The selector says for whom an entry is. For whom is the one of the client? make entries'
-hint true 'The selector of the entry client is unix:user:guest-workload. spire-server entry update -entryID client puts unix:user:client-workload.'
+hint '! nobody guest-workload' 'Which user does the selector of the entry client name? make entries'
+hint true 'The selector of the entry client is unix:user:guest-workload. Correct it to unix:user:client-workload with spire-server entry update -entryID client. Give it the parent and the SPIFFE ID again, because an update replaces the whole entry.'
 
 debrief() {
 	cat <<'END'

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the release of Friday is the same program with a smaller log, and has no identity
+# Friday's release is the same program, rebuilt, and it no longer gets an identity
 level 2
 kind "program: another hash"
 doctor LAB066
@@ -32,10 +32,10 @@ right() {
 	restarted client
 }
 
-wrong restart 'the client is not served' 'the program is the same after a restart, and so is its sum'
+wrong restart 'the client is not served' 'the program is the same after a restart, and so is its hash'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
-wrong user_only 'more can be spiffe://example.org/client than before' 'whatever the user starts is the client now: that is what security did not want'
+wrong user_only 'more can be spiffe://example.org/client than before' 'without the hash nobody notices a changed program: security wants the file named beside the user'
 wrong_user_only() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 	restarted client
@@ -58,16 +58,22 @@ wrong_sum_only() {
 }
 
 hint '! client_served' 'The agent says what it saw of the program, and the entry what it wants. Put the two lines under each other: docker compose logs --tail 3 spire-agent, make entries'
-hint old_sum 'One selector of the entry is made of the content of the program file. What is it of the new one? The agent has computed it.'
-hint true 'The entry pins the program by unix:sha256, and the release has another sum. Take the one in the line "No identity issued" of the agent, and put it into the entry in place of the old one; the user stays.'
+hint old_sum 'One selector of the entry is the SHA-256 hash of the program file. What is the hash of the new file? The agent has computed and logged it.'
+hint true 'The entry pins the program by unix:sha256, and the release has a different hash. Take the hash from the line "No identity issued" of the agent, and put it into the entry in place of the old one. Give spire-server entry update the user, the parent and the SPIFFE ID again, because it replaces the whole entry.'
 
 debrief() {
 	cat <<'END'
-  What it was: the entry names the program by unix:sha256, and a program that is built anew has another sum, also
-    if nothing in it has changed but a byte.
-  How to see it: the agent's line "No identity issued" has the sum that it computed; the entry has the one of the
-    last release. Whoever pins by content has to register each release before it is rolled out: both sums, for a while.
-  In life: https://github.com/spiffe/spire/blob/main/doc/plugin_agent_workloadattestor_unix.md
+  What it was: the entry names the program by unix:sha256, and the file of the release has a different hash. One byte is
+    enough for that, as here. A reproducible build of the same source has the same hash.
+  How to see it: the agent's line "No identity issued" has the hash that it computed; the entry has the hash of the last
+    release. Register each release before it is rolled out, with two entries for a while: the selectors of one entry
+    must all match. Take the hash from the build, not from a log that shows whatever has asked.
+  What the hash is worth: it tells honest programs apart, and shows that a file has changed. It is no border between two
+    programs of one user. One of them can connect to the Workload API, replace itself with the pinned program (exec),
+    and let a child process use the connection. Programs that must not be each other need two users. For a script,
+    SPIRE hashes the interpreter.
+  In life: SPIRE's documentation of the unix attestor names these selectors, and what the agent needs to compute them
+    (https://github.com/spiffe/spire/blob/v1.15.3/doc/plugin_agent_workloadattestor_unix.md).
   Which scenario shows it: make scenario-stolen-user
 END
 }
@@ -81,7 +87,7 @@ sum_of() {
 }
 
 old_sum() { entry_has "unix:sha256:$(sum_of "$WORKLOAD_IMAGE")"; }
-# A program with a byte more at its end does the same, and is another one.
+# A program with a byte more at its end does the same, and has another hash.
 put_in() {
 	local program status=0
 	program=$(mktemp)

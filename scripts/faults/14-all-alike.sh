@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the server is served and serves, and an intern with the wrong program says it serves him, too
+# everything is green, but an intern says that the server also answers his program
 level 3
 kind "success: trust domain"
 doctor LAB113
@@ -47,8 +47,9 @@ hint true 'The image of the server'"'"'s container is not that of compose.yaml: 
 
 debrief() {
 	cat <<'END'
-  What it was: a server built with tlsconfig.AuthorizeMemberOf(example.org) in place of AuthorizeID. Every workload
-    of the trust domain was served; its log still said "for spiffe://example.org/client only".
+  What it was: a server built with tlsconfig.AuthorizeMemberOf(example.org) in place of AuthorizeID. It accepted
+    every SVID of the trust domain: those of all workloads, but also those of the agent and the SPIRE server, and the
+    host's credential. Its log still said "for spiffe://example.org/client only".
   How to see it: only by asking what must be refused. What a program says of itself is no evidence.
   In life: it is one word from AuthorizeID to AuthorizeMemberOf, and nothing fails
     (https://pkg.go.dev/github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig#AuthorizeMemberOf).

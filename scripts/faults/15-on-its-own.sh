@@ -46,8 +46,9 @@ hint true 'The agent'"'"'s container has a PID namespace of its own; that of the
 
 debrief() {
 	cat <<'END'
-  What it was: the agent ran outside the PID namespace of its host. It gets the caller's process ID from the kernel:
-    a process of another namespace has none there, and cannot be attested.
+  What it was: the agent ran outside the PID namespace of its host. The kernel gives it the caller's process ID as a
+    number of the agent's own namespace. A process that is neither there nor in a namespace below has none: the agent
+    gets 0, and cannot attest it.
   How to see it: the agent's log complains of the caller, not of entries; `docker inspect` shows both PidModes.
   In life: "could not resolve caller information" (https://github.com/spiffe/spire-tutorials/issues/56). In Kubernetes
     the agent needs hostPID for the same reason.

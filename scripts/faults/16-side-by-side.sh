@@ -51,7 +51,8 @@ debrief() {
   What it was: the agent offered its socket in another volume than the one that the programs mount. The path was right
     on both sides.
   How to see it: the client says that the socket does not exist, and the agent is healthy. Then compare mounts, not paths.
-  In life: https://github.com/spiffe/spire/issues/5770; in Kubernetes it is a hostPath that differs, or the CSI driver.
+  In life: in Kubernetes, the agent and a pod mount a different hostPath. A CSI driver can mount the directory with the
+    socket into the pod (https://github.com/spiffe/spiffe-csi).
   Which scenario shows it: make scenario-agent-outage, where the socket goes and comes back
 END
 }

@@ -49,13 +49,13 @@ wrong_anybody() { any_client; }
 
 hint '! cli bundle list | grep partner.test' 'Whom does example.org trust, beside itself? spire-server bundle list. What can be verified only with a bundle has to come from the one whom it is about.'
 hint '! knows_partner server-workload' 'The SPIRE server having a bundle is one thing, a program getting it another: what does an entry say about whom it federates with? spire-server entry update has a flag for it.'
-hint true 'The bundle of partner.test was deleted, and with it the federatesWith of the entry server. Take it from partner-server (bundle show -format spiffe) to spire-server (bundle set -format spiffe -id spiffe://partner.test), then entry update -entryID server ... -federatesWith spiffe://partner.test.'
+hint true 'The bundle of partner.test was deleted, and with it the federatesWith of the entry server. Take it from partner-server (bundle show -format spiffe) to spire-server (bundle set -format spiffe -id spiffe://partner.test), then entry update -entryID server with -federatesWith spiffe://partner.test. Give the update the parent, the SPIFFE ID and the selector again, because it replaces the whole entry.'
 
 debrief() {
 	cat <<'END'
   What it was: the bundle of partner.test had been deleted with -mode dissociate: it is taken from every entry too.
   How to see it: `spire-server bundle list`, and FederatesWith in the entries. A program of partner.test reads
-    "bad certificate", the server logs "no X.509 bundle found for trust domain".
+    "bad certificate"; the server logs: no X.509 bundle for trust domain "partner.test".
   In life: a bundle set by hand and no federation relationship: nothing brings it back
     (https://spiffe.io/docs/latest/architecture/federation/readme/).
   Which scenario shows it: make scenario-federation

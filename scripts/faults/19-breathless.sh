@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# everything works, and the logs of both programs have become too long to read
+# everything works, and the logs of the client and the agent have become too long to read
 level 3
 kind "SPIRE server: short SVIDs"
 doctor LAB072
@@ -33,21 +33,23 @@ wrong_too_broad() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:gid:1112
 }
 
-wrong for_ever 'and yet the lab is not as it was before' 'the other extreme: what is stolen today is good next year'
+wrong for_ever 'and yet the lab is not as it was before' 'the other extreme: an SVID that is stolen today stays valid for 100 days'
 wrong_for_ever() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 8640000
 }
 
 hint '! lives_long' 'What is the line that fills the log? docker compose logs --tail 5 client. How long does each of these SVIDs live? make svid'
 hint 'entry_has "X509-SVID TTL +: 2"' 'Who says how long an SVID lives: the SPIRE server for all, or an entry for one. The server program has a long one; compare the two entries.'
-hint true 'The entry client has an X509-SVID TTL of 2 s. spire-server entry update with -x509SVIDTTL 0 (and everything else as it is) gives it the default again.'
+hint true 'The entry client has an X509-SVID TTL of 2 s. spire-server entry update with -x509SVIDTTL 0 sets the default again. Give it every other field as it is, because an update replaces the whole entry.'
 
 debrief() {
 	cat <<'END'
-  What it was: the entry had -x509SVIDTTL 2. An agent renews at half of the life, so at every synchronization; the
-    program had a new SVID several times a second, and none left two seconds after the SPIRE server was away.
+  What it was: the entry had -x509SVIDTTL 2. An agent renews an SVID when about half of its lifetime is left. "valid
+    from" is set 10 s back, so this lifetime is 12 s, and the 2 s that are left are always less than half. So the agent
+    renewed at every synchronization. Two seconds after the SPIRE server had stopped, the client had no valid SVID.
   How to see it: "rotated" in each line of the log; `make svid` shows valid from and valid until.
-  In life: SVIDs that expire before they are renewed (https://github.com/spiffe/spire/issues/1562).
+  In life: an SVID that expires while the SPIRE server cannot be reached; here it is the agent's own
+    (https://github.com/spiffe/spire/issues/1562).
   Which scenarios show it: make scenario-rotation, make scenario-server-outage
 END
 }

@@ -53,14 +53,15 @@ wrong_as_root() {
 
 hint '! client_served' 'The client waits for the agent. And the agent? docker compose logs --tail 5 spire-agent says with whom it cannot speak.'
 hint '! container_running spire-server' 'The agent looks for spire-server and does not find it. docker compose ps --all'
-hint true 'The SPIRE server is stopped: docker compose up --detach spire-server. It finds its data on its disk, and everybody comes back by himself, the agent after the pause that the engine makes.'
+hint true 'The SPIRE server is stopped: docker compose up --detach spire-server. It finds its data on its disk, and everything recovers by itself. The agent tries again after growing pauses of up to two minutes; docker compose restart spire-agent makes it try at once.'
 
 debrief() {
 	cat <<'END'
   What it was: the SPIRE server's container was stopped. Whoever held an SVID went on; an agent that was started meanwhile
-    could not attest, and gave nobody anything.
-  How to see it: the agent's log: "no such host", or "connection refused". An agent that runs serves what it has cached,
-    and looks healthy.
+    could not attest, and offered no socket.
+  How to see it: the agent's log says "Failed to retrieve attestation result", why, and when it tries again
+    (retry_interval); `docker compose ps --all` shows that the SPIRE server does not run. An agent that has attested
+    before serves what it has cached, and looks healthy.
   In life: one SPIRE server is a single point of failure; how to have several:
     https://spiffe.io/docs/latest/planning/scaling_spire/
   Which scenario shows it: make scenario-server-outage

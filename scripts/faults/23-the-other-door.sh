@@ -48,8 +48,8 @@ debrief() {
 	cat <<'END'
   What it was: SPIFFE_ENDPOINT_SOCKET named a path at which there is no socket: that of an example.
   How to see it: the client says "the socket does not exist" and the path; the agent logs the path at which it listens.
-  In life: the path differs in every document (https://github.com/spiffe/spire/issues/2064,
-    https://github.com/spiffe/go-spiffe/issues/230).
+  In life: SPIRE's default path was /tmp/agent.sock in older versions, and many examples still had it
+    (https://github.com/spiffe/spire/issues/2064, https://github.com/spiffe/go-spiffe/pull/230).
   Which scenario shows it: make scenario-agent-outage, where there is no socket for another reason
 END
 }

@@ -45,10 +45,13 @@ hint true 'The container of the client was made with the user guest-workload. do
 
 debrief() {
 	cat <<'END'
-  What it was: the client ran as guest-workload. The agent asks the kernel for the user, and the program cannot say otherwise.
+  What it was: the client ran as guest-workload. The kernel tells the agent which process has called, and the agent reads
+    that process's effective user ID from /proc. The program is not asked. The name of the user comes from /etc/passwd
+    in the agent's container, not from the client's.
   How to see it: the client says "uid 1113", the agent's line "No identity issued" has unix:user:guest-workload.
-  In life: a USER in an image, a securityContext, a unit file. Who a user is in a container is a question of its
-    own (https://github.com/spiffe/spire/issues/3702).
+  In life: a USER in an image, a securityContext, a unit file. An agent whose image has no /etc/passwd finds no
+    unix:user at all (https://github.com/spiffe/spire/issues/3702). With user namespaces the agent sees other user IDs
+    than the container.
   Which scenarios show it: make scenario-unregistered, make scenario-bad-id
 END
 }

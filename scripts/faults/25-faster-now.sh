@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the server is faster since last week, and a dismissed client is said to come in still
+# the server is faster since last week, and it is said to have served a client that it should have refused
 level 3
 kind "success: session tickets"
 doctor LAB115
@@ -8,8 +8,8 @@ ticket() {
 	cat <<'END'
   From: the security officer
   The server was "tuned" last week: whoever comes back is let in faster. Everything is green, the client is served, and
-  whoever is nobody is refused: I have tried that. But a visitor told me that he got in with the certificate
-  of a client that had been dismissed the day before. He had been here before, he said.
+  whoever is nobody is refused: I have tried that. But yesterday we practised a stolen CA key, and revoked the old CA.
+  A tester with an old SVID was still served ten minutes later. He had been served before, he said.
 
   Please see that everybody who comes in is looked at, each time. The client must not notice.
 END
@@ -29,7 +29,7 @@ wrong_older_age() {
 	END
 }
 
-wrong short_svids 'with a ticket for next time' 'an SVID that lives for a minute is no help where nobody looks at it'
+wrong short_svids 'with a ticket for next time' 'a shorter lifetime only shortens the window: until the SVID expires, Go resumes the session, and go-spiffe verifies nothing'
 wrong_short_svids() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 60
 }
@@ -40,17 +40,19 @@ wrong_blind() {
 	wait_until 30 "the agent has heard of it" nobody client-workload
 }
 
-hint gives_tickets 'Somebody who has been here before: what does a server give to a client, by which it knows it again? the lesson of resumption tells; docker compose exec --user client-workload client witness client says what the server gives.'
-hint gives_tickets 'TLS has session tickets: with one, the certificate is not sent again and not verified again. Is the server the program of compose.yaml? docker inspect names its image.'
+hint gives_tickets 'What can a TLS server give a client, so that the next connection is faster? The lesson resumption tells. To see what this server gives: docker compose exec --user client-workload client witness client'
+hint gives_tickets 'TLS has session tickets. A client that resumes a session with one does not send its certificate again, and go-spiffe does not verify it again. Is the server the program of compose.yaml? docker inspect names its image.'
 hint true 'The server runs a program without SessionTicketsDisabled. docker compose up --detach server brings the one of compose.yaml back.'
 
 debrief() {
 	cat <<'END'
   What it was: a server without SessionTicketsDisabled = true. A client that comes back with a ticket resumes its session,
-    and go-spiffe's verification, which hangs on the certificate, is not called.
+    and sends no certificate. go-spiffe 2.9.0 verifies and authorizes in VerifyPeerCertificate, which Go does not call
+    then: a revoked CA is not noticed. Go refuses a ticket when the SVID of the first handshake has expired, and after 7
+    days. A restarted server refuses all older tickets, because it has new keys for them.
   How to see it: only by looking for the ticket: openssl s_client says "Post-Handshake New Session Ticket arrived".
-  In life: Go's documentation of VerifyPeerCertificate: "not invoked on resumed connections"
-    (https://pkg.go.dev/crypto/tls#Config).
+  In life: Go's documentation says that VerifyPeerCertificate is "not invoked on resumed connections", and names two
+    cures: VerifyConnection, which Go calls on these too, or SessionTicketsDisabled (https://pkg.go.dev/crypto/tls#Config).
   Which scenario shows it: make scenario-resumption
 END
 }

@@ -30,7 +30,7 @@ expect_output 'Error connecting to "https://server:8443/": Get "https://server:8
 expect_no_output "Success!!!" "it takes no answer"
 expect_soon 30 "remote error: tls: bad certificate" "the impostor is told only that its certificate is bad" docker compose exec impostor cat log
 expect_log client 'unexpected ID "spiffe://example\.org/impostor"' "the client that has been running all along refuses it too"
-explain "The name server:8443 led to the impostor, and proved nothing: whoever controls DNS or the network can answer under any name. The client looks at the SPIFFE ID alone."
+explain "The name server:8443 led to the impostor, and proved nothing: whoever controls DNS or the network can answer under any name. The client does not rely on the name. It verifies the certificate, and authorizes one SPIFFE ID."
 
 step "The rightful server again"
 run docker compose rm --stop --force impostor

@@ -18,7 +18,7 @@ step "Ban it"
 run docker compose exec spire-server /opt/spire/bin/spire-server agent ban -spiffeID "$agent"
 expect_success "the SPIRE server has banned the agent"
 expect_log spire-server "Agent is banned.*caller_id=\"$agent\"" "its next call is refused"
-expect_log spire-agent 'Agent is banned: removing SVID and shutting down' "the agent is told, throws away its certificate and key, and ends"
+expect_log spire-agent 'Agent is banned: removing SVID and shutting down' "the agent is told, removes its SVID, and exits"
 
 step "It is started again and again, and stays out"
 tries=$(quick 1 3)

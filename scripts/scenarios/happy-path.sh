@@ -9,7 +9,7 @@ run docker compose exec --user server-workload server svid
 expect_output "SPIFFE ID   spiffe://example.org/server" "server-workload is spiffe://example.org/server"
 run docker compose exec --user client-workload client svid
 expect_output "SPIFFE ID   spiffe://example.org/client" "client-workload is spiffe://example.org/client"
-explain "Neither presented a password or a key. The agent asked the kernel which user was calling, and found a registration entry with that user's selector."
+explain "Neither presented a password or a key. The agent asked the kernel which process was calling, looked up its user, and found a registration entry with that user's selector."
 
 step "Send one request as client-workload"
 path=/happy-path-$$

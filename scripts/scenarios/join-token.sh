@@ -9,7 +9,7 @@ traffic_begins
 
 step "A second host joins, with a token that an operator has made for it"
 join host-b spire-server spiffe://example.org/host-b
-explain "The token is a secret that is good for one agent. Whoever shows it becomes spiffe://example.org/spire/agent/join_token/TOKEN; the operator gave that agent a second name that lasts, spiffe://example.org/host-b, to be the parent of entries."
+explain "The token is a secret that is good for one agent. The first agent that shows it becomes spiffe://example.org/spire/agent/join_token/TOKEN. With -spiffeID the operator gave that agent a second name, spiffe://example.org/host-b, to be the parent of entries. The name ends with this agent."
 
 step "A program there has no identity yet, for no entry names its host"
 run docker compose exec --user client-workload host-b svid

@@ -7,12 +7,18 @@ begin
 ttl=$(quick 3600 120)
 guest() { inside client guest-workload svid; }
 
+# An audience that no JWT-SVID in the agent's memory has, not even one of an earlier run.
+new_audience=billing-$(date +%s)
+
 step "SVIDs live $ttl seconds; requests are sent all the while"
 [ -n "${QUICK:-}" ] || short_lived "$ttl"
 traffic_begins
 see_processes spire-agent server client steady
 run docker compose exec --user client-workload client svid
-expect_success "a new process of client-workload gets its identity"
+expect_success "a new process of client-workload gets its X.509-SVID"
+cast tools
+run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience reports -timeout 30s '|' grep '^token'
+expect_success "it gets a JWT-SVID for the audience reports, too"
 
 step "Create an entry that the agent has no time to fetch, and stop the SPIRE server"
 run docker compose pause spire-agent
@@ -20,15 +26,20 @@ run docker compose exec spire-server /opt/spire/bin/spire-server entry create -e
 expect_success "the SPIRE server has an entry for guest-workload"
 run docker compose stop spire-server
 run docker compose unpause spire-agent
-expect_success "the agent goes on, without a server"
+expect_success "the agent goes on, without a SPIRE server"
 # A connection that was being opened is given up after 20 s.
-eventually 60 "the agent finds no server" logged spire-agent 'msg="Synchronize failed"'
+eventually 60 "the agent finds no SPIRE server" logged spire-agent 'msg="Synchronize failed"'
 expect_log spire-agent 'msg="Synchronize failed" error="failed to fetch authorized entries: ' "it says so"
 
 step "What the agent has, it serves; what it has not, must wait"
 run docker compose exec --user client-workload client client
 expect_success "a new process of client-workload gets its identity from the agent's memory"
 expect_output "Success!!!" "and is served with it"
+run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience reports -timeout 30s '|' grep '^token'
+expect_success "the JWT-SVID for the audience reports is in the agent's memory"
+run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience "$new_audience" -timeout 30s
+expect_exit 1 "there is no JWT-SVID for another audience: only the SPIRE server can sign it"
+expect_output "desc = could not fetch JWT-SVID: failed to fetch JWT SVID: " "the agent says that it had to ask"
 run docker compose exec --user guest-workload client svid
 expect_exit 1 "guest-workload, whose entry the agent has not seen, gets none"
 expect_output "rpc error: code = PermissionDenied desc = no identity issued" "it is told why"
@@ -43,12 +54,14 @@ if [ -z "${QUICK:-}" ]; then
 	expect_no_log server ' rotated: ' "the server has the old one"
 	expect_no_log steady ' rotated: ' "so has the client"
 	expect_log steady '^Success!!!$' "which is as good as ever: the client is served"
-	explain "An SVID is renewed at half its life so that renewal can wait: the other half is how long the SPIRE server may be away before anyone notices."
+	explain "An X.509-SVID is renewed at half of its lifetime so that renewal can wait: the other half is how long the SPIRE server may be down before a program that runs notices."
 fi
 
 step "Start the SPIRE server again, and nothing else"
 run docker compose start spire-server
 eventually 60 "guest-workload gets its identity: the agent has asked again" guest
+run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience "$new_audience" -timeout 30s '|' grep '^token'
+expect_success "and client-workload its JWT-SVID"
 if [ -z "${QUICK:-}" ]; then
 	expect_log server ' rotated: ' "the server has a new SVID"
 	expect_log steady ' rotated: ' "so has the client"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# another program of client-workload must not get the client's identity once the entry names the program
+# once the entry names the program's hash, a process of client-workload that runs another program must get no identity
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin

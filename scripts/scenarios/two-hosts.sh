@@ -16,7 +16,7 @@ traffic_begins
 step "A second host, with an agent of its own and the same users"
 join host-b spire-server spiffe://example.org/host-b
 run docker compose exec spire-server /opt/spire/bin/spire-server entry show -spiffeID spiffe://example.org/host-b
-expect_output "Selector                : spiffe_id:spiffe://example.org/spire/agent/join_token/$token" "spiffe://example.org/host-b is an alias: whoever is this agent is host-b too"
+expect_output "Selector                : spiffe_id:spiffe://example.org/spire/agent/join_token/$token" "spiffe://example.org/host-b is an alias: an agent with this selector has this name too"
 
 step "The same user name on both hosts, and an entry that names the first"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry show -entryID client

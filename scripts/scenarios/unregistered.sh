@@ -13,7 +13,7 @@ step "The same program as guest-workload, whom nobody has registered"
 run docker compose exec --user guest-workload client client -wait 1s
 expect_exit 3 "the client gives up with the status for no identity"
 expect_output "client: no identity after 1s: uid $(awk -F: '$1 == "guest-workload" {print $3}' "$LAB_DIR/spire/host/passwd") at" "it says which user got none"
-expect_output "rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this user" "it says what the Workload API answered, and why"
+expect_output "rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this process" "it says what the Workload API answered, and why"
 expect_no_output "Success!!!" "nothing was served"
 expect_log spire-agent 'level=error msg="No identity issued" method=FetchX509SVID .*registered=false selectors="[^"]*unix:user:guest-workload[",]' "the agent refused, and its log names the user: it knows no entry that matches"
 expect_no_log server 'TLS handshake error' "the server never heard of it: without an SVID the client does not even connect"
@@ -35,4 +35,4 @@ expect_success "the entry is gone"
 expect_soon 30 "PermissionDenied desc = no identity issued" "guest-workload has no identity any more" docker compose exec --user guest-workload client svid
 run docker compose exec --user guest-workload client client -wait 1s
 expect_exit 3 "the client gives up as before"
-expect_output "no registration entry matches this user" "it says why"
+expect_output "no registration entry matches this process" "it says why"

@@ -21,4 +21,4 @@ expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+
 run docker compose exec spire-server /opt/spire/bin/spire-server entry show -entryID scenario-wrong-parent
 expect_output "Parent ID               : spiffe://example.org/elsewhere" "and yet the SPIRE server has it"
 expect_output "Selector                : unix:user:guest-workload" "with a selector that matches"
-explain "The SPIRE server sends an agent only the entries below its own SPIFFE ID or an alias of it, here spiffe://example.org/host. The agent did not refuse this entry: it has never heard of it."
+explain "The SPIRE server sends an agent only the entries below its own SPIFFE ID or an alias of it, here spiffe://example.org/host. The agent did not refuse this entry. It no longer has it."

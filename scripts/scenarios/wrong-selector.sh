@@ -13,7 +13,7 @@ expect_soon 30 "SPIFFE ID   spiffe://example.org/guest" "svid, run as guest-work
 step "The right user, and another program"
 run docker compose exec --user guest-workload client client -wait 2s
 expect_exit 3 "the client ends, for it has no identity"
-expect_output "rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this user" "it was told that there is no identity for it"
+expect_output "rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this process" "it was told that there is no identity for it"
 expect_log spire-agent 'msg="No identity issued" method=FetchX509SVID pid=[0-9]+ registered=false selectors="[^"]*unix:path:/opt/spiffe-lab/bin/client,[^"]*unix:user:guest-workload"' "for the agent no entry matches: the user is right, the program is another"
 
 step "The right program, and another user"

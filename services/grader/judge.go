@@ -236,7 +236,7 @@ func (c *comparison) refusals(served bool) {
 	}
 	switch given, seen := tickets(c.now); {
 	case given:
-		c.add("the client is served, but with a ticket for next time: then nobody looks at its certificate again")
+		c.add("the client is served, but with a ticket for next time: go-spiffe does not verify a resumed connection")
 	case !seen && served:
 		if had, _ := tickets(c.broken); had {
 			c.add("what the server gives to whoever comes back cannot be seen any more")

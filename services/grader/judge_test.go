@@ -165,7 +165,7 @@ func TestJudge(t *testing.T) {
 		{"what is lost is told once the rest is right", []edit{{"agents", `"banned":false`, `"banned":true`}}, []edit{{"agents", `"banned":false`, `"banned":true`}}, false,
 			[]string{"the host is not admitted: its agent is banned"}},
 		{"tickets", deleted, []edit{{"witness-client-workload", `"status":200`, `"tickets":1,"status":200`}}, false,
-			[]string{"the client is served, but with a ticket for next time: then nobody looks at its certificate again"}},
+			[]string{"the client is served, but with a ticket for next time: go-spiffe does not verify a resumed connection"}},
 		{"tickets of somebody else", deleted, []edit{{"witness-client-workload", `"status":200`, `"tickets":1,"status":200`}, {"witness-client-workload", `"peer":{"id":"spiffe://example.org/server"`, `"peer":{"id":"spiffe://example.org/spire/server"`}}, false, nil},
 		{"tickets that cannot be seen", []edit{{"witness-client-workload", `"status":200`, `"tickets":1,"status":200`}}, []edit{{"witness-client-workload", `"status":200`, `"other":200`}}, false,
 			[]string{"what the server gives to whoever comes back cannot be seen any more"}},

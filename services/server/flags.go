@@ -46,7 +46,7 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (config,
 	flags.Var(cli.Address{Value: &cfg.listen}, "listen", "`address` to serve HTTPS on")
 	flags.Var(cli.Address{Value: &cfg.health}, "health", "`address` to serve plain http /healthz on (default: none)")
 	flags.Var(cli.ID{Value: &cfg.clientID}, "client-id", "`SPIFFE ID` of the one client that is served")
-	flags.Var(cli.Duration{Value: &cfg.readTimeout}, "read-timeout", "longest `duration` to read a request, the handshake included")
+	flags.Var(cli.Duration{Value: &cfg.readTimeout}, "read-timeout", "longest `duration` to read a request, and for the handshake before it")
 	flags.Var(cli.Duration{Value: &cfg.writeTimeout}, "write-timeout", "longest `duration` to write a response")
 	flags.Var(cli.Duration{Value: &cfg.idleTimeout}, "idle-timeout", "`duration` after which an idle connection is closed")
 	flags.Var(cli.Duration{Value: &cfg.shutdownTimeout}, "shutdown-timeout", "`duration` that open requests get on SIGTERM, 5s at most")

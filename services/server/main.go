@@ -62,8 +62,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // bundles and authorized by their exact SPIFFE ID.
 func newServer(cfg config, svids x509svid.Source, bundles x509bundle.Source, logger *log.Logger) *http.Server {
 	tlsConfig := tlsconfig.MTLSServerConfig(svids, bundles, tlsconfig.AuthorizeID(cfg.clientID))
-	// A resumed session skips the verification above: a client would be let in with what it was
-	// once allowed. So every connection does the whole handshake.
+	// go-spiffe 2.9.0 verifies in VerifyPeerCertificate, which crypto/tls does not call for a resumed
+	// session: a client would be served after its CA was revoked. So each handshake is a whole one.
 	tlsConfig.SessionTicketsDisabled = true
 
 	server := &http.Server{

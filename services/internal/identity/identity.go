@@ -170,7 +170,7 @@ func (e Endpoint) explain(err error) string {
 	case status.Code(err) == codes.PermissionDenied && e.InPod:
 		cause = "no registration entry matches this pod's namespace and service account (spire-server entry show lists them)"
 	case status.Code(err) == codes.PermissionDenied:
-		cause = "no registration entry matches this user (make entries shows them)"
+		cause = "no registration entry matches this process (make entries shows them)"
 	}
 	return fmt.Sprintf("uid %d at %s %s: %v; likely cause: %s", os.Getuid(), e.From, e.Address, err, cause)
 }

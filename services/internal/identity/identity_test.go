@@ -125,7 +125,7 @@ func TestLikelyCause(t *testing.T) {
 		want string
 	}{
 		{status.Error(codes.PermissionDenied, "no identity issued"),
-			"rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this user (make entries shows them)"},
+			"rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this process (make entries shows them)"},
 		{status.Error(codes.Unavailable, "connection refused"),
 			"rpc error: code = Unavailable desc = connection refused; likely cause: is the agent running, and its socket mounted here?"},
 		{nil, "no answer yet; likely cause: is the agent running, and its socket mounted here?"},
