@@ -217,7 +217,7 @@ var entryChecks = []check{
 					ids = append(ids, s.ID)
 				}
 				e := evidence{
-					finding: fmt.Sprintf("several entries match %s, and its default SVID is the wrong one: the one whose entry ID sorts first", w.service),
+					finding: fmt.Sprintf("several entries match %s, and the one whose entry ID sorts first gives it the wrong default SVID", w.service),
 					seen:    fmt.Sprintf("%s gets, in this order: %s", w.user, strings.Join(ids, ", ")), expected: w.id + " alone",
 				}
 				if others := l.othersOf(w); len(others) > 0 {

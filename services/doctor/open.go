@@ -108,9 +108,9 @@ var openChecks = []check{
 				}
 				e := evidence{seen: fmt.Sprintf("the entry %s (%s) has the flags admin %t, downstream %t", is.ID, is.SPIFFEID, is.Admin, is.Downstream), expected: "neither flag"}
 				if is.Admin {
-					e.finding = fmt.Sprintf("whatever has the SVID of %s controls the SPIRE server: it can mint any SVID of the trust domain, and change entries, bundles and CAs", is.SPIFFEID)
+					e.finding = fmt.Sprintf("a program with the SVID of %s controls the SPIRE server: it can mint any SVID of the trust domain, and change entries, bundles and CAs", is.SPIFFEID)
 				} else {
-					e.finding = fmt.Sprintf("whatever has the SVID of %s can get a CA certificate, which signs any SVID of the trust domain", is.SPIFFEID)
+					e.finding = fmt.Sprintf("a program with the SVID of %s can get a CA certificate, which signs any SVID of the trust domain", is.SPIFFEID)
 				}
 				right := is
 				right.Admin, right.Downstream = false, false

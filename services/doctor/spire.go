@@ -50,7 +50,7 @@ var serverChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB045", "`shutting down for rebootstrapping`, again and again", "the SPIRE server has lost its data, or runs on a different disk: its CA is new, and it has no agents and no entries",
+	{"LAB045", "`shutting down for rebootstrapping`, again and again", "the SPIRE server has lost its data, or runs on a different disk, so its CA is new, and it has no agents and no entries",
 		"look for its old disk (docker volume ls) or a backup first. Only if the data are lost, let bootstrap provision the host again: docker compose up --detach", wiped,
 		func(l *lab) *evidence {
 			if !l.otherCA() || slices.ContainsFunc(l.Agents, func(a facts.Agent) bool { return a.ID.String() == agentID }) {
