@@ -26,7 +26,7 @@ var betweenChecks = []check{
 			return &evidence{seen: t.LookupError, expected: "the address of the server's container"}
 		}},
 	{"LAB103", "the client: `unexpected ID`, `no such host` or `connection refused`, now and then", "another container answers under the server's name",
-		"docker stop it, or take the alias away from it (docker network disconnect)", "scripts/scenarios/foreign-server-ca.md",
+		"ask whose container it is. docker network disconnect takes the name away from it, docker stop stops it", "scripts/scenarios/bad-server-id.md",
 		func(l *lab) *evidence {
 			t := l.Witnesses["client-workload"]
 			name := "server"
@@ -37,7 +37,7 @@ var betweenChecks = []check{
 			}
 			if other := l.namedLike(name); other != nil {
 				e := &evidence{seen: fmt.Sprintf("%s has the name %q too", other.Name, name), expected: "the server's container alone has it",
-					do: "docker stop " + other.Name + ", or docker network disconnect"}
+					do: "ask whose container it is. docker network disconnect takes the name away from it, docker stop " + other.Name + " stops it"}
 				if other.Project == l.Host.Project && slices.Contains(services, other.Service) {
 					e.do = "docker compose up --detach --force-recreate " + other.Service + ": compose.yaml gives it no such name"
 				}

@@ -182,13 +182,15 @@ func entryFor(id, path, parent, selectors, more string) string {
 		id, path, parent, strings.Join(list, ","), more)
 }
 
-// The facts, and the finding that they must lead to, first.
-var cases = []struct {
+// example has facts, and the finding that they must lead to, first.
+type example struct {
 	code  string
 	name  string
 	edits []edit
 	seen  string // is part of what is told
-}{
+}
+
+var cases = []example{
 	{"LAB001", "no docker", []edit{answers("engine", "127", "the docker command was not found")}, "not found"},
 	{"LAB002", "not allowed", []edit{answers("engine", "1", "Got permission denied while trying to connect to the Docker daemon socket")}, "permission denied"},
 	{"LAB003", "no engine", []edit{answers("engine", "1", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")}, "Cannot connect"},
@@ -225,6 +227,8 @@ var cases = []struct {
 	{"LAB043", "SPIRE server is deaf", []edit{answers("entries", "1", "Error: rpc error: code = Unavailable")}, "Unavailable"},
 	{"LAB044", "bootstrap fails", []edit{of("bootstrap", `"exitStatus":0`, `"exitStatus":1`), logs("bootstrap", "bootstrap: 'spire-server x509 mint' failed with exit status 1")}, "x509 mint"},
 	{"LAB045", "new data", []edit{answers("agents", "0", `{"agents":[]}`), answers("entries", "0", `{"entries":[]}`), answers("file-bundle.pem", "0", strings.Split(otherPEM, "\n")...)}, "0 entries"},
+	{"LAB045", "another disk", []edit{answers("agents", "0", `{"agents":[]}`), answers("entries", "0", `{"entries":[]}`), answers("file-bundle.pem", "0", strings.Split(otherPEM, "\n")...),
+		of("spire-server", "spiffe-lab_spire-server-data", "spiffe-lab_spire-server-empty-disk")}, "on /var/lib/spire/server it has spiffe-lab_spire-server-empty-disk"},
 	{"LAB046", "no bootstrap", []edit{gone("bootstrap"), answers("agents", "0", `{"agents":[]}`), answers("entries", "0", `{"entries":[]}`)}, "no entry at all"},
 	{"LAB051", "agent stopped", []edit{ends("spire-agent", "exited", 0)}, "exit status 0"},
 	{"LAB052", "banned", []edit{in("agents", `"banned":false`, `"banned":true`), ends("spire-agent", "restarting", 1)}, "banned"},

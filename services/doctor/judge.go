@@ -21,8 +21,11 @@ type check struct {
 	look   func(*lab) *evidence
 }
 
-// evidence is what was found in one lab. Where finding or do is empty, the check's own words hold.
-type evidence struct{ finding, seen, expected, do string }
+// evidence is what was found in one lab. Where finding is empty, or both do and run, the check's own text holds.
+type evidence struct {
+	finding, seen, expected, do string
+	run                         []string // of the SPIRE server's CLI: it ends the line of what to do
+}
 
 // diagnosis is the first cause, as it is told.
 type diagnosis struct {
@@ -31,6 +34,7 @@ type diagnosis struct {
 	Seen     string `json:"seen"`
 	Expected string `json:"expected"`
 	Do       string `json:"do"`
+	Command  string `json:"command,omitempty"` // with which Do ends, if one command is the remedy
 	Lesson   string `json:"lesson"`
 }
 
@@ -62,13 +66,11 @@ func judge(f *facts.Facts, final bool) verdict {
 		if e == nil {
 			continue
 		}
-		d := &diagnosis{c.code, e.finding, e.seen, e.expected, e.do, c.lesson}
+		d := &diagnosis{Code: c.code, Finding: e.finding, Seen: e.seen, Expected: e.expected, Lesson: c.lesson}
 		if d.Finding == "" {
 			d.Finding = c.means
 		}
-		if d.Do == "" {
-			d.Do = c.do
-		}
+		d.Do, d.Command = e.remedy(c.do)
 		v := verdict{Finding: d}
 		if l.tooLate() && i > early {
 			v.Unanswered = unanswered
@@ -80,6 +82,26 @@ func judge(f *facts.Facts, final bool) verdict {
 	}
 	line := fmt.Sprintf("all is well: the client is served by %s, and nobody else gets what is the client's (%d checks)", serverID, len(checks))
 	return verdict{Well: line}
+}
+
+// remedy is what to do, and the command with which that ends, if there is one.
+func (e *evidence) remedy(general string) (do, command string) {
+	if e.run == nil && e.do == "" {
+		return general, ""
+	}
+	if e.run == nil {
+		return e.do, ""
+	}
+	end, ok := typed(e.run)
+	if ok {
+		command = end
+	} else {
+		end = general + ". The report does not show a field of the entry as it is: copy it from make entries"
+	}
+	if e.do == "" {
+		return end, command
+	}
+	return e.do + ": " + end, command
 }
 
 func printTable(out io.Writer) error {
@@ -220,7 +242,7 @@ func ended(c *facts.Container) (how string, byHand bool) {
 	case c.Status == "created":
 		return "its container was made and never started", true
 	case c.Status == "restarting":
-		return fmt.Sprintf("it ends with exit status %d, again and again", c.ExitStatus), false
+		return fmt.Sprintf("it keeps exiting with status %d (Docker restarts it each time)", c.ExitStatus), false
 	default:
 		return fmt.Sprintf("it has %s with exit status %d", c.Status, c.ExitStatus), slices.Contains([]int{0, 130, 137, 143}, c.ExitStatus)
 	}

@@ -22,8 +22,8 @@ var machineChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB002", "`your user may not speak to the Docker Engine`", "the engine runs, and its socket is for others",
-		"sudo usermod -aG docker YOU, then log out and in again", readme,
+	{"LAB002", "`your user may not speak to the Docker Engine`", "the engine runs, but your user has no access to its socket",
+		"ask this machine's administrator. sudo usermod -aG docker YOU gives access at the next login, but the docker group is as powerful as root. Rootless Docker needs no such group: https://docs.docker.com/engine/security/rootless/", readme,
 		func(l *lab) *evidence {
 			if s := l.Section("engine"); s.Answered() && strings.Contains(strings.ToLower(strings.Join(s.Errors, " ")), "permission denied") {
 				return &evidence{seen: s.Last(), expected: "docker version tells the server's version"}

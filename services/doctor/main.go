@@ -95,7 +95,7 @@ func (v verdict) text() string {
 	fmt.Fprintf(&text, "%s: %s\n", d.Code, plain(d.Finding))
 	fmt.Fprintf(&text, "  seen:     %s\n", plain(d.Seen))
 	fmt.Fprintf(&text, "  expected: %s\n", plain(d.Expected))
-	fmt.Fprintf(&text, "  do:       %s\n", plain(d.Do))
+	fmt.Fprintf(&text, "  do:       %s\n", visible(d.Do)) // a command that is cut would do harm
 	fmt.Fprintf(&text, "  lesson:   %s\n", d.Lesson)
 	if len(v.Unanswered) > 0 {
 		fmt.Fprintf(&text, "  but:      there is no answer to %s\n", plain(strings.Join(v.Unanswered, ", ")))
@@ -103,19 +103,24 @@ func (v verdict) text() string {
 	return text.String()
 }
 
-// longestLine is the longest of the four lines, in bytes.
+// longestLine is the longest of the lines, in bytes, except that of what to do.
 const longestLine = 400
 
-// plain is a text as one line that steers no terminal: a report may come from anybody.
+// plain is a text as one line of limited length that steers no terminal.
 func plain(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || !unicode.IsGraphic(r) {
+	text = visible(text)
+	if len(text) > longestLine {
+		text = strings.TrimSpace(strings.ToValidUTF8(text[:longestLine], "")) + "..."
+	}
+	return text
+}
+
+// visible is a text as one line that steers no terminal: a report may come from anybody.
+func visible(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
 			return ' '
 		}
 		return r
-	}, text)
-	if len(text) > longestLine {
-		text = strings.ToValidUTF8(text[:longestLine], "") + "..."
-	}
-	return strings.TrimSpace(text)
+	}, text))
 }

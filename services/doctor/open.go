@@ -4,35 +4,34 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 )
 
 // What looks well, and is too open: somebody else would be served too.
 var openChecks = []check{
 	{"LAB111", "`Success!!!` for a user who is neither of the two", "an entry is so broad that other users get the SVID too",
-		"spire-server entry update, with -selector unix:user: of the one user", "scripts/scenarios/stolen-user.md",
+		"add -selector unix:user:" + repeat + ". If the program has an entry of its own, delete the broad one", "scripts/scenarios/stolen-user.md",
 		func(l *lab) *evidence {
 			for _, w := range workloads {
-				for _, e := range l.entriesOf(w.id) {
-					for _, u := range l.Users {
-						if u.Name == w.user || !slices.Contains(l.hosts(), e.ParentID.String()) {
-							continue
-						}
-						for _, program := range workloads {
-							c := l.Service(program.service)
-							if c == nil {
-								continue
-							}
-							as := *c
-							as.User = u.Name
-							if l.fits(e, l.Derived(&as)) {
-								return &evidence{
-									finding: fmt.Sprintf("the entry %s is so broad that %s gets the SVID of %s", e.ID, u.Name, w.service),
-									seen:    fmt.Sprintf("%s: %s", e.SPIFFEID, list(e)), expected: "unix:user:" + w.user,
-									do: fmt.Sprintf(spireCLI+"entry update -entryID %s -parentID %s -spiffeID %s -selector unix:user:%s", e.ID, hostID, w.id, w.user),
-								}
-							}
-						}
+				for _, is := range l.entriesOf(w.id) {
+					other := l.othersBy(is, w)
+					if other == "" || !slices.Contains(l.hosts(), is.ParentID.String()) {
+						continue
 					}
+					e := evidence{
+						finding: fmt.Sprintf("the entry %s is so broad that %s gets the SVID of %s", is.ID, other, w.service),
+						seen:    fmt.Sprintf("%s: %s", is.SPIFFEID, list(is)), expected: "unix:user:" + w.user,
+					}
+					if !w.owns(is) && l.needless(is, w) {
+						e.do = fmt.Sprintf("%s has an entry of its own; if no other program is meant to have its SPIFFE ID, delete this one", w.service)
+						e.run = remove(is)
+						return &e
+					}
+					right := is
+					right.Selectors = l.corrected(is, w)
+					e.run = update(right)
+					return &e
 				}
 			}
 			if t := l.Witnesses[guest]; t != nil {
@@ -46,21 +45,15 @@ var openChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB112", "two SVIDs in `make svid`", "two entries give one program two identities: which one it shows is chance",
-		"spire-server entry delete -entryID of the one that should not be", "scripts/scenarios/wrong-selector.md",
+	{"LAB112", "two SVIDs in `make svid`", "several entries match one program, so it gets several SVIDs, and its default is the one whose entry ID sorts first",
+		separate + " with spire-server entry delete", "scripts/scenarios/wrong-selector.md",
 		func(l *lab) *evidence {
 			for _, w := range workloads {
-				c := l.Service(w.service)
-				if c == nil {
-					continue
-				}
-				for _, e := range l.matching(c) {
-					if id := e.SPIFFEID.String(); id != w.id {
-						return &evidence{
-							finding: fmt.Sprintf("two entries give %s two identities: which one it shows is chance", w.service),
-							seen:    fmt.Sprintf("the entry %s gives it %s too", e.ID, id), expected: w.id + " alone",
-							do: spireCLI + "entry delete -entryID " + e.ID,
-						}
+				if others := l.othersOf(w); len(others) > 0 {
+					return &evidence{
+						finding: fmt.Sprintf("several entries match %s, so it gets several SVIDs, and its default is the one whose entry ID sorts first", w.service),
+						seen:    fmt.Sprintf("the entry %s gives it %s too", others[0].ID, others[0].SPIFFEID), expected: w.id + " alone",
+						do: separate, run: remove(others[0]),
 					}
 				}
 			}
@@ -106,14 +99,23 @@ var openChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB116", "`Admin : true` or `Downstream : true` in `make entries`", "an entry lets a program make entries and SVIDs of its own",
-		"spire-server entry update, without -admin and -downstream", "scripts/scenarios/revocation.md",
+	{"LAB116", "`Admin : true` or `Downstream : true` in `make entries`", "an entry has the admin or downstream flag, so its SVIDs can control the SPIRE server, or sign any SVID of the trust domain",
+		"ask who set the flag, and why. " + remains + " Remove it" + repeat, "scripts/scenarios/revocation.md",
 		func(l *lab) *evidence {
-			for _, e := range l.Entries {
-				if e.Admin || e.Downstream {
-					return &evidence{seen: fmt.Sprintf("the entry %s (%s) is flagged: admin %t, downstream %t", e.ID, e.SPIFFEID, e.Admin, e.Downstream), expected: "no flag",
-						do: fmt.Sprintf(spireCLI+"entry update -entryID %s -parentID %s -spiffeID %s%s", e.ID, e.ParentID, e.SPIFFEID, flags(e))}
+			for _, is := range l.Entries {
+				if !is.Admin && !is.Downstream {
+					continue
 				}
+				e := evidence{seen: fmt.Sprintf("the entry %s (%s) has the flags admin %t, downstream %t", is.ID, is.SPIFFEID, is.Admin, is.Downstream), expected: "neither flag"}
+				if is.Admin {
+					e.finding = fmt.Sprintf("a program with the SVID of %s controls the SPIRE server: it can mint any SVID of the trust domain, and change entries, bundles and CAs", is.SPIFFEID)
+				} else {
+					e.finding = fmt.Sprintf("a program with the SVID of %s can get a CA certificate, which signs any SVID of the trust domain", is.SPIFFEID)
+				}
+				right := is
+				right.Admin, right.Downstream = false, false
+				e.do, e.run = "ask who set the flag, and why. "+remains+" Remove the flag", update(right)
+				return &e
 			}
 			return nil
 		}},
@@ -169,4 +171,13 @@ var openChecks = []check{
 			}
 			return nil
 		}},
+}
+
+// remains is what the flags of an entry leave behind.
+const remains = "Without it the next call is refused, but everything issued until then stays valid: check all entries and trust bundles, and after downstream replace the CA (make scenario-ca-rotation)."
+
+// needless tells whether the workload gets its SVID by an entry other than this one.
+func (l *lab) needless(e facts.Entry, w workload) bool {
+	c := l.Service(w.service)
+	return c != nil && slices.ContainsFunc(l.matching(c), func(other facts.Entry) bool { return other.ID != e.ID && other.SPIFFEID == e.SPIFFEID })
 }

@@ -42,26 +42,36 @@ var serverChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB044", "`bootstrap: '` ... `failed with exit status`", "bootstrap failed: the host has not been provisioned, or an entry is not as it should be",
-		"docker compose logs bootstrap shows the command that failed; then docker compose up --detach", wiped,
+	{"LAB044", "`bootstrap: '` ... `failed with exit status`", "bootstrap failed, so the host is not provisioned, or an entry is missing",
+		"docker compose logs bootstrap shows the command that failed, and its error. Remove the cause, then docker compose up --detach", wiped,
 		func(l *lab) *evidence {
 			if c := l.Service("bootstrap"); c != nil && c.Status == "exited" && c.ExitStatus != 0 && !stoppedByHand(c) {
-				return &evidence{seen: fmt.Sprintf("bootstrap has ended with exit status %d%s", c.ExitStatus, because(l.lastError("bootstrap"))), expected: "bootstrap: done"}
+				return &evidence{seen: fmt.Sprintf("bootstrap exited with status %d%s", c.ExitStatus, because(l.lastError("bootstrap"))), expected: "bootstrap: done"}
 			}
 			return nil
 		}},
-	{"LAB045", "`shutting down for rebootstrapping`, again and again", "the SPIRE server has new data: another CA, no entries, and it knows no host",
-		"docker compose up --detach: bootstrap provisions the host anew", wiped,
+	{"LAB045", "`shutting down for rebootstrapping`, again and again", "the SPIRE server has lost its data, or runs on a different disk, so its CA is new, and it has no agents and no entries",
+		"look for its old disk (docker volume ls) or a backup first. Only if the data are lost, let bootstrap provision the host again: docker compose up --detach", wiped,
 		func(l *lab) *evidence {
-			if l.otherCA() && !slices.ContainsFunc(l.Agents, func(a facts.Agent) bool { return a.ID.String() == agentID }) {
-				return &evidence{
-					seen:     fmt.Sprintf("%d entries, no agent of the host; the server's CA is of %s, the host trusts one of %s", len(l.Entries), day(l.Bundle), day(l.HostBundle)),
-					expected: "the CA that the host was provisioned with",
+			if !l.otherCA() || slices.ContainsFunc(l.Agents, func(a facts.Agent) bool { return a.ID.String() == agentID }) {
+				return nil
+			}
+			e := evidence{
+				seen:     fmt.Sprintf("%d entries, no agent of the host; the server's CA is of %s, the host trusts one of %s", len(l.Entries), day(l.Bundle), day(l.HostBundle)),
+				expected: "the CA that the host was provisioned with",
+			}
+			if c := l.Service("spire-server"); c != nil {
+				own := l.Host.Project + "_spire-server-data"
+				if disk := volume(c.Mount(serverDir)); disk != own {
+					e.finding = "the SPIRE server runs on the wrong disk, so its CA is new, and it has no agents and no entries"
+					e.seen += fmt.Sprintf("; on %s it has %s", serverDir, disk)
+					e.expected = "its own disk, " + own
+					e.do = "do not run bootstrap, because it would provision the host for the new CA. Unset SPIRE_SERVER_DISK; then docker compose up --detach --no-deps spire-server gives the SPIRE server its own disk back"
 				}
 			}
-			return nil
+			return &e
 		}},
-	{"LAB046", "no `bootstrap: done`", "bootstrap has not run: there is no host and no entry yet",
+	{"LAB046", "no `bootstrap: done`", "bootstrap has not run, so there is no host and no entry yet",
 		"docker compose up --detach", wiped,
 		func(l *lab) *evidence {
 			c := l.Service("bootstrap")
@@ -87,17 +97,17 @@ var agentChecks = []check{
 			return nil
 		}},
 	{"LAB052", "`agent is banned`", "the SPIRE server has banned the host's agent",
-		"docker compose exec spire-server /opt/spire/bin/spire-server agent evict -spiffeID " + agentID + " lifts the ban", "scripts/scenarios/ban.md",
+		askFirst + " with spire-server agent evict", "scripts/scenarios/ban.md",
 		func(l *lab) *evidence {
 			for _, a := range l.Agents {
 				if a.ID.String() == agentID && a.Banned {
-					return &evidence{seen: agentID + " is banned", expected: "it is not"}
+					return &evidence{seen: agentID + " is banned", expected: "it is not banned", do: askFirst, run: []string{"agent", "evict", "-spiffeID", agentID}}
 				}
 			}
 			return nil
 		}},
-	{"LAB053", "`unable to load keypair`, `unable to parse trust bundle`", "the host has no credential, or not all of it: its agent cannot prove who it is",
-		"docker compose up --detach: bootstrap mints it anew", "scripts/scenarios/join-token.md",
+	{"LAB053", "`unable to load keypair`, `unable to parse trust bundle`", "the host has no credential, or only a part of it, so its agent cannot attest",
+		"docker compose up --detach runs bootstrap, which mints a new one", "scripts/scenarios/join-token.md",
 		func(l *lab) *evidence {
 			const all = "svid.pem, key.pem and bundle.pem"
 			if s := l.Section("credential"); s.Answered() && !s.OK() {
@@ -116,8 +126,8 @@ var agentChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB054", "`certificate signed by unknown authority` in the agent's log", "the host's trust bundle is of another CA than the SPIRE server's: its agent takes the server for an impostor",
-		"docker compose up --detach: bootstrap writes the bundle anew; then docker compose restart spire-agent", wiped,
+	{"LAB054", "`certificate signed by unknown authority` in the agent's log", "the host's trust bundle does not contain the SPIRE server's CA, so the agent refuses the SPIRE server",
+		"check that the SPIRE server runs on its own disk. Then docker compose up --detach, where bootstrap writes the bundle again, and docker compose restart spire-agent", wiped,
 		func(l *lab) *evidence {
 			if l.otherCA() {
 				return &evidence{
@@ -127,8 +137,8 @@ var agentChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB055", "`no such host`, `connection refused` in the agent's log", "the agent asks another SPIRE server than the lab's",
-		"mend spire/agent/agent.conf (git diff spire), then make up", outages,
+	{"LAB055", "`no such host`, `connection refused` in the agent's log", "the agent is configured for a different SPIRE server",
+		"correct spire/agent/agent.conf (git diff spire), then make up", outages,
 		func(l *lab) *evidence {
 			if !l.Section("file-agent.conf").OK() || !l.Section("file-server.conf").OK() {
 				return nil
@@ -157,7 +167,7 @@ var agentChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB058", "`spire-agent` is `Restarting`, `Agent crashed`", "the agent does not get into the trust domain",
+	{"LAB058", "`spire-agent` is `Restarting`, `Agent crashed`", "the agent cannot attest, so it never joins the trust domain",
 		"docker compose logs spire-agent: its last error says why", "scripts/scenarios/agent-restart.md",
 		func(l *lab) *evidence {
 			c := l.Service("spire-agent")
@@ -172,7 +182,8 @@ var agentChecks = []check{
 				return nil
 			}
 			return &evidence{seen: how + because(l.lastError("spire-agent")), expected: "Node attestation was successful"}
-		}}, {"LAB059", "`connection refused` or no answer from the Workload API", "the agent runs, and does not answer on its socket",
+		}},
+	{"LAB059", "`connection refused` or no answer from the Workload API", "the agent runs, and does not answer on its socket",
 		"docker compose logs spire-agent; docker compose restart spire-agent", "scripts/scenarios/agent-restart.md",
 		func(l *lab) *evidence {
 			agent := l.Service("spire-agent")
@@ -195,6 +206,12 @@ var agentChecks = []check{
 			return nil
 		}},
 }
+
+// askFirst is what to do about a ban, because somebody has decided on it.
+const askFirst = "ask who banned the agent, why, and whether the host and its key are safe. If they are not, keep the ban. If they are, remove the record that is the ban"
+
+// serverDir is where the SPIRE server has its data.
+const serverDir = "/var/lib/spire/server"
 
 func because(reason string) string {
 	if reason == "" {

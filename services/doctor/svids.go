@@ -40,8 +40,8 @@ var svidChecks = []check{
 			}
 			return nil
 		}},
-	{"LAB072", "`rotated` in every line of a program's log", "SVIDs live for a shorter time than their rotation takes",
-		"spire-server entry update with a longer -x509SVIDTTL (0 is the SPIRE server's default), or default_x509_svid_ttl of server.conf", "scripts/scenarios/rotation.md",
+	{"LAB072", "`rotated` in every line of a program's log", "the lifetime of an SVID is shorter than its rotation takes",
+		"correct default_x509_svid_ttl in server.conf; or correct -x509SVIDTTL (0 is the SPIRE server's default)" + repeat, "scripts/scenarios/rotation.md",
 		(*lab).shortLived},
 	{"LAB073", "times in the logs that are not yours", "the engine's clock is another one than this machine's",
 		"restart Docker Desktop, or set the clock; after a laptop's sleep its virtual machine may be late", "scripts/scenarios/sleep.md",
@@ -90,7 +90,7 @@ var trustChecks = []check{
 			return nil
 		}},
 	{"LAB084", "`no X.509 bundle for trust domain`", "a program is to speak with another trust domain, and has no trust bundle of it: they do not federate, or not any more",
-		"spire-server federation create, and -federatesWith in the entry of both programs", "scripts/scenarios/federation.md",
+		"spire-server federation create; then add -federatesWith to the entries of both programs" + repeat, "scripts/scenarios/federation.md",
 		func(l *lab) *evidence {
 			for _, w := range workloads {
 				for _, e := range l.entriesOf(w.id) {
@@ -124,14 +124,16 @@ var trustChecks = []check{
 		}},
 }
 
-// shortLived is evidence that SVIDs live for a shorter time than their rotation takes.
+// shortLived is evidence that the lifetime of SVIDs is shorter than their rotation takes.
 func (l *lab) shortLived() *evidence {
 	want := fmt.Sprintf("%s at least", shortest)
 	for _, w := range workloads {
 		for _, e := range l.entriesOf(w.id) {
 			if ttl := time.Duration(e.TTL) * time.Second; ttl > 0 && ttl < shortest {
-				return &evidence{seen: fmt.Sprintf("the entry %s: SVIDs of %s live %s", e.ID, w.service, ttl), expected: want,
-					do: fmt.Sprintf(spireCLI+"entry update -entryID %s -parentID %s -spiffeID %s%s -x509SVIDTTL 0", e.ID, e.ParentID, w.id, flags(e))}
+				right := e
+				right.TTL = 0
+				return &evidence{seen: fmt.Sprintf("the entry %s: SVIDs of %s are valid for %s", e.ID, w.service, ttl), expected: want,
+					do: "give it the SPIRE server's default", run: update(right)}
 			}
 		}
 	}
@@ -141,7 +143,7 @@ func (l *lab) shortLived() *evidence {
 	for _, w := range workloads {
 		if t := l.Witnesses[w.user]; t != nil && len(t.SVIDs) > 0 {
 			if life := t.SVIDs[0].NotAfter.Sub(t.SVIDs[0].NotBefore) - backdated; life < shortest {
-				return &evidence{seen: fmt.Sprintf("an SVID of %s lives %s", w.service, life), expected: want}
+				return &evidence{seen: fmt.Sprintf("an SVID of %s is valid for %s", w.service, life), expected: want}
 			}
 		}
 	}

@@ -26,7 +26,7 @@ typed() {
 	for word in "$@"; do
 		case $word in
 		'|') line="$line |" ;;
-		*[!A-Za-z0-9_./:=@%+,-]* | '') line="$line '$word'" ;;
+		*[!A-Za-z0-9_./:=@%+,-]* | '') line="$line '${word//\'/\'\\\'\'}'" ;;
 		*) line="$line $word" ;;
 		esac
 	done

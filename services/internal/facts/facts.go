@@ -188,16 +188,28 @@ type Selector struct {
 // String is the selector as SPIRE's CLI takes it.
 func (s Selector) String() string { return s.Type + ":" + s.Value }
 
-// Entry is a registration entry.
+// Entry is a registration entry, with every field that a caller of SPIRE's API can set.
 type Entry struct {
 	ID            string     `json:"id"`
 	SPIFFEID      ID         `json:"spiffe_id"`
 	ParentID      ID         `json:"parent_id"`
 	Selectors     []Selector `json:"selectors"`
 	TTL           int        `json:"x509_svid_ttl"` // in seconds; 0 is the SPIRE server's default
+	JWTTTL        int        `json:"jwt_svid_ttl"`  // in seconds; 0 is the SPIRE server's default
 	FederatesWith []string   `json:"federates_with"`
+	DNSNames      []string   `json:"dns_names"`
+	Hint          string     `json:"hint"`
+	ExpiresAt     int64      `json:"expires_at,string"` // in seconds since 1970; 0 is never
+	StoreSVID     bool       `json:"store_svid"`
 	Admin         bool       `json:"admin"`
 	Downstream    bool       `json:"downstream"`
+	Attributes    Attributes `json:"additional_attributes"`
+}
+
+// Attributes are what SPIRE calls the additional attributes of an entry.
+type Attributes struct {
+	DisableX509SVIDPrefetch bool `json:"disable_x509_svid_prefetch"`
+	JWTSVIDIncludeJTI       bool `json:"jwt_svid_include_jti"`
 }
 
 // Agent is one that has attested.
