@@ -1,4 +1,4 @@
-# Sourced after host.sh by scripts/faults.sh and scripts/faults-test.sh, which set $work to a folder: what a fault is made of, how one is put in, taken
+# Sourced after host.sh by scripts/faults.sh and scripts/dev/faults-test.sh, which set $work to a folder: what a fault is made of, how one is put in, taken
 # out and graded. A fault is one file, scripts/faults/NN-NAME.sh, whose second line is its symptom in one line.
 # Its name and that line do not tell the cause. Its words:
 #

@@ -75,10 +75,10 @@ compose_command() {
 # build_compose FILE: for GOOS and GOARCH.
 build_compose() {
 	local version
-	version=$(cd "$LAB_DIR/scripts/tools/compose" && go list -m -f '{{.Version}}' github.com/docker/compose/v2)
+	version=$(cd "$LAB_DIR/scripts/dev/tools/compose" && go list -m -f '{{.Version}}' github.com/docker/compose/v2)
 	mkdir -p "${1%/*}"
 	rm -f "$1"
-	(cd "$LAB_DIR/scripts/tools/compose" && CGO_ENABLED=0 with_signs_of_life "building docker compose" go build -trimpath \
+	(cd "$LAB_DIR/scripts/dev/tools/compose" && CGO_ENABLED=0 with_signs_of_life "building docker compose" go build -trimpath \
 		-ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
 		-o "$1" github.com/docker/compose/v2/cmd) ||
 		die "docker compose could not be built" "install the plugin: https://docs.docker.com/compose/install/"
