@@ -70,7 +70,7 @@ can_pull_all() {
 
 # build_all: on the route that was taken before, or the first that is open.
 build_all() {
-	if [ ! -e "$CACHE_DIR/staged" ]; then
+	if [ ! -e "$CACHE_DIR/prebuilt" ]; then
 		if can_pull_all; then
 			say "building the lab's images with $GO_IMAGE: about a minute the first time"
 			build_images ${profile[@]+"${profile[@]}"} build ||

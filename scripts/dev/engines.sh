@@ -62,7 +62,7 @@ on() {
 	say "${bold}$ENGINE${plain}"
 	mkdir -p "$ROOM/lab/.cache" "$ROOM/config/cli-plugins"
 	(cd "$LAB_DIR" && git ls-files -z | xargs -0 tar -cf -) | tar -C "$ROOM/lab" -xf -
-	[ ! -e "$CACHE_DIR/staged" ] || cp -R "$CACHE_DIR/stage" "$CACHE_DIR/staged" "$ROOM/lab/.cache/"
+	[ ! -e "$CACHE_DIR/prebuilt" ] || cp -R "$CACHE_DIR/prebuilt-images" "$CACHE_DIR/prebuilt" "$ROOM/lab/.cache/"
 	in_a_room bash "$LAB_DIR/scripts/dev/engines/room.sh" || true
 	# A room that has not counted has failed.
 	[ ! -f "$ROOM/counts" ] || read -r ok bad <"$ROOM/counts"

@@ -101,10 +101,10 @@ clone() {
 	rm -rf "$folder"
 	(umask "$mask" && git clone --quiet "$@" -- "$LAB_DIR" "$folder") 2>"$box/git" || wrong=${wrong:-"git: $(cat "$box/git")"}
 	mkdir -p "$folder/.cache"
-	if [ -n "$begins" ] && [ -d "$CACHE_DIR/stage" ]; then
-		cp -RPl "$CACHE_DIR/stage" "$folder/.cache/stage" 2>/dev/null || cp -RP "$CACHE_DIR/stage" "$folder/.cache/"
+	if [ -n "$begins" ] && [ -d "$CACHE_DIR/prebuilt-images" ]; then
+		cp -RPl "$CACHE_DIR/prebuilt-images" "$folder/.cache/prebuilt-images" 2>/dev/null || cp -RP "$CACHE_DIR/prebuilt-images" "$folder/.cache/"
 	fi
-	[ ! -e "$CACHE_DIR/staged" ] || : >"$folder/.cache/staged"
+	[ ! -e "$CACHE_DIR/prebuilt" ] || : >"$folder/.cache/prebuilt"
 	[ ! -e "$CACHE_DIR/built-$built_tag" ] || sed "s/:$built_tag /:$LAB_TAG /" "$CACHE_DIR/built-$built_tag" >"$folder/.cache/built-$LAB_TAG"
 }
 

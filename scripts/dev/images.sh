@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the lab's images where none can be pulled: lays into .cache/stage what a registry would have
+# Builds the lab's images where none can be pulled: lays into .cache/prebuilt-images what a registry would have
 # (SPIRE compiled from its Go module, the programs compiled with the local Go, curl and openssl of this
 # machine), then calls the same `docker compose build` as everybody. From then on scripts/build.sh
-# keeps to this route; `make clean` ends it. What is staged already is not compiled again.
+# keeps to this route; `make clean` ends it. What is prebuilt is not compiled again.
 #
 #   images.sh               all images
 #   images.sh SERVICE...    those of these services
@@ -10,7 +10,7 @@ set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"
 
-stage=$CACHE_DIR/stage
+prebuilt=$CACHE_DIR/prebuilt-images
 EXAMPLE=github.com/spiffe/go-spiffe/v2/examples/spiffe-http/server
 official_server=$SPIRE_REGISTRY/spire-server:$SPIRE_VERSION
 
@@ -30,8 +30,8 @@ go_build() {
 		die "${*: -1} could not be built from its Go module: $(tail -n 1 "$CACHE_DIR/go.log")" "where a module is missing: does this machine reach a Go module mirror? (cd $module && go mod download; GOPROXY is $(go env GOPROXY))"
 }
 
-# staged NAME MADE_FROM: is it there, and of these sources?
-staged() { [ -s "$stage/$1/opt/spire/bin/$1" ] && [ "$(cat "$stage/$1.made" 2>/dev/null)" = "$2" ]; }
+# is_prebuilt NAME MADE_FROM: is it there, and of these sources?
+is_prebuilt() { [ -s "$prebuilt/$1/opt/spire/bin/$1" ] && [ "$(cat "$prebuilt/$1.made" 2>/dev/null)" = "$2" ]; }
 
 check_spire_pin() {
 	local pinned
@@ -40,12 +40,12 @@ check_spire_pin() {
 		die "SPIRE_VERSION in .env is $SPIRE_VERSION, but scripts/dev/tools/spire/go.mod has $pinned" "cd scripts/dev/tools/spire && go get github.com/spiffe/spire@v$SPIRE_VERSION"
 }
 
-# stage_spire NAME DIRECTORY...: with the directories of the official image.
-stage_spire() {
-	local name=$1 made root=$stage/$1
+# prebuild_spire NAME DIRECTORY...: with the directories of the official image.
+prebuild_spire() {
+	local name=$1 made root=$prebuilt/$1
 	shift
 	made="$GOARCH $(go env GOVERSION) $SPIRE_VERSION $(cksum <"$LAB_DIR/scripts/dev/tools/spire/go.sum")"
-	if staged "$name" "$made"; then return; fi
+	if is_prebuilt "$name" "$made"; then return; fi
 	check_spire_pin
 	say "compiling $name $SPIRE_VERSION from its Go module: 3 to 5 minutes on 2 cores the first time"
 	rm -rf "$root"
@@ -60,7 +60,7 @@ stage_spire() {
 	fi
 	go_build scripts/dev/tools/spire "$root/opt/spire/bin" -tags 'osusergo netgo sqlite_omit_load_extension' -ldflags "$flags" "github.com/spiffe/spire/cmd/$name"
 	cp "$(ca_bundle)" "$root/etc/ssl/certs/ca-certificates.crt"
-	say "$made" >"$stage/$name.made"
+	say "$made" >"$prebuilt/$name.made"
 }
 
 need_c_compiler() {
@@ -89,36 +89,36 @@ ca_bundle() {
 }
 
 # What is there and still the same Go does not link again.
-stage_programs() {
+prebuild_programs() {
 	local program
 	export CGO_ENABLED=0
-	go_build . "$stage/lab/programs" -ldflags '-s -w' ./services/...
-	go_build . "$stage/lab/example" -ldflags '-s -w' "$EXAMPLE"
-	go_build scripts/dev/tools/shell "$stage/lab/shell" -ldflags '-s -w' tool
-	for program in "$stage"/lab/programs/*; do
+	go_build . "$prebuilt/lab/programs" -ldflags '-s -w' ./services/...
+	go_build . "$prebuilt/lab/example" -ldflags '-s -w' "$EXAMPLE"
+	go_build scripts/dev/tools/shell "$prebuilt/lab/shell" -ldflags '-s -w' tool
+	for program in "$prebuilt"/lab/programs/*; do
 		[ -d "$LAB_DIR/services/${program##*/}" ] || rm "$program"
 	done
 }
 
 # The tools that know nothing of SPIFFE are this machine's own, with the libraries they need.
-stage_tools() {
+prebuild_tools() {
 	[ "$(uname -s)" = Linux ] ||
 		die "the image of the tools (curl, openssl) cannot be built on $(uname -s) without a registry" "the scenarios that need no tools run all the same; for the others use Linux or WSL 2, or let the machine pull $TOOLS_BASE_IMAGE"
-	rm -rf "$stage/tools"
-	sh "$LAB_DIR/services/tools/collect.sh" "$stage/tools" curl openssl sh cat sleep
+	rm -rf "$prebuilt/tools"
+	sh "$LAB_DIR/services/tools/collect.sh" "$prebuilt/tools" curl openssl sh cat sleep
 }
 
-mkdir -p "$stage"
+mkdir -p "$prebuilt"
 lock images 1200 "another make images or make up is building"
 trap 'unlock images' EXIT
-[ "$GOARCH" = "$(cat "$stage/architecture" 2>/dev/null)" ] || rm -f "$stage"/*.made
-say "$GOARCH" >"$stage/architecture"
+[ "$GOARCH" = "$(cat "$prebuilt/architecture" 2>/dev/null)" ] || rm -f "$prebuilt"/*.made
+say "$GOARCH" >"$prebuilt/architecture"
 need_c_compiler
-stage_spire spire-server /opt/spire/bin /etc/spire/server /run/spire/server/private /tmp/spire-server/private /var/lib/spire/server
-stage_spire spire-agent /opt/spire/bin /etc/spire/agent /run/spire/agent/public /tmp/spire-agent/public /var/lib/spire/agent
-stage_programs
-case " ${*:-tools} " in *' tools '*) stage_tools ;; esac
-build_images --profile cast build --build-arg PROGRAMS=staged \
-	--build-arg SPIRE_SERVER_IMAGE=spire-server-staged --build-arg SPIRE_AGENT_IMAGE=spire-agent-staged "$@" ||
+prebuild_spire spire-server /opt/spire/bin /etc/spire/server /run/spire/server/private /tmp/spire-server/private /var/lib/spire/server
+prebuild_spire spire-agent /opt/spire/bin /etc/spire/agent /run/spire/agent/public /tmp/spire-agent/public /var/lib/spire/agent
+prebuild_programs
+case " ${*:-tools} " in *' tools '*) prebuild_tools ;; esac
+build_images --profile cast build --build-arg PROGRAMS=prebuilt \
+	--build-arg SPIRE_SERVER_IMAGE=spire-server-prebuilt --build-arg SPIRE_AGENT_IMAGE=spire-agent-prebuilt "$@" ||
 	die "the images could not be built from what was compiled" "the lines above say why"
-: >"$CACHE_DIR/staged"
+: >"$CACHE_DIR/prebuilt"

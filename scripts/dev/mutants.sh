@@ -121,7 +121,7 @@ make_copies() {
 	mkdir "$copy/.cache"
 	[ ! -d "$CACHE_DIR/bin" ] || ln -s "$CACHE_DIR/bin" "$copy/.cache/bin"
 	# Its images are built on the same route, from what is compiled already.
-	[ ! -e "$CACHE_DIR/staged" ] || cp -Rp "$CACHE_DIR/stage" "$CACHE_DIR/staged" "$copy/.cache/"
+	[ ! -e "$CACHE_DIR/prebuilt" ] || cp -Rp "$CACHE_DIR/prebuilt-images" "$CACHE_DIR/prebuilt" "$copy/.cache/"
 	LAB_DIR=$copy folder=$right/scripts/dev/mutants # from here on
 }
 

@@ -11,7 +11,7 @@ set -euo pipefail
 
 need_go "the registry is to be built" "run it where Go is"
 command -v debootstrap >/dev/null 2>&1 || die "debootstrap was not found" "on Debian: apt-get install debootstrap"
-[ -e "$CACHE_DIR/staged" ] || die "SPIRE has not been compiled here" "make images"
+[ -e "$CACHE_DIR/prebuilt" ] || die "SPIRE has not been compiled here" "make images"
 ensure_compose
 
 work=$(mktemp -d)
@@ -83,7 +83,7 @@ test_that "docker compose down removes it" in_lab docker compose down --volumes
 docker image ls --filter "reference=spiffe-lab/*:$LAB_TAG" --format '{{.Repository}}:{{.Tag}}' | xargs docker image rm >/dev/null
 docker image rm "${standins[@]}" >/dev/null 2>&1 || true
 test_that "make up pulls, builds, and the client is served" in_lab make up
-test_that "it has pulled: nothing was compiled on this machine" test ! -e "$work/lab/.cache/staged"
+test_that "it has pulled: nothing was compiled on this machine" test ! -e "$work/lab/.cache/prebuilt"
 test_that "make scenario-bad-id passes" in_lab make scenario-bad-id
 test_that "make scenario-no-certificate passes, which needs the tools" in_lab make scenario-no-certificate
 test_that "make console shows it, with nothing compiled" shows_the_console

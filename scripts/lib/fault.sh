@@ -150,7 +150,7 @@ wrong_server() {
 		*) say "services/server/main.go does not have: $old" >&2 && rm -rf "$folder" && return 1 ;;
 		esac
 		say "${text%%"$old"*}$new${text#*"$old"}" >"$folder/src/services/server/main.go"
-		if [ -e "$CACHE_DIR/staged" ]; then
+		if [ -e "$CACHE_DIR/prebuilt" ]; then
 			(cd "$folder/src" && GOOS=linux GOARCH=$(docker version --format '{{.Server.Arch}}') CGO_ENABLED=0 go build -trimpath -o "$folder/server" ./services/server) || status=$?
 			say "FROM $WORKLOAD_IMAGE
 COPY server /opt/spiffe-lab/bin/server" >"$folder/Dockerfile"

@@ -135,7 +135,7 @@ say "$(docker version --format '{{range .Server.Components}}{{.Name}} {{.Version
 
 tests_begin
 test_that "the images load" load
-if [ "$ENGINE" = moby ] && [ -e "$ROOM/lab/.cache/staged" ]; then
+if [ "$ENGINE" = moby ] && [ -e "$ROOM/lab/.cache/prebuilt" ]; then
 	test_that "docker compose build builds them" build
 	test_that "it warns of nothing" no_warning
 fi

@@ -30,15 +30,15 @@ laptop "Windows containers"
 stand_in docker 'case "$1" in version) echo "1.47 27.3.1 Engine,containerd, windows amd64" ;; *) exec "$real" "$@" ;; esac'
 refused up "the Docker Engine runs Windows containers" "Switch to Linux containers"
 
-laptop "an engine of another architecture than what is staged and the C compiler"
+laptop "an engine of another architecture than what is prebuilt and the C compiler"
 other=$(if [ "$(uname -m)" = x86_64 ]; then say arm64; else say amd64; fi)
 stand_in docker 'case "$1" in version) echo "1.41 20.10.24 Engine, linux '"$other"'" ;; *) exec "$real" "$@" ;; esac'
-does sh -c ': >.cache/staged'
+does sh -c ': >.cache/prebuilt'
 refused up "makes programs for " "and the engine runs linux/$other" "set CC"
 
 laptop "images of another architecture, from a neighbour's stick"
 stand_in docker 'case "$1 $2" in "version "*) echo "1.41 20.10.24 Engine, linux '"$other"'" ;; "pull "*) echo "no matching manifest for linux/'"$other"'" >&2; exit 1 ;; *) exec "$real" "$@" ;; esac'
-does sh -c 'rm -f .cache/staged'
+does sh -c 'rm -f .cache/prebuilt'
 without go
 refused up "cannot be pulled: no matching manifest" "there is no image for this machine's architecture"
 

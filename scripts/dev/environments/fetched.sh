@@ -3,7 +3,7 @@
 
 # registry ANSWER: none of the images is here, and this is what a pull ends with.
 registry() {
-	does sh -c 'rm -f .cache/staged .cache/built-*'
+	does sh -c 'rm -f .cache/prebuilt .cache/built-*'
 	stand_in docker 'case "$1 $2" in "image inspect") exit 1 ;; "pull "*) '"$1"'; exit 1 ;; *) exec "$real" "$@" ;; esac'
 	without go
 }

@@ -95,7 +95,7 @@ does sh -c ': >.cache/lock-images'
 asks '(lock images 0 "somebody builds") || true' "error: somebody builds (process unknown)" "hint: wait until it has ended; if it never does: rm $folder/.cache/lock-images"
 
 laptop "programs of SPIRE that were compiled halfway"
-does sh -c 'rm -rf .cache/stage; mkdir -p .cache/stage/spire-server/opt/spire/bin; : >.cache/staged; : >.cache/stage/spire-server/opt/spire/bin/spire-server; echo made >.cache/stage/spire-server.made'
+does sh -c 'rm -rf .cache/prebuilt-images; mkdir -p .cache/prebuilt-images/spire-server/opt/spire/bin; : >.cache/prebuilt; : >.cache/prebuilt-images/spire-server/opt/spire/bin/spire-server; echo made >.cache/prebuilt-images/spire-server.made'
 does sh -c 'rm -f .cache/built-*'
 stand_in go 'case "$1" in build) echo "go: no network here" >&2; exit 1 ;; *) exec "$real" "$@" ;; esac'
 refused up "compiling spire-server" "could not be built from its Go module: go: no network here" "does this machine reach a Go module mirror?"
