@@ -12,14 +12,14 @@ set -euo pipefail
 ensure_compose
 stamp=$CACHE_DIR/built-$LAB_TAG
 if [ "${1:-}" = tools ] || has_image "$TOOLS_IMAGE"; then
-	profile=(--profile cast)
+	profile=(--profile extras)
 else
 	profile=()
 fi
 
 # sources: changes with every file that goes into an image.
 sources() {
-	(cd "$LAB_DIR" && find go.mod go.sum .env .dockerignore compose.yaml scripts/scenarios/cast.yaml services spire scripts/dev/tools/shell scripts/dev/images.sh scripts/dev/tools/spire -type f -print |
+	(cd "$LAB_DIR" && find go.mod go.sum .env .dockerignore compose.yaml scripts/scenarios/extras.yaml services spire scripts/dev/tools/shell scripts/dev/images.sh scripts/dev/tools/spire -type f -print |
 		LC_ALL=C sort | while IFS= read -r file; do cksum "$file"; done | cksum)
 }
 

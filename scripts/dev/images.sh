@@ -118,7 +118,7 @@ prebuild_spire spire-server /opt/spire/bin /etc/spire/server /run/spire/server/p
 prebuild_spire spire-agent /opt/spire/bin /etc/spire/agent /run/spire/agent/public /tmp/spire-agent/public /var/lib/spire/agent
 prebuild_programs
 case " ${*:-tools} " in *' tools '*) prebuild_tools ;; esac
-build_images --profile cast build --build-arg PROGRAMS=prebuilt \
+build_images --profile extras build --build-arg PROGRAMS=prebuilt \
 	--build-arg SPIRE_SERVER_IMAGE=spire-server-prebuilt --build-arg SPIRE_AGENT_IMAGE=spire-agent-prebuilt "$@" ||
 	die "the images could not be built from what was compiled" "the lines above say why"
 : >"$CACHE_DIR/prebuilt"

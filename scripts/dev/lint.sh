@@ -65,7 +65,7 @@ one_key_order() {
 			if (!(key in rank)) { print service " has the key " key ", which has no place in the order"; bad = 1 }
 			if (rank[key] < last) { print service " has " key " out of order"; bad = 1 }
 			last = rank[key] }
-		END { exit bad }' compose.yaml scripts/scenarios/cast.yaml
+		END { exit bad }' compose.yaml scripts/scenarios/extras.yaml
 }
 
 # links_point: each link of the README to a line of a program, [`TEXT`](FILE#LN), points at that text.

@@ -85,7 +85,7 @@ hints_used() { if [ -s "$state.hints" ]; then grep -c . "$state.hints"; else say
 # cli ARG...: the CLI of the SPIRE server.
 cli() { inside spire-server '' /opt/spire/bin/spire-server "$@"; }
 
-# partner_cli ARG...: the CLI of the other SPIRE server of the cast, which is there if the fault has started it.
+# partner_cli ARG...: the CLI of the other SPIRE server, which is there if the fault has started it.
 partner_cli() { inside partner-server '' /opt/spire/bin/spire-server "$@"; }
 
 # served: is the running client's latest request served?

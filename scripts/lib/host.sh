@@ -124,7 +124,7 @@ project_name() { say "${COMPOSE_PROJECT_NAME:-$(sed -n 's/^name: //p' "$LAB_DIR/
 declared() {
 	local kind=$1
 	shift
-	[ $# -gt 0 ] || set -- compose.yaml scripts/scenarios/cast.yaml
+	[ $# -gt 0 ] || set -- compose.yaml scripts/scenarios/extras.yaml
 	(cd "$LAB_DIR" && awk -v kind="$kind:" '/^[^ #]/ {ours = $1 == kind} ours && /^  [a-z]/ {sub(":.*", "", $1); print $1}' "$@") | sort -u
 }
 

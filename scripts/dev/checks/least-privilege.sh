@@ -5,7 +5,7 @@
 begin
 
 services=$(compose config --services)
-cast=$(compose --profile '*' config --services | grep -vxF "$services")
+extras=$(compose --profile '*' config --services | grep -vxF "$services")
 passwd=$LAB_DIR/spire/host/passwd
 node=$(container_of node)
 
@@ -84,13 +84,13 @@ only_needs() {
 step "The engine's own words for every container"
 for service in $services; do only_needs "$service"; done
 
-step "The same for the cast of the scenarios"
+step "The same for the extra services of the scenarios"
 has_image "$TOOLS_IMAGE" || bash "$LAB_DIR/scripts/build.sh" tools >/dev/null
 # shellcheck disable=SC2086 # several services
-set -- $cast
+set -- $extras
 changes
-compose up --no-start --no-deps "$@" >/dev/null 2>&1 || fail "the containers of the cast could not be created"
-for service in $cast; do only_needs "$service"; done
+compose up --no-start --no-deps "$@" >/dev/null 2>&1 || fail "the extra containers could not be created"
+for service in $extras; do only_needs "$service"; done
 
 step "With SELinux an engine shares a volume if an image has the directory that it is mounted on"
 volumes=''

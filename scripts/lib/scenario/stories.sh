@@ -1,7 +1,7 @@
 # What several scenarios tell alike.
 # shellcheck shell=bash
 
-cast() {
+extras() {
 	if ! has_image "$TOOLS_IMAGE"; then
 		say "  ${dim}building the image of the tools, once ...${plain}"
 		output=$(bash "$LAB_DIR/scripts/build.sh" tools 2>&1) || {
@@ -50,7 +50,7 @@ forge() {
 
 join() {
 	local cli=/opt/spire/bin/spire-server
-	cast "$1"
+	extras "$1"
 	run docker compose exec -T "$2" "$cli" bundle show '|' docker compose exec -T "$1" sh -c 'cat >/scratch/bundle.pem'
 	expect_success "$1 can tell the true SPIRE server from any other"
 	run docker compose exec "$2" "$cli" token generate -spiffeID "$3"
