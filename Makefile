@@ -34,7 +34,7 @@ scenario-%: ## run one scenario; PAUSE=1 waits for Enter at each step
 	$(lab) $@
 faults: ## list the faults to find, with your progress; RESET=1
 	$(lab) $@
-break: ## put the next fault in, or NAME=name; show its ticket
+break: ## inject the next fault, or NAME=name; show its ticket
 	$(lab) $@
 ticket: ## show the ticket again
 	$(lab) $@
@@ -42,9 +42,9 @@ check: ## is the fault fixed? WHO=name: for the receipt
 	$(lab) $@
 hint: ## the next hint, of three
 	$(lab) $@
-give-up: ## show the cause of the fault, and mend it
+give-up: ## show the cause of the fault, and fix it
 	$(lab) $@
-mend: ## mend the fault without a word
+reset: ## fix the fault: the lab is as before
 	$(lab) $@
 classroom: ## N labs on this machine, each verified: N=20
 	$(lab) $@

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Break and find: faults.sh list|break|check|hint|give-up|mend. A fault is a file in scripts/faults; how one is
+# Break and find: faults.sh list|break|check|hint|give-up|reset. A fault is a file in scripts/faults; how one is
 # written stands in scripts/faults/README.md.
 #
 #   NAME=name or number   the fault for break; without it the next one that is not solved
@@ -56,7 +56,7 @@ list() {
 	say
 	say "$done of $of solved; number, name, level, what somebody complains of"
 	if [ -n "$now" ]; then
-		say "open: ${now#*-} (make ticket shows what was said; make check, make hint, make give-up, make mend)"
+		say "open: ${now#*-} (make ticket shows what was said; make check, make hint, make give-up, make reset)"
 	else
 		say "make break puts the next one in, make break NAME=1 that one; the doctor helps in level 1"
 	fi
@@ -114,7 +114,7 @@ begin_work() {
 break_it() {
 	local name
 	name=$(open_fault)
-	[ -z "$name" ] || die "a fault is open already: ${name#*-}" "make check, make hint; make give-up or make mend ends it"
+	[ -z "$name" ] || die "a fault is open already: ${name#*-}" "make check, make hint; make give-up or make reset ends it"
 	if [ -n "${NAME:-}" ]; then
 		name=$(find_fault "$NAME")
 	else
@@ -193,12 +193,12 @@ give_hint() {
 	say "there are no more hints: make give-up shows what it is, and mends it"
 }
 
-mend() {
+reset_fault() {
 	need_open
 	ensure_compose
 	need_built
 	begin_work 30
-	put_right
+	restore_lab
 	closed
 	say "the lab is as it was before"
 }
@@ -208,7 +208,7 @@ give_up() {
 	debrief
 	say
 	grep -q "^$fault_name solved" "$solved" 2>/dev/null || say "$fault_name shown $(hints_used)" >>"$solved"
-	mend
+	reset_fault
 }
 
 mkdir -p "$CACHE_DIR"
@@ -219,6 +219,6 @@ ticket) need_open && show_ticket ;;
 check) check ;;
 hint) give_hint ;;
 give-up) give_up ;;
-mend) mend ;;
-*) die "unknown command \"${1:-}\"" "list, break, ticket, check, hint, give-up or mend" ;;
+reset) reset_fault ;;
+*) die "unknown command \"${1:-}\"" "list, break, ticket, check, hint, give-up or reset" ;;
 esac

@@ -80,11 +80,11 @@ scenario | scenario-*)
 	[ -n "$name" ] || name=-${2:-}
 	file=$(scenario_file "${name#-}")
 	[ ! -s "$CACHE_DIR/fault-$(project_name)" ] ||
-		die "a fault is open in this lab: a scenario begins with a lab that is well" "make check, or make mend; or play it in another lab: COMPOSE_PROJECT_NAME=other make $target"
+		die "a fault is open in this lab: a scenario begins with a lab that is well" "make check, or make reset; or play it in another lab: COMPOSE_PROJECT_NAME=other make $target"
 	exec bash "$file"
 	;;
 faults) exec bash "$LAB_DIR/scripts/faults.sh" list ;;
-break | ticket | check | hint | give-up | mend) exec bash "$LAB_DIR/scripts/faults.sh" "$target" ;;
+break | ticket | check | hint | give-up | reset) exec bash "$LAB_DIR/scripts/faults.sh" "$target" ;;
 k8s-*)
 	exec "$LAB_DIR/scripts/kubernetes.sh" "${1#k8s-}"
 	;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the faults and their grader: each fault from a new lab of its own. Unsolved, the check must fail, and the
 # doctor name the cause first; the right fix must pass, twice; each wrong fix must fail, in the words that the
-# fault's file expects; `make mend` must leave the lab as it was.
+# fault's file expects; `make reset` must leave the lab as it was.
 #
 #   ONLY="1 second-shift"   these alone, by number or name
 #   LABS=2                  so many labs side by side
@@ -52,9 +52,9 @@ done_by() {
 	fi
 }
 
-# put_in_again WHAT
-put_in_again() {
-	"$faults" mend >/dev/null 2>&1 || true
+# inject_again WHAT
+inject_again() {
+	"$faults" reset >/dev/null 2>&1 || true
 	if ! NAME=$fault_name "$faults" break >"$work/said" 2>&1; then
 		result failed "$1" "the fault cannot be put in: $(tail -n 3 "$work/said")"
 		return 1
@@ -96,7 +96,7 @@ one() {
 	lab_state >"$work/state"
 	result passed "a new lab"
 
-	if put_in_again "make break"; then
+	if inject_again "make break"; then
 		result passed "make break"
 		[ -z "$(git -C "$LAB_DIR" status --porcelain -- . 2>/dev/null | diff - "$work/git" | grep '^<' || true)" ] ||
 			result failed "git status is as before" "$(git -C "$LAB_DIR" status --porcelain -- .)"
@@ -106,23 +106,23 @@ one() {
 			KEEP_OPEN=1 checked 0 "the right fix passes" "solved"
 			checked 0 "it passes once more" "solved"
 		fi
-		"$faults" mend >/dev/null 2>&1 || true
+		"$faults" reset >/dev/null 2>&1 || true
 	fi
 	for ((i = 0; i < ${#wrong_names[@]}; i++)); do
 		what="the wrong fix ${wrong_names[$i]} fails"
-		put_in_again "$what" || continue
+		inject_again "$what" || continue
 		done_by "$what" "wrong_${wrong_names[$i]}" || continue
 		checked 1 "$what: ${wrong_words[$i]}" "${wrong_words[$i]}"
 	done
-	if put_in_again "make mend"; then
+	if inject_again "make reset"; then
 		# A wrong fix may have taken the whole lab away.
 		[ -n "$fault_lost" ] || grep '^own bundle' "$state.state" >"$work/bundle"
-		if "$faults" mend >"$work/said" 2>&1; then
-			as_it_was "make mend leaves the lab as it was" '^own bundle'
+		if "$faults" reset >"$work/said" 2>&1; then
+			as_it_was "make reset leaves the lab as it was" '^own bundle'
 			[ -n "$fault_lost" ] || diff "$work/bundle" <(lab_state | grep '^own bundle') >/dev/null ||
-				result failed "make mend leaves the lab as it was" "its CA is another one"
+				result failed "make reset leaves the lab as it was" "its CA is another one"
 		else
-			result failed "make mend" "$(tail -n 3 "$work/said")"
+			result failed "make reset" "$(tail -n 3 "$work/said")"
 		fi
 	fi
 }

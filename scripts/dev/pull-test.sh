@@ -88,5 +88,5 @@ test_that "make scenario-bad-id passes" in_lab make scenario-bad-id
 test_that "make scenario-no-certificate passes, which needs the tools" in_lab make scenario-no-certificate
 test_that "make console shows it, with nothing compiled" shows_the_console
 test_that "make break builds the wrong server of fault 14 in the Go image" in_lab make break NAME=14
-test_that "make mend takes it away" in_lab make mend
+test_that "make reset takes it away" in_lab make reset
 tests_end

@@ -55,7 +55,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry create -entryID 0-night-shift -parentID spiffe://example.org/host -spiffeID spiffe://example.org/night-shift -selector unix:user:client-workload
 	wait_until 30 "the second SVID arrives" has_identity client-workload spiffe://example.org/night-shift
 	restarted client

@@ -62,7 +62,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
 		-selector unix:user:client-workload -selector unix:path:/usr/local/bin/client
 	wait_until 30 "the agent has heard of it" nobody client-workload

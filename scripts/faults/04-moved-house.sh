@@ -59,7 +59,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	remake client <<-'END'
 		services: {client: {command: ["client", "-interval", "5s", "-health", "127.0.0.1:8080", "-url", "https://server:8843/"]}}
 	END

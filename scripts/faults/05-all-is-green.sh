@@ -54,7 +54,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry create -entryID staging -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:guest-workload
 }
 guest_is_client() { has_identity guest-workload spiffe://example.org/client; }

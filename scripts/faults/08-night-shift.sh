@@ -16,8 +16,8 @@ ticket() {
 END
 }
 
-scene() { others; }
-unscene() { others_go; }
+setup() { others; }
+teardown() { others_go; }
 
 right() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
@@ -59,7 +59,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry update -entryID client -parentID spiffe://example.org/host-2 -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 	wait_until 30 "the agent has heard of it" nobody client-workload
 	restarted client

@@ -57,7 +57,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	docker stop "$(container_of spire-agent)"
 	restarted client
 }

@@ -55,7 +55,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/cleint -selector unix:user:client-workload
 	wait_until 30 "the agent has heard of it" has_identity client-workload spiffe://example.org/cleint
 	restarted client

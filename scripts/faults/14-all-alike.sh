@@ -58,6 +58,6 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() { wrong_server 'tlsconfig.AuthorizeID(cfg.clientID)' 'tlsconfig.AuthorizeMemberOf(cfg.clientID.TrustDomain())'; }
+inject() { wrong_server 'tlsconfig.AuthorizeID(cfg.clientID)' 'tlsconfig.AuthorizeMemberOf(cfg.clientID.TrustDomain())'; }
 serves_all() { inside client server-workload client -wait 10s; }
 shows() { serves_all && client_served; }

@@ -57,7 +57,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {pid: ""}}
 	END

@@ -61,7 +61,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 answered_twice() { [ "$(inside client root witness -limit 3s client | grep -oE '"addresses":\[[^]]*\]' | grep -oE '[0-9]+\.[0-9.]+' | sort -u | wc -l)" -ge 2 ]; }
-put_in() {
+inject() {
 	remake spire-server <<-'END'
 		services: {spire-server: {networks: {default: {aliases: [server]}}}}
 	END

@@ -14,8 +14,8 @@ ticket() {
 END
 }
 
-scene() { others; }
-unscene() { others_go; }
+setup() { others; }
+teardown() { others_go; }
 
 right() {
 	lab up --detach --no-deps spire-server
@@ -39,7 +39,7 @@ wrong_empty_disk() {
 	provision
 	restarted spire-agent client
 }
-take_out() {
+revert() {
 	lab up --detach --no-deps spire-server
 	docker volume rm "$(project_name)_spire-server-empty-disk" || true
 }
@@ -69,7 +69,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	docker stop "$(container_of spire-server)"
 	restarted spire-agent client
 }

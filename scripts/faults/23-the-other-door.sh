@@ -57,7 +57,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 elsewhere() { docker inspect "$(container_of client)" | grep agent.sock; }
-put_in() {
+inject() {
 	remake client <<-'END'
 		services: {client: {environment: {SPIFFE_ENDPOINT_SOCKET: "unix:///tmp/agent.sock"}}}
 	END

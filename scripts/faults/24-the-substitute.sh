@@ -56,7 +56,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 as_guest() { [ "$(docker inspect --format '{{.Config.User}}' "$(container_of client)")" = guest-workload ]; }
-put_in() {
+inject() {
 	remake client <<-'END'
 		services: {client: {user: guest-workload}}
 	END

@@ -57,7 +57,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() { wrong_server '	tlsConfig.SessionTicketsDisabled = true
+inject() { wrong_server '	tlsConfig.SessionTicketsDisabled = true
 ' ''; }
 gives_tickets() { inside client client-workload witness -limit 5s client | grep '"tickets":[1-9]'; }
 shows() { gives_tickets && client_served; }

@@ -1,5 +1,5 @@
-# Sourced after host.sh by scripts/faults.sh and scripts/dev/faults-test.sh, which set $work to a folder: what a fault is made of, how one is put in, taken
-# out and graded. A fault is one file, scripts/faults/NN-NAME.sh, whose second line is its symptom in one line.
+# Sourced after host.sh by scripts/faults.sh and scripts/dev/faults-test.sh, which set $work to a folder: what a fault is
+# made of, and how one is injected, reverted and graded. A fault is one file, scripts/faults/NN-NAME.sh, whose second line is its symptom in one line.
 # Its name and that line do not tell the cause. Its words:
 #
 #   level N                     1, 2 or 3; from 2 on the doctor is off
@@ -17,10 +17,10 @@
 #   right     the right fix, as a learner could type it
 #   debrief   what it was, how one could have seen it, where it happened in life (a link), which scenario
 #             shows it
-#   put_in    breaks the lab
+#   inject    breaks the lab
 #   shows     holds once the fault is in force; without it: the client is not served
-#   scene     what must be there before, and is no fault; unscene takes it away again
-#   take_out  undoes what put_right below does not know of: other containers, images, federation
+#   setup     what must be there before, and is no fault; teardown removes it again
+#   revert    undoes what restore_lab below does not know of: other containers, images, federation
 #
 # shellcheck shell=bash
 
@@ -65,7 +65,7 @@ find_fault() {
 load_fault() {
 	fault_name=$1 fault_number=$((10#${1%%-*})) fault_level='' fault_kind='' fault_doctor='' fault_lost=''
 	wrong_names=() wrong_words=() wrong_whys=() hint_conditions=() hint_texts=()
-	unset -f ticket right debrief put_in shows scene unscene take_out
+	unset -f ticket right debrief inject shows setup teardown revert
 	fault_symptom=$(sed -n '2s/^# //p' "$FAULTS/$1.sh")
 	# shellcheck source=/dev/null
 	. "$FAULTS/$1.sh"
@@ -207,7 +207,7 @@ provision() { lab run --rm --no-deps -T bootstrap; }
 
 # --- the lab as it is
 
-# lab_state: what must be as before after `make mend`, in lines that can be compared.
+# lab_state: what must be as before after `make reset`, in lines that can be compared.
 lab_state() {
 	docker ps --all --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
 		--format '{{.Label "com.docker.compose.service"}}' | sort | while read -r service; do
@@ -293,7 +293,7 @@ graded() {
 # --- in and out
 
 # own_entries: the lab's own, under their own IDs, and each of them once. What a learner has put in their
-# place to mend a fault gives way to them.
+# place to fix a fault gives way to them.
 own_entries() {
 	local id
 	for id in $(cli entry show | awk -v domain=spiffe://example.org/ '
@@ -307,9 +307,9 @@ own_entries() {
 	provision
 }
 
-# put_right: the lab as `make up` leaves it, with what a learner has beside it. Says so where only a new lab helps.
-put_right() {
-	if mended_in_place; then return; fi
+# restore_lab: the lab as `make up` leaves it, with what a learner has beside it. Says so where only a new lab helps.
+restore_lab() {
+	if restored_in_place; then return; fi
 	say "that does not put it right: the lab is made anew"
 	if ! { remove_lab && bash "$LAB_DIR/scripts/up.sh"; } >"$work/up" 2>&1; then
 		cat "$work/up" >&2
@@ -317,9 +317,9 @@ put_right() {
 	fi
 }
 
-mended_in_place() {
+restored_in_place() {
 	local id agent domain paused
-	if declare -F take_out >/dev/null; then take_out >/dev/null || return 1; fi
+	if declare -F revert >/dev/null; then revert >/dev/null || return 1; fi
 	paused=$(docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter status=paused)
 	# shellcheck disable=SC2086 # a list of containers
 	[ -z "$paused" ] || docker unpause $paused >/dev/null
@@ -354,15 +354,15 @@ mended_in_place() {
 # is_in: the fault is in force.
 is_in() { if declare -F shows >/dev/null; then shows >/dev/null 2>&1; else ! client_served >/dev/null 2>&1; fi; }
 
-# broken: puts the fault in, unseen, with snapshots of before and after.
+# broken: injects the fault, unseen, with snapshots of before and after.
 broken() {
-	local said=$work/put-in
-	# Whatever has been done to mend the one before.
+	local said=$work/inject
+	# Whatever has been done to fix the one before.
 	own_entries >"$said" 2>&1 || { cat "$said" >&2 && return 1; }
 	wait_until 40 "the client is served" client_served >"$said" 2>&1 ||
-		die "the lab is not as it should be: $(client_served 2>&1 | tail -n 1)" "make up, then make doctor says what is wrong; make mend puts it right"
+		die "the lab is not as it should be: $(client_served 2>&1 | tail -n 1)" "make up, then make doctor says what is wrong; make reset puts it right"
 	lab_state >"$state.state"
-	if declare -F scene >/dev/null; then scene >"$said" 2>&1 || { cat "$said" >&2 && return 1; }; fi
+	if declare -F setup >/dev/null; then setup >"$said" 2>&1 || { cat "$said" >&2 && return 1; }; fi
 	snapshot "$state.before" || return 1
 	cat >"$state" <<-END
 		name=$fault_name
@@ -371,9 +371,9 @@ broken() {
 		since=$(date +%s)
 	END
 	: >"$state.hints"
-	if ! put_in >"$said" 2>&1 || ! wait_until 90 "the fault shows" is_in >>"$said" 2>&1; then
+	if ! inject >"$said" 2>&1 || ! wait_until 90 "the fault shows" is_in >>"$said" 2>&1; then
 		cat "$said" >&2
-		printf 'error: the fault could not be put in; the lines above say why\nhint: make mend\n' >&2
+		printf 'error: the fault could not be put in; the lines above say why\nhint: make reset\n' >&2
 		return 1
 	fi
 	snapshot "$state.broken"
@@ -382,9 +382,9 @@ broken() {
 # closed: the fault is over; whatever it brought along goes.
 closed() {
 	local image
-	if declare -F unscene >/dev/null; then unscene >/dev/null 2>&1 || true; fi
+	if declare -F teardown >/dev/null; then teardown >/dev/null 2>&1 || true; fi
 	if [ -s "$state.images" ]; then
-		# Solved otherwise than by `make mend`, the server may still run it.
+		# Solved otherwise than by `make reset`, the server may still run it.
 		lab up --detach --no-deps server client spire-agent || true
 		while read -r image; do docker image rm "$image" >/dev/null 2>&1 || true; done < <(sort -u "$state.images")
 	fi

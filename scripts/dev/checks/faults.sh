@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../../lib/scenario.sh"
 begin
 kept=$scratch
-put_away() { [ ! -e "$CACHE_DIR/fault-$project" ] || "$LAB_DIR/scripts/faults.sh" mend >/dev/null 2>&1; }
+put_away() { [ ! -e "$CACHE_DIR/fault-$project" ] || "$LAB_DIR/scripts/faults.sh" reset >/dev/null 2>&1; }
 export FAULTS_KEPT=$kept
 
 # faults WORD...: make WORD, and how it ends.
@@ -23,7 +23,7 @@ missing() (
 	# shellcheck source=../../lib/fault.sh
 	. "$LAB_DIR/scripts/lib/fault.sh"
 	load_fault "$(name_of "$1")"
-	for f in ticket right debrief put_in; do declare -F "$f" >/dev/null || say "has no function $f"; done
+	for f in ticket right debrief inject; do declare -F "$f" >/dev/null || say "has no function $f"; done
 	[ -n "$fault_symptom" ] || say "has no symptom in its second line"
 	case $fault_level in 1 | 2 | 3) ;; *) say "has the level \"$fault_level\", not 1, 2 or 3" ;; esac
 	grep -q "^| \[$fault_doctor\]" "$LAB_DIR/README.md" || say "names no finding of the doctor: \"$fault_doctor\""
@@ -93,6 +93,6 @@ expect_output "0 of" "progress can be forgotten"
 step "The lab's own entries come back with the next one, and what was broken is mended"
 faults break NAME=2
 expect_success "the second fault is put in"
-faults mend
+faults reset
 expect_success "it is mended"
 eventually 30 "the client is served" client_served
