@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # The lab on the container engines that a Debian machine can have, one after the other, each beside the
-# machine's own in namespaces of its own (engines/room.sh), with the images that were built on the machine's own.
+# machine's own in namespaces of its own (engines/sandbox.sh), with the images that were built on the machine's own.
 # ENGINES="moby podman" runs these alone. On each the checks and scenarios are run as by `make test`: QUICK=1
 # runs few of them, ONLY="bad-id health" these. What is left out stands in engines/left-out.txt. An engine that
 # cannot run here is named with the reason; in CI that is a failure. Ends with "N passed, N failed".
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"
-# shellcheck source=lib/apart.sh
-. "$LAB_DIR/scripts/dev/lib/apart.sh"
+# shellcheck source=lib/sandbox.sh
+. "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 # shellcheck source=lib/tests.sh
 . "$LAB_DIR/scripts/dev/lib/tests.sh"
 
@@ -51,23 +51,23 @@ build_moby() {
 cleanup() {
 	local status=$?
 	trap '' INT TERM
-	end_apart "$work" "$GROUP" || status=1
+	end_sandbox "$work" "$GROUP" || status=1
 	exit "$status"
 }
 
-# on ENGINE: in a room of its own, whose folder has a copy of the lab.
+# on ENGINE: in a sandbox of its own, whose folder has a copy of the lab.
 on() {
 	local ok=0 bad=1
-	export ENGINE=$1 ROOM=$work/$1
+	export ENGINE=$1 SANDBOX=$work/$1
 	say "${bold}$ENGINE${plain}"
-	mkdir -p "$ROOM/lab/.cache" "$ROOM/config/cli-plugins"
-	(cd "$LAB_DIR" && git ls-files -z | xargs -0 tar -cf -) | tar -C "$ROOM/lab" -xf -
-	[ ! -e "$CACHE_DIR/prebuilt" ] || cp -R "$CACHE_DIR/prebuilt-images" "$CACHE_DIR/prebuilt" "$ROOM/lab/.cache/"
-	in_a_room bash "$LAB_DIR/scripts/dev/engines/room.sh" || true
-	# A room that has not counted has failed.
-	[ ! -f "$ROOM/counts" ] || read -r ok bad <"$ROOM/counts"
+	mkdir -p "$SANDBOX/lab/.cache" "$SANDBOX/config/cli-plugins"
+	(cd "$LAB_DIR" && git ls-files -z | xargs -0 tar -cf -) | tar -C "$SANDBOX/lab" -xf -
+	[ ! -e "$CACHE_DIR/prebuilt" ] || cp -R "$CACHE_DIR/prebuilt-images" "$CACHE_DIR/prebuilt" "$SANDBOX/lab/.cache/"
+	in_sandbox bash "$LAB_DIR/scripts/dev/engines/sandbox.sh" || true
+	# A sandbox that has not written its counts has failed.
+	[ ! -f "$SANDBOX/counts" ] || read -r ok bad <"$SANDBOX/counts"
 	passed=$((passed + ok)) failed=$((failed + bad))
-	end_apart "$ROOM" "$GROUP"
+	end_sandbox "$SANDBOX" "$GROUP"
 }
 
 engines=${ENGINES:-$every}

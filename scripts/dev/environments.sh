@@ -56,12 +56,12 @@ things() {
 	awk -v ours="$project" '$1 == ours || index($NF, ours "-") == 1 || index($NF, ours "_") == 1 {print $NF}' | while read -r name; do docker "$@" "$name" >/dev/null || true; done
 }
 
-# end_others: what a case has put beside the lab ends: the process $others, and a room's network.
+# end_others: what a case has put beside the lab ends: the process $others, and its network.
 end_others() {
 	[ -n "$others" ] || return 0
 	kill "$others" 2>/dev/null || true
 	others=''
-	docker network rm "room-$project" >/dev/null 2>&1 || true
+	docker network rm "other-$project" >/dev/null 2>&1 || true
 }
 
 # The words of a case.

@@ -43,7 +43,7 @@ refused "a console of the lab $project is running already" "PORT=$((port + 1))"
 expect "its container has no volume, no capability, no user that is somebody, and one port on 127.0.0.1" \
 	test "$(docker inspect --format '{{len .Mounts}} {{.HostConfig.CapDrop}} {{.HostConfig.ReadonlyRootfs}} {{.Config.User}} {{range $p, $b := .HostConfig.PortBindings}}{{range $b}}{{.HostIp}}{{end}}{{end}}' "$console")" = "0 [ALL] true 65534:65534 127.0.0.1"
 
-step "A room looks at it, while every scenario runs"
+step "A browser looks at it, while every scenario runs"
 if command -v chromium >/dev/null 2>&1; then
 	mkdir -p "$shots"
 	(cd "$LAB_DIR/scripts/dev/tools/browser" && CGO_ENABLED=0 go build -o "$CACHE_DIR/bin/browser" .) || fail "the browser's driver cannot be built"

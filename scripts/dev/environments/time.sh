@@ -19,7 +19,7 @@ fails doctor "LAB073"
 starts "a decimal comma, in a classroom"
 set_to LC_ALL=de_DE.UTF-8 LC_NUMERIC=de_DE.UTF-8 LANG=de_DE.UTF-8 N=2
 works classroom "make classroom-down removes all of them"
-holds "its JSON is invalid" go -C "$LAB_DIR" run ./scripts/dev/environments/room json "${folder:-}/.cache/bench/classroom-2.json"
+holds "its JSON is invalid" go -C "$LAB_DIR" run ./scripts/dev/environments/sandbox json "${folder:-}/.cache/bench/classroom-2.json"
 works classroom-down
 
 starts "Turkish, in which the small I has no dot, and a zone 14 hours ahead"

@@ -5,8 +5,8 @@
 set -euo pipefail
 # shellcheck source=../../lib/host.sh
 . "$(dirname "$0")/../../lib/host.sh"
-# shellcheck source=../lib/apart.sh
-. "$LAB_DIR/scripts/dev/lib/apart.sh"
+# shellcheck source=../lib/sandbox.sh
+. "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 
 built=$CACHE_DIR/kubernetes
 module=$LAB_DIR/scripts/dev/tools/kubernetes
@@ -121,7 +121,7 @@ kubeconfig() {
 cleanup() {
 	local status=$?
 	trap '' INT TERM
-	end_apart "$node" "$cgroup" || status=1
+	end_sandbox "$node" "$cgroup" || status=1
 	exit "$status"
 }
 

@@ -4,8 +4,8 @@
 set -euo pipefail
 # shellcheck source=../../lib/host.sh
 . "$(dirname "$0")/../../lib/host.sh"
-# shellcheck source=../lib/apart.sh
-. "$LAB_DIR/scripts/dev/lib/apart.sh"
+# shellcheck source=../lib/sandbox.sh
+. "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 
 # background NAME COMMAND...: its log is /run/node/log/NAME.
 background() {

@@ -1,4 +1,4 @@
-// Command browser looks at the lab's console as a room would, in a headless Chromium:
+// Command browser looks at the lab's console as a trainer would, in a headless Chromium:
 //
 //	browser -url http://127.0.0.1:8089/ -shots DIR -stop CMD -start CMD -feed CMD FILE...
 //
@@ -32,8 +32,8 @@ import (
 // that a busy machine is slow is no fault of the page.
 const within = 20 * time.Second
 
-// room is a browser that looks at the page.
-type room struct {
+// browser is a browser that looks at the page.
+type browser struct {
 	ctx    context.Context
 	url    string
 	shots  string
@@ -65,7 +65,7 @@ func main() {
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
-	r := &room{ctx: ctx, url: *url, shots: *shots, stop: *stop, start: *start, feed: *feed, requests: map[string]bool{}}
+	r := &browser{ctx: ctx, url: *url, shots: *shots, stop: *stop, start: *start, feed: *feed, requests: map[string]bool{}}
 	if err := r.look(flag.Args()); err != nil {
 		fmt.Println("FAIL the browser:", err)
 		r.failed = true
@@ -76,7 +76,7 @@ func main() {
 	}
 }
 
-func (r *room) check(ok bool, what string, seen ...any) {
+func (r *browser) check(ok bool, what string, seen ...any) {
 	if ok {
 		fmt.Println("ok", what)
 		return
@@ -85,10 +85,10 @@ func (r *room) check(ok bool, what string, seen ...any) {
 	fmt.Println("FAIL", what+":", fmt.Sprint(seen...))
 }
 
-func (r *room) do(actions ...chromedp.Action) error { return chromedp.Run(r.ctx, actions...) }
+func (r *browser) do(actions ...chromedp.Action) error { return chromedp.Run(r.ctx, actions...) }
 
 // ask evaluates an expression; an error of the browser's is an empty answer, and fails the check that asks.
-func ask[T any](r *room, expression string) T {
+func ask[T any](r *browser, expression string) T {
 	var answer T
 	if err := r.do(chromedp.Evaluate(expression, &answer)); err != nil {
 		fmt.Println("  the browser says:", err)
@@ -97,7 +97,7 @@ func ask[T any](r *room, expression string) T {
 }
 
 // soon waits until an expression is true.
-func (r *room) soon(expression string) bool {
+func (r *browser) soon(expression string) bool {
 	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if ask[bool](r, expression) {
 			return true
@@ -106,7 +106,7 @@ func (r *room) soon(expression string) bool {
 	return false
 }
 
-func (r *room) shot(name string) error {
+func (r *browser) shot(name string) error {
 	var png []byte
 	if err := r.do(chromedp.CaptureScreenshot(&png)); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (r *room) shot(name string) error {
 	return os.WriteFile(filepath.Join(r.shots, name+".png"), png, 0o644)
 }
 
-func (r *room) listen() {
+func (r *browser) listen() {
 	chromedp.ListenTarget(r.ctx, func(event any) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -139,7 +139,7 @@ func (r *room) listen() {
 
 var origin = regexp.MustCompile(`^\w+://[^/]+/`)
 
-func (r *room) look(scenarios []string) error {
+func (r *browser) look(scenarios []string) error {
 	r.listen()
 	if err := r.do(network.Enable(), log.Enable(), runtime.Enable(), chromedp.EmulateViewport(1280, 720), chromedp.Navigate(r.url+"?theme=dark")); err != nil {
 		return err
@@ -229,14 +229,14 @@ func insisted(out string) []refusal {
 	return found
 }
 
-func (r *room) play(file string) error {
+func (r *browser) play(file string) error {
 	name := strings.TrimSuffix(filepath.Base(file), ".sh")
 	before := ask[int](r, `Math.max(0, ...[...document.querySelectorAll('#rows > li')].map((item) => Number(item.id.slice(4))))`)
 	command := exec.CommandContext(r.ctx, "bash", file)
 	out, err := command.CombinedOutput()
 	if err != nil {
 		fmt.Println(string(out))
-		r.check(false, name+" passes while the room looks", err)
+		r.check(false, name+" passes while the browser looks", err)
 		return nil
 	}
 	want := insisted(string(out))
@@ -258,7 +258,7 @@ func (r *room) play(file string) error {
 }
 
 // shell runs one of the commands.
-func (r *room) shell(command, input string) error {
+func (r *browser) shell(command, input string) error {
 	c := exec.CommandContext(r.ctx, "sh", "-c", command)
 	c.Stdin = strings.NewReader(input)
 	if out, err := c.CombinedOutput(); err != nil {
@@ -268,7 +268,7 @@ func (r *room) shell(command, input string) error {
 }
 
 // hostile: what a peer puts into a log is text.
-func (r *room) hostile() error {
+func (r *browser) hostile() error {
 	const text = `<img src=x onerror="document.title='taken'"><script>document.title='taken'</script>`
 	line := fmt.Sprintf("server-1 | %s 2026/11/25 12:00:00 http: TLS handshake error from 192.0.2.1:1: unexpected ID %s\x1b[31m\n",
 		time.Now().UTC().Format(time.RFC3339Nano), text)
@@ -281,7 +281,7 @@ func (r *room) hostile() error {
 }
 
 // away: the page is at its best when something breaks.
-func (r *room) away() error {
+func (r *browser) away() error {
 	if err := r.shell(r.stop, ""); err != nil {
 		return err
 	}
@@ -298,7 +298,7 @@ func (r *room) away() error {
 }
 
 // delays tells how long rows took from the log line to the page.
-func (r *room) delays() {
+func (r *browser) delays() {
 	times := ask[[]float64](r, `window.drawn.map((row) => row.drawn - new Date(row.at).getTime())`)
 	if len(times) == 0 {
 		r.check(false, "rows were drawn", "none")
@@ -310,7 +310,7 @@ func (r *room) delays() {
 }
 
 // page looks at what stands on it, in both themes.
-func (r *room) page() {
+func (r *browser) page() {
 	for _, theme := range []string{"dark", "light"} {
 		if err := r.do(chromedp.Navigate(r.url + "?theme=" + theme)); err != nil {
 			r.check(false, "the page opens", err)
@@ -367,7 +367,7 @@ const measure = `(() => {
 	return [...new Set(bad)].slice(0, 10)
 })()`
 
-func (r *room) keys() error {
+func (r *browser) keys() error {
 	key := func(key string) {
 		if err := r.do(chromedp.KeyEvent(key)); err != nil {
 			r.check(false, "the key "+key, err)

@@ -15,9 +15,9 @@ need_own_namespaces() {
 	[ "$(id -u)" -eq 0 ] || die "$1 needs root, for its namespaces" "sudo"
 }
 
-# end_apart FOLDER GROUP: ends what this shell has started in namespaces of its own, and removes its folder.
+# end_sandbox FOLDER GROUP: ends what this shell has started in namespaces of its own, and removes its folder.
 # Everything in the namespaces ends with its first process, and the mounts and networks with it.
-end_apart() {
+end_sandbox() {
 	local job status=0
 	for job in $(jobs -pr); do kill -KILL "$job"; done
 	wait
@@ -34,15 +34,15 @@ let_go_of() {
 		while read -r place; do umount --lazy "$place" 2>/dev/null || true; done # one may have gone with another
 }
 
-# in_a_room COMMAND...: the first process of namespaces of its own, with which all in them ends. In the
+# in_sandbox COMMAND...: the first process of namespaces of its own, with which all in them ends. In the
 # background, so that a signal is heard at once.
-in_a_room() {
+in_sandbox() {
 	unshare --mount --propagation private --uts --ipc --net --pid --fork --kill-child --mount-proc "$@" <&0 &
 	wait $!
 }
 
-# enter_room: what engines keep outside their own folders ends with it.
-enter_room() {
+# enter_sandbox: what engines keep outside their own folders ends with it.
+enter_sandbox() {
 	let_go_of "$ENGINE_ROOT"
 	mount -t tmpfs tmpfs /run
 	mkdir -m 1777 /run/lock
@@ -64,13 +64,13 @@ make_control_groups() {
 	done
 }
 
-# start_dockerd ARG...: in a room; $ROOM has its files, and its control groups are below $GROUP.
+# start_dockerd ARG...: in a sandbox; $SANDBOX has its files, and its control groups are below $GROUP.
 dockerd=(dockerd)
 start_dockerd() {
-	say '{}' >"$ROOM/daemon.json" # this machine's own settings are not for it
-	# shellcheck disable=SC2153 # whoever makes the room exports them
-	"${dockerd[@]}" --config-file "$ROOM/daemon.json" --data-root "$ROOM/engine" --exec-root "$ROOM/exec" --pidfile "$ROOM/pid" --host "$DOCKER_HOST" \
-		--exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$GROUP" "$@" >"$ROOM/engine.log" 2>&1 </dev/null &
+	say '{}' >"$SANDBOX/daemon.json" # this machine's own settings are not for it
+	# shellcheck disable=SC2153 # the script that makes the sandbox exports them
+	"${dockerd[@]}" --config-file "$SANDBOX/daemon.json" --data-root "$SANDBOX/engine" --exec-root "$SANDBOX/exec" --pidfile "$SANDBOX/pid" --host "$DOCKER_HOST" \
+		--exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$GROUP" "$@" >"$SANDBOX/engine.log" 2>&1 </dev/null &
 }
 
 engine_answers() { wait_until 60 "the second engine answers" docker info; }

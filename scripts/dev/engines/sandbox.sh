@@ -3,8 +3,8 @@
 set -euo pipefail
 # shellcheck source=../../lib/host.sh
 . "$(dirname "$0")/../../lib/host.sh"
-# shellcheck source=../lib/apart.sh
-. "$LAB_DIR/scripts/dev/lib/apart.sh"
+# shellcheck source=../lib/sandbox.sh
+. "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 # shellcheck source=../lib/tests.sh
 . "$LAB_DIR/scripts/dev/lib/tests.sh"
 
@@ -13,7 +13,7 @@ few='happy-path bad-id unregistered rotation two-hosts federation no-certificate
 # not_possible REASON: neither passed nor failed, but in CI, which has what is needed.
 not_possible() {
 	say "not possible here: $ENGINE: $1"
-	[ "${CI:-}" = true ] || say "0 0" >"$ROOM/counts"
+	[ "${CI:-}" = true ] || say "0 0" >"$SANDBOX/counts"
 	exit 0
 }
 
@@ -22,23 +22,23 @@ need() {
 	for program in "$@"; do command -v "$program" >/dev/null 2>&1 || not_possible "$program was not found (on Debian: apt-get install docker.io podman crun netavark aardvark-dns uidmap rootlesskit slirp4netns)"; done
 }
 
-# as_user COMMAND...: a user who exists in this room only, and has user IDs of his own to give away.
-as_user() { setpriv --reuid 5555 --regid 5555 --clear-groups env -i PATH="$PATH" HOME="$ROOM/home" XDG_RUNTIME_DIR=/run/user/5555 "$@"; }
+# as_user COMMAND...: a user who exists in this sandbox only, and has user IDs of his own to give away.
+as_user() { setpriv --reuid 5555 --regid 5555 --clear-groups env -i PATH="$PATH" HOME="$SANDBOX/home" XDG_RUNTIME_DIR=/run/user/5555 "$@"; }
 
 add_user() {
 	local device
 	need newuidmap slirp4netns setpriv
-	say "rootless:x:5555:5555::$ROOM/home:/bin/sh" >>/etc/passwd
+	say "rootless:x:5555:5555::$SANDBOX/home:/bin/sh" >>/etc/passwd
 	say "rootless:x:5555:" >>/etc/group
 	say "rootless:555500000:65536" | tee -a /etc/subuid >>/etc/subgid
-	mkdir -p "$ROOM/home" /run/user/5555
-	chown 5555:5555 "$ROOM" "$ROOM/home" /run/user/5555
+	mkdir -p "$SANDBOX/home" /run/user/5555
+	chown 5555:5555 "$SANDBOX" "$SANDBOX/home" /run/user/5555
 	# Some machines let only root use these.
 	for device in /dev/fuse /dev/net/tun; do
 		[ -c "$device" ] || not_possible "there is no $device"
-		cp -a "$device" "$ROOM/${device##*/}"
-		chmod 666 "$ROOM/${device##*/}"
-		mount --bind "$ROOM/${device##*/}" "$device"
+		cp -a "$device" "$SANDBOX/${device##*/}"
+		chmod 666 "$SANDBOX/${device##*/}"
+		mount --bind "$SANDBOX/${device##*/}" "$device"
 	done
 }
 
@@ -67,8 +67,8 @@ start_rootless() {
 # the control groups of a container where they are on the machine, and not here.
 podman_service() {
 	need podman crun
-	"${@:2}" podman --root "$ROOM/engine" --runroot "$1" --cgroup-manager cgroupfs --events-backend file \
-		system service --time 0 "$DOCKER_HOST" >"$ROOM/engine.log" 2>&1 </dev/null &
+	"${@:2}" podman --root "$SANDBOX/engine" --runroot "$1" --cgroup-manager cgroupfs --events-backend file \
+		system service --time 0 "$DOCKER_HOST" >"$SANDBOX/engine.log" 2>&1 </dev/null &
 }
 
 # Podman's control groups stand at the top, wherever it runs: the top is one of ours.
@@ -87,10 +87,10 @@ start_podman_rootless() {
 	podman_service /run/user/5555/engine as_user
 }
 
-lab() { (cd "$ROOM/lab" && bash scripts/lab.sh "$@"); }
-load() { docker load --input "$IMAGES" && bash "$ROOM/lab/scripts/build.sh" adopt; }
-build() { (cd "$ROOM/lab" && bash scripts/dev/images.sh && bash scripts/build.sh adopt); }
-no_warning() { ! grep -i warn "$ROOM/lab/.cache/build.log"; }
+lab() { (cd "$SANDBOX/lab" && bash scripts/lab.sh "$@"); }
+load() { docker load --input "$IMAGES" && bash "$SANDBOX/lab/scripts/build.sh" adopt; }
+build() { (cd "$SANDBOX/lab" && bash scripts/dev/images.sh && bash scripts/build.sh adopt); }
+no_warning() { ! grep -i warn "$SANDBOX/lab/.cache/build.log"; }
 
 # chosen: the checks and scenarios to run, one a line.
 chosen() {
@@ -99,7 +99,7 @@ chosen() {
 	elif [ -n "${QUICK:-}" ]; then
 		tr ' ' '\n' <<<"$few"
 	else
-		(cd "$ROOM/lab/scripts" && ls dev/checks/*.sh scenarios/*.sh) | sed 's|.*/||; s|\.sh$||'
+		(cd "$SANDBOX/lab/scripts" && ls dev/checks/*.sh scenarios/*.sh) | sed 's|.*/||; s|\.sh$||'
 	fi
 }
 
@@ -118,24 +118,24 @@ leave_out() {
 
 # suite: `make test` of $tests; what has failed stands in $bad.
 suite() {
-	rm -f "$ROOM/lab/.cache/failed"
-	ONLY=$(xargs <<<"$tests") bash "$ROOM/lab/scripts/dev/test.sh" | sed '$d; s/^/  /' || true
-	bad=$(cat "$ROOM/lab/.cache/failed") || bad=$tests
+	rm -f "$SANDBOX/lab/.cache/failed"
+	ONLY=$(xargs <<<"$tests") bash "$SANDBOX/lab/scripts/dev/test.sh" | sed '$d; s/^/  /' || true
+	bad=$(cat "$SANDBOX/lab/.cache/failed") || bad=$tests
 }
 
-enter_room
-cp -a /etc "$ROOM/etc"
-mount --bind "$ROOM/etc" /etc # an engine adds users
-export DOCKER_HOST=unix://$ROOM/docker.sock DOCKER_CONFIG=$ROOM/config
+enter_sandbox
+cp -a /etc "$SANDBOX/etc"
+mount --bind "$SANDBOX/etc" /etc # an engine adds users
+export DOCKER_HOST=unix://$SANDBOX/docker.sock DOCKER_CONFIG=$SANDBOX/config
 unset DOCKER_CONTEXT COMPOSE_PROJECT_NAME
 "start_${ENGINE//-/_}"
 ln -s "$PLUGIN" "$DOCKER_CONFIG/cli-plugins/docker-compose"
-engine_answers || not_possible "$(tail -n 1 "$ROOM/engine.log")"
+engine_answers || not_possible "$(tail -n 1 "$SANDBOX/engine.log")"
 say "$(docker version --format '{{range .Server.Components}}{{.Name}} {{.Version}}, {{end}}')Compose $("$PLUGIN" version --short), $(docker info --format 'storage {{.Driver}}, cgroup v{{.CgroupVersion}}')"
 
 tests_begin
 test_that "the images load" load
-if [ "$ENGINE" = moby ] && [ -e "$ROOM/lab/.cache/prebuilt" ]; then
+if [ "$ENGINE" = moby ] && [ -e "$SANDBOX/lab/.cache/prebuilt" ]; then
 	test_that "docker compose build builds them" build
 	test_that "it warns of nothing" no_warning
 fi
@@ -144,7 +144,7 @@ test_that "make up once more" lab up
 test_that "make down" lab down
 tests=$(chosen)
 leave_out
-rm "$ROOM"/lab/scripts/scenarios/*.md # the lessons quote what Docker and its selectors look like
+rm "$SANDBOX"/lab/scripts/scenarios/*.md # the lessons quote what Docker and its selectors look like
 suite
 all=$tests
 if [ -n "$bad" ] && [ -n "$all" ]; then
@@ -154,4 +154,4 @@ fi
 all=$(wc -w <<<"$all") bad=$(wc -w <<<"$bad")
 passed=$((passed + all - bad)) failed=$((failed + bad))
 say "$ENGINE: $(tests_end) ($SECONDS s)"
-say "$passed $failed" >"$ROOM/counts"
+say "$passed $failed" >"$SANDBOX/counts"

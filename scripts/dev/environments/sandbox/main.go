@@ -1,8 +1,8 @@
-// Command room stands in for what a room's network may be like, and watches what a lab does there:
+// Command sandbox plays a DNS server of the local network, and watches what a lab sends there:
 //
-//	room dns ADDRESS hangs|refuses|lies   a DNS server: prints a line for each question
-//	room watch SUBNET                      prints a line for each packet that goes from SUBNET elsewhere
-//	room json FILE                         fails if that is no JSON
+//	sandbox dns ADDRESS hangs|refuses|lies   a DNS server: prints a line for each question
+//	sandbox watch SUBNET                     prints a line for each packet that goes from SUBNET elsewhere
+//	sandbox json FILE                        fails if the file is not valid JSON
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "room:", err)
+		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		os.Exit(1)
 	}
 }
