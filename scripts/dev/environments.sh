@@ -121,8 +121,8 @@ without() {
 	settings+=("PATH=$box/bin:$box/path")
 }
 
-# stand_in TOOL SCRIPT: answers in its place; $real is the tool itself.
-stand_in() {
+# stub TOOL SCRIPT: answers in its place; $real is the tool itself.
+stub() {
 	[ -n "$skip" ] || { printf '#!/bin/sh\nreal=%s\n%s\n' "$(command -v "$1")" "$2" >"$box/bin/$1" && chmod +x "$box/bin/$1"; }
 }
 

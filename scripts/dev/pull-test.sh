@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The route of a learner whose machine can pull, where none can: a registry on loopback with stand-ins
-# for the official images (SPIRE as compiled here; Debian with the local Go for the Go image). A fresh
+# The route of a learner whose machine can pull, where none can: a registry on loopback with stubs
+# of the official images (SPIRE as compiled here; Debian with the local Go for the Go image). A fresh
 # copy of this folder is started from it by `docker compose up` alone, and by `make up`.
 # Needs root on Debian (debootstrap), Go and `make images`. Ends with "N passed, N failed".
 set -euo pipefail
@@ -20,14 +20,14 @@ address=127.0.0.1:$((20000 + RANDOM % 10000))
 registry=''
 export LAB_TAG=pull-test-$$ COMPOSE_PROJECT_NAME=spiffe-lab-pull-test-$$
 export SPIRE_REGISTRY=$address/spiffe GO_IMAGE=$address/golang:1.26-alpine TOOLS_BASE_IMAGE=$address/buildpack-deps:bookworm-curl
-standins=("$SPIRE_REGISTRY/spire-server:$SPIRE_VERSION" "$SPIRE_REGISTRY/spire-agent:$SPIRE_VERSION" "$GO_IMAGE" "$TOOLS_BASE_IMAGE")
+stubs=("$SPIRE_REGISTRY/spire-server:$SPIRE_VERSION" "$SPIRE_REGISTRY/spire-agent:$SPIRE_VERSION" "$GO_IMAGE" "$TOOLS_BASE_IMAGE")
 
 cleanup() {
 	local status=$?
 	trap - EXIT
 	[ ! -f "$work/lab/compose.yaml" ] || "$COMPOSE" --project-directory "$work/lab" --profile '*' down --volumes --remove-orphans >/dev/null 2>&1 || true
 	docker image ls --filter "reference=spiffe-lab/*:$LAB_TAG" --format '{{.Repository}}:{{.Tag}}' | xargs docker image rm >/dev/null 2>&1 || true
-	docker image rm "${standins[@]}" >/dev/null 2>&1 || true
+	docker image rm "${stubs[@]}" >/dev/null 2>&1 || true
 	[ -z "$registry" ] || kill "$registry" 2>/dev/null || true
 	rm -rf "$work"
 	exit "$status"
@@ -35,8 +35,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# stand_in: a Debian with this machine's Go and CA bundle, and the settings by which Go reaches modules.
-stand_in() {
+# import_stub: for the Go image and the base of the tools, a Debian with this machine's Go and CA bundle, and the settings by which Go reaches modules.
+import_stub() {
 	local packages=ca-certificates,curl,openssl
 	debootstrap --variant=minbase --include="$packages" bookworm "$work/root" >"$work/debootstrap.log" 2>&1 ||
 		die "debootstrap failed: $(tail -n 1 "$work/debootstrap.log")" "does this machine reach a Debian mirror?"
@@ -65,15 +65,15 @@ shows_the_console() {
 }
 start_bare() { in_lab docker compose up --detach && wait_until 60 "the client is served" served; }
 
-say "a registry on $address, and stand-ins for the official images"
+say "a registry on $address, and stubs of the official images"
 go -C "$LAB_DIR/scripts/dev/tools/registry" build -o "$work/crane" github.com/google/go-containerregistry/cmd/crane
 mkdir "$work/blobs"
 "$work/crane" registry serve --address "$address" --disk "$work/blobs" >"$work/registry.log" 2>&1 &
 registry=$!
-stand_in
-"$COMPOSE" -f "$LAB_DIR/scripts/dev/tools/registry/compose.yaml" build >"$work/build.log" 2>&1 || { cat "$work/build.log" && die "the stand-ins of SPIRE could not be built"; }
-for image in "${standins[@]}"; do docker push --quiet "$image" >/dev/null; done
-docker image rm "${standins[@]}" >/dev/null
+import_stub
+"$COMPOSE" -f "$LAB_DIR/scripts/dev/tools/registry/compose.yaml" build >"$work/build.log" 2>&1 || { cat "$work/build.log" && die "the stubs of SPIRE could not be built"; }
+for image in "${stubs[@]}"; do docker push --quiet "$image" >/dev/null; done
+docker image rm "${stubs[@]}" >/dev/null
 
 mkdir "$work/lab"
 (cd "$LAB_DIR" && git ls-files -z | xargs -0 tar -cf -) | tar -C "$work/lab" -xf -
@@ -81,7 +81,7 @@ test_that "none of the lab's images is here" no_images
 test_that "docker compose up alone builds the lab, and the client is served" start_bare
 test_that "docker compose down removes it" in_lab docker compose down --volumes
 docker image ls --filter "reference=spiffe-lab/*:$LAB_TAG" --format '{{.Repository}}:{{.Tag}}' | xargs docker image rm >/dev/null
-docker image rm "${standins[@]}" >/dev/null 2>&1 || true
+docker image rm "${stubs[@]}" >/dev/null 2>&1 || true
 test_that "make up pulls, builds, and the client is served" in_lab make up
 test_that "it has pulled: nothing was compiled on this machine" test ! -e "$work/lab/.cache/prebuilt"
 test_that "make scenario-bad-id passes" in_lab make scenario-bad-id

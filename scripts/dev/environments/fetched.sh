@@ -4,7 +4,7 @@
 # registry ANSWER: none of the images is here, and this is what a pull ends with.
 registry() {
 	does sh -c 'rm -f .cache/prebuilt .cache/built-*'
-	stand_in docker 'case "$1 $2" in "image inspect") exit 1 ;; "pull "*) '"$1"'; exit 1 ;; *) exec "$real" "$@" ;; esac'
+	stub docker 'case "$1 $2" in "image inspect") exit 1 ;; "pull "*) '"$1"'; exit 1 ;; *) exec "$real" "$@" ;; esac'
 	without go
 }
 
@@ -43,6 +43,6 @@ set_to SPIRE_REGISTRY=registry.intern.test/spiffe
 refused up "registry.intern.test/spiffe/spire-server:$SPIRE_VERSION cannot be pulled" "does this registry have it?" "SPIRE_REGISTRY is registry.intern.test/spiffe: your environment sets it"
 
 laptop "a classroom, and no image was ever made"
-stand_in docker 'case "$1 $2" in "image inspect") exit 1 ;; *) exec "$real" "$@" ;; esac'
+stub docker 'case "$1 $2" in "image inspect") exit 1 ;; *) exec "$real" "$@" ;; esac'
 set_to N=2
 refused classroom "no lab has been built on this machine yet: there is no image spiffe-lab/" "hint: make up"

@@ -97,11 +97,11 @@ asks '(lock images 0 "somebody builds") || true' "error: somebody builds (proces
 laptop "programs of SPIRE that were compiled halfway"
 does sh -c 'rm -rf .cache/prebuilt-images; mkdir -p .cache/prebuilt-images/spire-server/opt/spire/bin; : >.cache/prebuilt; : >.cache/prebuilt-images/spire-server/opt/spire/bin/spire-server; echo made >.cache/prebuilt-images/spire-server.made'
 does sh -c 'rm -f .cache/built-*'
-stand_in go 'case "$1" in build) echo "go: no network here" >&2; exit 1 ;; *) exec "$real" "$@" ;; esac'
+stub go 'case "$1" in build) echo "go: no network here" >&2; exit 1 ;; *) exec "$real" "$@" ;; esac'
 refused up "compiling spire-server" "could not be built from its Go module: go: no network here" "does this machine reach a Go module mirror?"
 
 laptop "a half-written Compose of an earlier run"
-stand_in docker 'case "$*" in *ClientInfo*) exit 0 ;; esac; exec "$real" "$@"'
+stub docker 'case "$*" in *ClientInfo*) exit 0 ;; esac; exec "$real" "$@"'
 does sh -c 'mkdir -p .cache/bin && echo half >.cache/bin/docker-compose && chmod +x .cache/bin/docker-compose'
 without go
 refused up "docker compose 2.20 or newer was not found, and there is no Go to build it with" "https://docs.docker.com/compose/install/"

@@ -82,16 +82,16 @@ asks look_first
 # What a Mac does not have, and what its tools do not know of GNU's.
 starts "the tools of a Mac, as far as they can be played here"
 without timeout realpath nproc setsid tac sha256sum md5sum flock shuf numfmt ip free
-stand_in sed 'case " $* " in *" -i "* | *" -z "* | *" -s "*) echo "sed: illegal option" >&2; exit 1 ;; esac; exec "$real" --posix "$@"'
-stand_in grep 'for word; do case $word in --) break ;; -*P* | --perl*) echo "grep: illegal option" >&2; exit 2 ;; esac; done; exec "$real" "$@"'
-stand_in readlink 'case $1 in -*) echo "readlink: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
-stand_in date 'case "$*" in *-d* | *%N*) echo "date: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
-stand_in xargs 'case " $* " in *" -r "* | *" -d "*) echo "xargs: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
-stand_in find 'case "$*" in *-printf* | *-regextype*) echo "find: unknown primary" >&2; exit 1 ;; esac; exec "$real" "$@"'
-stand_in stat 'echo "stat: illegal option" >&2; exit 1'
-stand_in head 'case "$*" in *"-n -"*) echo "head: illegal line count" >&2; exit 1 ;; esac; exec "$real" "$@"'
-stand_in sort 'case " $* " in *" -V "* | *" --version"*) echo "sort: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
-stand_in base64 'case "$*" in *-w*) echo "base64: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stub sed 'case " $* " in *" -i "* | *" -z "* | *" -s "*) echo "sed: illegal option" >&2; exit 1 ;; esac; exec "$real" --posix "$@"'
+stub grep 'for word; do case $word in --) break ;; -*P* | --perl*) echo "grep: illegal option" >&2; exit 2 ;; esac; done; exec "$real" "$@"'
+stub readlink 'case $1 in -*) echo "readlink: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stub date 'case "$*" in *-d* | *%N*) echo "date: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stub xargs 'case " $* " in *" -r "* | *" -d "*) echo "xargs: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stub find 'case "$*" in *-printf* | *-regextype*) echo "find: unknown primary" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stub stat 'echo "stat: illegal option" >&2; exit 1'
+stub head 'case "$*" in *"-n -"*) echo "head: illegal line count" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stub sort 'case " $* " in *" -V "* | *" --version"*) echo "sort: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
+stub base64 'case "$*" in *-w*) echo "base64: illegal option" >&2; exit 1 ;; esac; exec "$real" "$@"'
 works up "the client is served"
 works scenario-bad-id "PASS bad-id"
 works doctor "all is well"
@@ -102,7 +102,7 @@ holds "busybox was not found (on Debian: apt-get install busybox)" command -v bu
 for tool in $(busybox --list 2>/dev/null); do
 	case $tool in
 	sh | ash | bash | busybox | ip | mount | umount | unshare | nsenter) ;; # not by its scripts, or the test's own
-	*) if [ -n "$(command -v "$tool")" ]; then stand_in "$tool" 'exec busybox '"$tool"' "$@"'; fi ;;
+	*) if [ -n "$(command -v "$tool")" ]; then stub "$tool" 'exec busybox '"$tool"' "$@"'; fi ;;
 	esac
 done
 works up "the client is served"

@@ -3,7 +3,7 @@
 
 for seconds in -40 40; do
 	starts "this machine's clock is $seconds s off the engine's"
-	stand_in date 'now=$("$real" +%s); exec "$real" --date "@$((now + '"$seconds"'))" "$@"'
+	stub date 'now=$("$real" +%s); exec "$real" --date "@$((now + '"$seconds"'))" "$@"'
 	set_to QUICK=1
 	works up "the client is served"
 	works scenario-agent-outage "PASS agent-outage"
@@ -12,7 +12,7 @@ for seconds in -40 40; do
 done
 
 starts "this machine's clock is an hour off the engine's, and the doctor says so"
-stand_in date 'now=$("$real" +%s); exec "$real" --date "@$((now - 3600))" "$@"'
+stub date 'now=$("$real" +%s); exec "$real" --date "@$((now - 3600))" "$@"'
 works up "the client is served"
 fails doctor "LAB073"
 
