@@ -28,7 +28,7 @@ console: ## show the lab live in a browser; PORT=, OPEN=0
 	$(lab) $@
 handshake: ## one real handshake, step by step; AS=user, or nobody
 	$(lab) $@
-scenarios: ## list the scenarios with their claims
+scenarios: ## list the scenarios with their expectations
 	$(lab) $@
 scenario-%: ## run one scenario; PAUSE=1 waits for Enter at each step
 	$(lab) $@

@@ -26,8 +26,8 @@ if output=$("$LAB_DIR/scripts/lab.sh" scenario no-such-one 2>&1); then fail "a s
 expect_output 'there is no scenario "no-such-one"' "it names the scenario"
 expect_output "make scenarios" "it says what to do"
 
-step "Every scenario has its claim on the second line"
+step "Every scenario has its expectation on the second line"
 for file in "$LAB_DIR"/scripts/scenarios/*.sh "$LAB_DIR"/scripts/dev/checks/*.sh; do
-	sed -n 2p "$file" | has '^# .* must ' || fail "$file has no claim"
+	sed -n 2p "$file" | has '^# .* must ' || fail "$file has no expectation"
 done
 passed "each says what must be"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the lab claims on Kubernetes, on the cluster of the current kubectl context, from which it is
+# What the lab must do on Kubernetes, on the cluster of the current kubectl context, from which it is
 # removed at the end. Ends with "N passed, N failed". ONLY=rbac runs that check alone, after success, which
 # starts the lab.
 set -euo pipefail
@@ -12,7 +12,7 @@ passed=0
 failed=0
 spire=$SPIRE_NAMESPACE
 
-# check NAME CLAIM: runs the function NAME; what it says is shown only if it fails.
+# check NAME EXPECTATION: runs the function NAME; what it says is shown only if it fails.
 check() {
 	local started=$SECONDS
 	[[ -z ${ONLY:-} || " success $ONLY " = *" $1 "* ]] || return 0

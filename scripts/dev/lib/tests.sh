@@ -1,4 +1,4 @@
-# Sourced after host.sh by the tests that play a whole machine: each claim is a line, and they are counted.
+# Sourced after host.sh by the tests that play a whole machine: each expectation is a line, and they are counted.
 # shellcheck shell=bash
 
 passed=0 failed=0
@@ -20,7 +20,7 @@ test_that() {
 	fi
 }
 
-# tests_end: the closing line; fails if a claim did not hold, or if there was none.
+# tests_end: the closing line; fails if an expectation was not met, or if there was none.
 tests_end() {
 	rm -f "$tests_out"
 	say "$passed passed, $failed failed"
