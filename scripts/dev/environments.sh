@@ -64,7 +64,7 @@ end_others() {
 	docker network rm "other-$project" >/dev/null 2>&1 || true
 }
 
-# The words of a case.
+# The helper functions of a case.
 
 # laptop NAME: begins one, with a home, a Docker configuration and a PATH of its own, and a clone.
 # starts NAME: the same, of one that starts a lab.

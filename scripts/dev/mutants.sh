@@ -6,7 +6,7 @@
 #   mutants.sh          every mutant of scripts/dev/mutants, or those that ONLY names
 #   mutants.sh check    needs no lab: does every mutant still fit the sources, and compile?
 #
-# A mutant is a file, scripts/dev/mutants/NAME.sh, whose second line says what is wrong. Its words:
+# A mutant is a file, scripts/dev/mutants/NAME.sh, whose second line says what is wrong. Its helper functions:
 #
 #   replace FILE OLD NEW               the text OLD, which stands in FILE exactly once, becomes NEW
 #   caught_by unit DIR TEST WORDS      the Go test TEST (or TEST/subtest) in services/DIR must fail and say WORDS
@@ -34,7 +34,7 @@ lab=''       # what the lab runs: nothing yet, "right", or what was made anew: "
 renewed=''   # the lab is what this mutant made of it
 caught=0 survived=0
 
-# --- the words of a mutant
+# --- the helper functions of a mutant
 
 replace() {
 	local file=$1 old=$2 new=$3 text before after

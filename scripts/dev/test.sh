@@ -59,7 +59,7 @@ next() {
 
 lesson_holds() { [ ! -f "$1" ] || "$LAB_DIR/scripts/dev/lessons.sh" "$2" "$3"; }
 
-# one FILE: its whole story is shown only if it fails. A lesson beside it must quote what it prints.
+# one FILE: its whole output is shown only if it fails. A lesson beside it must quote what it prints.
 one() {
 	local test=${1##*/} said lesson
 	test=${test%.sh}

@@ -1,6 +1,6 @@
 # Sourced after host.sh by scripts/faults.sh and scripts/dev/faults-test.sh, which set $work to a folder: what a fault is
 # made of, and how one is injected, reverted and graded. A fault is one file, scripts/faults/NN-NAME.sh, whose second line is its symptom in one line.
-# Its name and that line do not tell the cause. Its words:
+# Its name and that line do not tell the cause. Its helper functions:
 #
 #   level N                     1, 2 or 3; from 2 on the doctor is off
 #   kind WORDS                  which of the kinds in scripts/faults/README.md it is of
@@ -31,7 +31,7 @@ fault_name='' fault_number='' fault_lost=''
 wrong_names=() wrong_words=() wrong_whys=()
 hint_conditions=() hint_texts=()
 
-# --- the words of a fault
+# --- the helper functions of a fault
 
 level() { fault_level=$1; }
 kind() { fault_kind=$1; }
@@ -61,7 +61,7 @@ find_fault() {
 	die "there is no fault \"$1\"" "make faults lists them: NAME=1, or NAME=$(name_of "$(fault_files | head -n 1)" | sed 's/^[0-9]*-//')"
 }
 
-# load_fault NAME: its words and functions.
+# load_fault NAME: what its file says, and its functions.
 load_fault() {
 	fault_name=$1 fault_number=$((10#${1%%-*})) fault_level='' fault_kind='' fault_doctor='' fault_lost=''
 	wrong_names=() wrong_words=() wrong_whys=() hint_conditions=() hint_texts=()

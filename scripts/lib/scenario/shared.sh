@@ -1,4 +1,4 @@
-# What several scenarios tell alike.
+# Steps that several scenarios share.
 # shellcheck shell=bash
 
 extras() {

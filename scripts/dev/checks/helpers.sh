@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# each word of the scenarios must pass where it holds, and fail where it does not
+# each helper function of the scenarios must pass where it holds, and fail where it does not
 # shellcheck source=../../lib/scenario.sh
 . "$(dirname "$0")/../../lib/scenario.sh"
 begin
 
-# holds WHAT WORD...: the word passes, and is counted. In a shell of its own, whose end is not this check's.
+# holds WHAT FUNCTION...: the function passes, and is counted. In a shell of its own, whose end is not this check's.
 holds() {
 	local what=$1 said
 	shift
@@ -12,7 +12,7 @@ holds() {
 	passed "$what"
 }
 
-# does_not WHAT WHY WORD...: the word fails, and says why.
+# does_not WHAT WHY FUNCTION...: the function fails, and says why.
 does_not() {
 	local what=$1 why=$2 said status=0
 	shift 2
@@ -22,7 +22,7 @@ does_not() {
 	passed "$what fails, and says why"
 }
 
-# after COMMAND... -- WORD...: the word, after that command was run.
+# after COMMAND... -- FUNCTION...: the function, after that command was run.
 after() {
 	local command=()
 	while [ "$1" != -- ]; do command+=("$1") && shift; done
