@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Plays the laptops that nobody prepared: each case is a clone with something odd about it or around it,
+# Tests the lab in the environments that learners' machines have: each case is a clone with something odd about it or around it,
 # and what must come of it: `works TARGET TEXT...` or `refused TARGET TEXT...`, a TEXT being words that must
 # be said. Ends with "N passed, N failed".
 #
@@ -14,10 +14,10 @@ failed=0
 work=$(mktemp -d)
 # Images of its own, for a case may edit what goes into them.
 built_tag=$LAB_TAG
-export LAB_TAG=$LAB_TAG-laptop
+export LAB_TAG=$LAB_TAG-environment
 WORKLOAD_IMAGE=spiffe-lab/workload:$LAB_TAG
 images='workload tools bootstrap spire-server spire-agent'
-export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-spiffe-lab}-laptop-$$
+export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-spiffe-lab}-environment-$$
 project=$COMPOSE_PROJECT_NAME
 box='' folder='' begins='' case_name='' others=''
 wrong=''
@@ -66,9 +66,9 @@ end_others() {
 
 # The helper functions of a case.
 
-# laptop NAME: begins one, with a home, a Docker configuration and a PATH of its own, and a clone.
+# environment NAME: begins one, with a home, a Docker configuration and a PATH of its own, and a clone.
 # starts NAME: the same, of one that starts a lab.
-laptop() {
+environment() {
 	verdict
 	end_others
 	[ -z "$begins" ] || tidy
@@ -89,7 +89,7 @@ starts() {
 		verdict
 		skip=yes
 	else
-		laptop "$1" begins
+		environment "$1" begins
 	fi
 }
 

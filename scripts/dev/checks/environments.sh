@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# a laptop that nobody prepared must have its lab, or be told in two lines why not, before anything is changed
+# a machine that nobody prepared must have its lab, or be told in two lines why not, before anything is changed
 # shellcheck source=../../lib/scenario.sh
 . "$(dirname "$0")/../../lib/scenario.sh"
 begin
 
-step "The laptops for which no lab need be started: make environments QUICK=1"
+step "The environments for which no lab need be started: make environments QUICK=1"
 status=0
 output=$(ONLY="" QUICK=1 bash "$LAB_DIR/scripts/dev/environments.sh" 2>&1) || status=$?
 say "$output"

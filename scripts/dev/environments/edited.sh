@@ -34,10 +34,10 @@ starts "a program with a variable that nobody uses"
 does sed -i.bak 's/^func main() {/&\n\tunused := 1/' services/client/main.go
 refused up "services/client/main.go:" "declared and not used: unused"
 
-laptop "a compose.yaml that is no YAML"
+environment "a compose.yaml that is no YAML"
 does sh -c 'printf "services:\n\tnode: {\n" >>compose.yaml'
 refused up "Compose does not understand compose.yaml: yaml: line " "git diff compose.yaml"
 
-laptop "a compose.yaml with a key that Compose does not know"
+environment "a compose.yaml with a key that Compose does not know"
 does sed -i.bak 's/^    command: /    comand: /' compose.yaml
 refused up "Compose does not understand compose.yaml: " "'comand' not allowed" "git diff compose.yaml"

@@ -28,16 +28,16 @@ starts "a folder called 演習"
 clone 演習
 works up "the client is served"
 
-laptop "a folder called 演習, and docker compose alone"
+environment "a folder called 演習, and docker compose alone"
 clone 演習
 holds "Compose finds no name for it" env -u COMPOSE_PROJECT_NAME "$COMPOSE" --project-directory "$folder" config --quiet
 
-laptop "a folder with a leading dash, spaces, a dollar and quotes"
+environment "a folder with a leading dash, spaces, a dollar and quotes"
 clone '-My "lab" of $HOME'
 asks 'look_first; compose config --services' "spire-agent"
 works scenarios "bad-id"
 
-laptop "no execute bits, as a zip leaves them"
+environment "no execute bits, as a zip leaves them"
 does find scripts services spire -type f -exec chmod a-x {} +
 works scenarios "bad-id"
 asks 'bash scripts/build.sh; say built' "built"
@@ -53,54 +53,54 @@ starts "a server.conf that SPIRE does not understand"
 does sh -c 'echo "nonsense = 1" >>spire/server/server.conf'
 fails up "LAB042: the SPIRE server ends by itself" "Unknown configuration detected"
 
-laptop "agent.conf saved with the line endings of Windows"
+environment "agent.conf saved with the line endings of Windows"
 does sed -i.bak $'s/$/\r/' spire/agent/agent.conf
 refused up "spire/agent/agent.conf has the line endings of Windows" "git checkout -- spire/agent/agent.conf"
 
-laptop ".cache is a file"
+environment ".cache is a file"
 does sh -c 'rm -rf .cache && : >.cache'
 refused up "/.cache cannot be written" "sudo rm -rf"
 
-laptop ".cache is a link to a disk that is not there"
+environment ".cache is a link to a disk that is not there"
 does sh -c 'rm -rf .cache && ln -s /nowhere/at/all .cache'
 refused up "/.cache cannot be written"
 
-laptop "a folder in which nothing can be written"
+environment "a folder in which nothing can be written"
 does rm -rf .cache
 read_only "$folder"
 refused up "$folder cannot be written" "git clone"
 
-laptop ".cache in which nothing can be written"
+environment ".cache in which nothing can be written"
 does mkdir -p .cache
 read_only "$folder/.cache"
 refused up "/.cache cannot be written" "sudo rm -rf"
 
-laptop "a symlinked folder"
+environment "a symlinked folder"
 does ln -s lab ../link
 folder=$box/link
 asks 'look_first; compose config --services' "spire-agent"
 works scenarios "bad-id"
 
-laptop "a folder with a very long name"
+environment "a folder with a very long name"
 clone "$(printf 'a very long name %.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13 14)"
 asks 'look_first; compose config --services' "spire-agent"
 works scenarios "bad-id"
 
-laptop "a lock that a dead process has left"
+environment "a lock that a dead process has left"
 does sh -c 'sleep 0 & wait $!; ln -s $! .cache/lock-images'
 asks 'lock images 0 "somebody builds"; say "<$(readlink "$CACHE_DIR/lock-images")>"; [ "$(readlink "$CACHE_DIR/lock-images")" = $$ ]' "<"
 
-laptop "a lock that an archive has made a file of"
+environment "a lock that an archive has made a file of"
 does sh -c ': >.cache/lock-images'
 asks '(lock images 0 "somebody builds") || true' "error: somebody builds (process unknown)" "hint: wait until it has ended; if it never does: rm $folder/.cache/lock-images"
 
-laptop "programs of SPIRE that were compiled halfway"
+environment "programs of SPIRE that were compiled halfway"
 does sh -c 'rm -rf .cache/prebuilt-images; mkdir -p .cache/prebuilt-images/spire-server/opt/spire/bin; : >.cache/prebuilt; : >.cache/prebuilt-images/spire-server/opt/spire/bin/spire-server; echo made >.cache/prebuilt-images/spire-server.made'
 does sh -c 'rm -f .cache/built-*'
 stub go 'case "$1" in build) echo "go: no network here" >&2; exit 1 ;; *) exec "$real" "$@" ;; esac'
 refused up "compiling spire-server" "could not be built from its Go module: go: no network here" "does this machine reach a Go module mirror?"
 
-laptop "a half-written Compose of an earlier run"
+environment "a half-written Compose of an earlier run"
 stub docker 'case "$*" in *ClientInfo*) exit 0 ;; esac; exec "$real" "$@"'
 does sh -c 'mkdir -p .cache/bin && echo half >.cache/bin/docker-compose && chmod +x .cache/bin/docker-compose'
 without go

@@ -17,14 +17,14 @@ refused clean "is in use" "COMPOSE_PROJECT_NAME"
 clone lab
 works down
 
-laptop "a project of somebody else has the name"
+environment "a project of somebody else has the name"
 does docker create --name "$project-db" --label "com.docker.compose.project=$project" --label com.docker.compose.project.working_dir=/srv/shop "$WORKLOAD_IMAGE" node
 refused up "$project is in use: its containers were started from /srv/shop" "COMPOSE_PROJECT_NAME=$project-2"
 refused down "/srv/shop"
 does docker rm "$project-db"
 
 for kind in container network volume; do
-	laptop "somebody else's $kind has a name of the lab's"
+	environment "somebody else's $kind has a name of the lab's"
 	case $kind in
 	container) mine=$project-client-1 make=(create --name "$mine" --label com.docker.compose.project= "$WORKLOAD_IMAGE" node) ;;
 	network) mine=${project}_default make=(network create "$mine") ;;
@@ -36,7 +36,7 @@ for kind in container network volume; do
 	does docker "$kind" rm "$mine"
 done
 
-laptop "a volume that is called like one of a classroom's"
+environment "a volume that is called like one of a classroom's"
 does docker volume create --label "com.docker.compose.project=$project-class-01" "$project-class-01_pgdata"
 works classroom-down "there is no classroom"
 holds "the volume is gone" docker volume inspect "$project-class-01_pgdata"

@@ -17,65 +17,65 @@ does sed -i.bak -e '/NO_PROXY:/d' -e 's/no_proxy:.*/LAB: learner/' compose.yaml
 fails up "error: " "LAB"
 holds "it took $lasted s" test "$lasted" -le 100
 
-laptop "COMPOSE_FILE, COMPOSE_PROFILES, COMPOSE_ENV_FILES of another project"
+environment "COMPOSE_FILE, COMPOSE_PROFILES, COMPOSE_ENV_FILES of another project"
 set_to COMPOSE_FILE=/nowhere.yaml COMPOSE_PROFILES=other COMPOSE_ENV_FILES=/nowhere.env COMPOSE_DISABLE_ENV_FILE=1
 asks 'look_first; compose config --services' "spire-agent"
 
-laptop "DOCKER_DEFAULT_PLATFORM of another machine"
+environment "DOCKER_DEFAULT_PLATFORM of another machine"
 set_to DOCKER_DEFAULT_PLATFORM=linux/s390x DOCKER_BUILDKIT=0 BUILDX_BUILDER=elsewhere
 asks 'say "<${DOCKER_DEFAULT_PLATFORM:-}${DOCKER_BUILDKIT:-}${BUILDX_BUILDER:-}>"' "<>"
 
-laptop "a go.work above the clone, GOFLAGS=-mod=vendor, GOOS=plan9"
+environment "a go.work above the clone, GOFLAGS=-mod=vendor, GOOS=plan9"
 does sh -c 'printf "go 1.21\n" >../go.work'
 set_to GOFLAGS=-mod=vendor GOOS=plan9 GO111MODULE=off
 asks 'cd "$LAB_DIR" && go list -f "{{.Name}}" ./services/node' "main"
 
-laptop "GOWORK names a file that is not there"
+environment "GOWORK names a file that is not there"
 set_to GOWORK=/nowhere/go.work
 asks 'cd "$LAB_DIR" && go list -f "{{.Name}}" ./services/node' "main"
 
-laptop "GIT_DIR of another repository"
+environment "GIT_DIR of another repository"
 set_to GIT_DIR=/nowhere GIT_WORK_TREE=/
 asks 'cd "$LAB_DIR" && git rev-parse --show-toplevel' "$folder"
 
-laptop "MAKEFLAGS=-n"
+environment "MAKEFLAGS=-n"
 set_to MAKEFLAGS=n
 asks 'make -C "$LAB_DIR" scenarios' "bad-id"
 
-laptop "POSIXLY_CORRECT, CDPATH, BASH_ENV"
+environment "POSIXLY_CORRECT, CDPATH, BASH_ENV"
 does sh -c 'echo "set -o noclobber; alias docker=false" >../rc'
 set_to POSIXLY_CORRECT=1 CDPATH=/:/tmp BASH_ENV="$box/rc"
 asks 'look_first; say "<$LAB_DIR>"' "<$folder>"
 
-laptop "a function called docker, exported"
+environment "a function called docker, exported"
 set_to 'BASH_FUNC_docker%%=() { echo mine; }' 'BASH_FUNC_sed%%=() { echo mine; }'
 asks 'look_first; project_name' "$project"
 
-laptop "colours in grep"
+environment "colours in grep"
 set_to GREP_OPTIONS=--color=always GREP_COLORS=mt=31
 asks 'say "<${GREP_OPTIONS:-}${GREP_COLORS:-}>"' "<>"
 
-laptop "SPIRE_VERSION of somebody's own"
+environment "SPIRE_VERSION of somebody's own"
 set_to SPIRE_VERSION=0.12.0
 asks look_first "SPIRE_VERSION is 0.12.0: your environment sets it, and .env has"
 
-laptop "SPIRE_VERSION set to nothing"
+environment "SPIRE_VERSION set to nothing"
 set_to SPIRE_VERSION=
 asks 'compose config' "spire-agent:$SPIRE_VERSION"
 
-laptop "DOCKER_CONTENT_TRUST=1"
+environment "DOCKER_CONTENT_TRUST=1"
 set_to DOCKER_CONTENT_TRUST=1
 refused up "DOCKER_CONTENT_TRUST is set, and nobody has signed the lab's own images" "unset DOCKER_CONTENT_TRUST"
 
-laptop "TMPDIR is not there"
+environment "TMPDIR is not there"
 set_to TMPDIR=/nowhere
 refused up "TMPDIR is /nowhere" "unset TMPDIR"
 
-laptop "COMPOSE_PROJECT_NAME with capitals and spaces"
+environment "COMPOSE_PROJECT_NAME with capitals and spaces"
 set_to "COMPOSE_PROJECT_NAME=My Lab"
 refused up 'COMPOSE_PROJECT_NAME is "My Lab", which Compose takes for no name' "COMPOSE_PROJECT_NAME=my-lab"
 
-laptop "no HOME"
+environment "no HOME"
 set_to HOME=
 asks look_first
 
@@ -111,5 +111,5 @@ works scenario-rotation "PASS rotation"
 works doctor "all is well"
 works report "report.txt"
 
-laptop "make 3.81, as a Mac has it: no word of a newer one in the Makefile"
+environment "make 3.81, as a Mac has it: no word of a newer one in the Makefile"
 holds "the Makefile has one" sh -c '! grep -nE "!=|::=|\.ONESHELL|\.RECIPEPREFIX|\$\((file|guile|let|intcmp) " "$0"' "$LAB_DIR/Makefile"

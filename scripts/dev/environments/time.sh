@@ -28,15 +28,15 @@ works up "the client is served"
 works scenario-expired "PASS expired"
 works doctor "all is well"
 
-laptop "Turkish, and a name in capitals"
+environment "Turkish, and a name in capitals"
 set_to LC_ALL=tr_TR.UTF-8 "COMPOSE_PROJECT_NAME=IŞIK LIST"
 refused up "COMPOSE_PROJECT_NAME=i--ik-list"
 
-laptop "a decimal comma"
+environment "a decimal comma"
 set_to LC_ALL=de_DE.UTF-8 LC_NUMERIC=de_DE.UTF-8
 asks 'say "$LC_ALL $(awk "BEGIN {printf \"%.1f\", 1.5}")"' "C 1.5"
 
-laptop "a locale that is not installed"
+environment "a locale that is not installed"
 set_to LC_ALL=tlh_KX.UTF-8 LANG=tlh_KX.UTF-8 LANGUAGE=tlh
 asks 'say "<$LC_ALL>"' "<C>"
 works scenarios "bad-id"
