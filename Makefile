@@ -38,7 +38,7 @@ break: ## inject the next fault, or NAME=name; show its ticket
 	$(lab) $@
 ticket: ## show the ticket again
 	$(lab) $@
-check: ## is the fault fixed? WHO=name: for the receipt
+check: ## is the fault fixed? WHO=name: for the result record
 	$(lab) $@
 hint: ## the next hint, of three
 	$(lab) $@

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # since the clean-up of last night nobody is served any more
 level 1
-kind "entry: deleted"
+category "entry: deleted"
 doctor LAB063
 
 ticket() {

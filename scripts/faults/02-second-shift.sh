@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client says it has an identity, and the server will not have it
 level 1
-kind "entry: two for one user"
+category "entry: two for one user"
 doctor LAB068
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # after an audit made everything safer, the client gets nothing done
 level 1
-kind "entry: one selector too many"
+category "entry: one selector too many"
 doctor LAB067
 
 ticket() {

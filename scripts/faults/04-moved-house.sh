@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # since the move the client cannot reach the server, which runs well
 level 1
-kind "program: another URL; between: wrong port"
+category "program: another URL; between: wrong port"
 doctor LAB094
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # everything is green, and an apprentice says that he was the client for a while
 level 3
-kind "success: broad entry"
+category "success: broad entry"
 doctor LAB111
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # since the false alarm every program that is restarted on the host comes up without an identity
 level 2
-kind "agent: banned"
+category "agent: banned"
 doctor LAB052
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # since the disk of the SPIRE server was looked after, it knows nobody
 level 2
-kind "SPIRE server: new data"
+category "SPIRE server: new data"
 doctor LAB045
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the night shift put something in order, and the client has no identity; its entry is there, and correct
 level 2
-kind "entry: wrong parent"
+category "entry: wrong parent"
 doctor LAB065
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client is refused, and its certificate is said to be bad; it is not
 level 2
-kind "program: another ID"
+category "program: another ID"
 doctor LAB096
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # a new entry was made for the client, by the book, and the server still does not know it
 level 1
-kind "entry: typing error"
+category "entry: typing error"
 doctor LAB064
 
 ticket() {

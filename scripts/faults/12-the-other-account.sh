@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client has no identity, and somebody who should have none was surprised to get one
 level 1
-kind "entry: wrong user"
+category "entry: wrong user"
 doctor LAB067
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the release of Friday is the same program with a smaller log, and has no identity
 level 2
-kind "program: another hash"
+category "program: another hash"
 doctor LAB066
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the server is served and serves, and an intern with the wrong program says it serves him, too
 level 3
-kind "success: trust domain"
+category "success: trust domain"
 doctor LAB113
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the agent offers its socket, the client looks at the right path, and they do not find each other
 level 2
-kind "agent: socket not shared"
+category "agent: socket not shared"
 doctor LAB093
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the partners are strangers since the spring-cleaning
 level 2
-kind "between: not federated"
+category "between: not federated"
 doctor LAB084
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # now and then the client meets somebody who is not the server
 level 2
-kind "between: another container"
+category "between: another container"
 doctor LAB103
 
 ticket() {

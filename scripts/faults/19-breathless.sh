@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # everything works, and the logs of both programs have become too long to read
 level 3
-kind "SPIRE server: short SVIDs"
+category "SPIRE server: short SVIDs"
 doctor LAB072
 
 ticket() {

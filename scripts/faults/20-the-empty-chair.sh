@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # whoever is restarted on the host waits in vain, and everything else is fine
 level 1
-kind "SPIRE server: gone"
+category "SPIRE server: gone"
 doctor LAB041
 
 ticket() {

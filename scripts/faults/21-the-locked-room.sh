@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the host was "cleaned", and its agent begins again and again
 level 2
-kind "agent: no credential"
+category "agent: no credential"
 doctor LAB053
 
 ticket() {

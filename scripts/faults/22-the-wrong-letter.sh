@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the agent does not believe the SPIRE server, and each says that it is the other
 level 2
-kind "agent: another CA"
+category "agent: another CA"
 doctor LAB054
 
 ticket() {

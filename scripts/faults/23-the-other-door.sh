@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client waits at a door at which nobody ever was
 level 1
-kind "program: another socket"
+category "program: another socket"
 doctor LAB092
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client was started by a substitute, and is nobody
 level 1
-kind "program: another user"
+category "program: another user"
 doctor LAB061
 
 ticket() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the server is faster since last week, and a dismissed client is said to come in still
 level 3
-kind "success: session tickets"
+category "success: session tickets"
 doctor LAB115
 
 ticket() {

@@ -3,7 +3,7 @@
 # Its name and that line do not tell the cause. Its helper functions:
 #
 #   level N                     1, 2 or 3; from 2 on the doctor is off
-#   kind WORDS                  which of the kinds in scripts/faults/README.md it is of
+#   category WORDS              which of the categories in scripts/faults/README.md it is of
 #   doctor CODE                 the finding of `make doctor FORCE=1` while it is open
 #   lost                        the fault itself loses data that need not come back
 #   wrong NAME WORDS WHY        a wrong fix, done by the function wrong_NAME; what the grader says of it; why
@@ -26,7 +26,7 @@
 
 FAULTS=$LAB_DIR/scripts/faults
 # The scripts that source this file use these, and set work.
-: "${fault_symptom=}${fault_level=}${fault_kind=}${fault_doctor=}${work:?}"
+: "${fault_symptom=}${fault_level=}${fault_category=}${fault_doctor=}${work:?}"
 fault_name='' fault_number='' fault_lost=''
 wrong_names=() wrong_words=() wrong_whys=()
 hint_conditions=() hint_texts=()
@@ -34,7 +34,7 @@ hint_conditions=() hint_texts=()
 # --- the helper functions of a fault
 
 level() { fault_level=$1; }
-kind() { fault_kind=$1; }
+category() { fault_category=$1; }
 doctor() { fault_doctor=$1; }
 lost() { fault_lost=yes; }
 wrong() { wrong_names+=("$1") wrong_words+=("$2") wrong_whys+=("$3"); }
@@ -63,7 +63,7 @@ find_fault() {
 
 # load_fault NAME: what its file says, and its functions.
 load_fault() {
-	fault_name=$1 fault_number=$((10#${1%%-*})) fault_level='' fault_kind='' fault_doctor='' fault_lost=''
+	fault_name=$1 fault_number=$((10#${1%%-*})) fault_level='' fault_category='' fault_doctor='' fault_lost=''
 	wrong_names=() wrong_words=() wrong_whys=() hint_conditions=() hint_texts=()
 	unset -f ticket right debrief inject shows setup teardown revert
 	fault_symptom=$(sed -n '2s/^# //p' "$FAULTS/$1.sh")

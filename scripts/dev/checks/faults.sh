@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# every fault must be whole, and one must be played from its ticket to its receipt
+# every fault must be whole, and one must be played from its ticket to its result record
 # shellcheck source=../../lib/scenario.sh
 . "$(dirname "$0")/../../lib/scenario.sh"
 begin
@@ -41,9 +41,9 @@ missing() (
 		[ -f "$LAB_DIR/scripts/scenarios/$scenario.sh" ] || say "names a scenario that there is not: $scenario"
 	done
 	while read -r one; do
-		grep -qxF -- "- $one" "$LAB_DIR/scripts/faults/README.md" || say "is of the kind \"$one\", which scripts/faults/README.md does not list"
-		say "$one" >>"$kept/kinds"
-	done < <(tr ';' '\n' <<<"$fault_kind" | sed 's/^ *//')
+		grep -qxF -- "- $one" "$LAB_DIR/scripts/faults/README.md" || say "is of the category \"$one\", which scripts/faults/README.md does not list"
+		say "$one" >>"$kept/categories"
+	done < <(tr ';' '\n' <<<"$fault_category" | sed 's/^ *//')
 )
 
 step "Every fault is whole"
@@ -53,9 +53,9 @@ for file in "$LAB_DIR"/scripts/faults/[0-9]*.sh; do
 	passed "${file##*/} is whole"
 done
 while read -r one; do
-	grep -qxF -- "$one" "$kept/kinds" || fail "no fault is of the kind \"$one\""
+	grep -qxF -- "$one" "$kept/categories" || fail "no fault is of the category \"$one\""
 done < <(sed -n 's/^- //p' "$LAB_DIR/scripts/faults/README.md")
-passed "every kind is taken"
+passed "every category is taken"
 
 step "Who asks for nonsense is told so"
 faults check
@@ -84,7 +84,7 @@ expect_success "the learner mends it"
 faults check PATIENCE=60 WHO=Ada
 expect_success "it is mended"
 expect_output "solved: clean-up" "it says so, and tells what it was"
-expect "a receipt is written" grep -qE '^\{"fault":"clean-up","level":1,"seconds":[0-9]+,"hints":1,"who":"Ada",' "$kept/receipts.jsonl"
+expect "a result record is written" grep -qE '^\{"fault":"clean-up","level":1,"seconds":[0-9]+,"hints":1,"who":"Ada",' "$kept/results.jsonl"
 faults faults
 expect_output "solved, 1 hint" "the list says so"
 faults faults RESET=1
