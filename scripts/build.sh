@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings the lab's images up to date with its sources, from the official images where these are here
-# or can be pulled, else from Go modules (scripts/images.sh). Does nothing where nothing has changed.
+# or can be pulled, else from Go modules (scripts/dev/images.sh). Does nothing where nothing has changed.
 #
 #   build.sh          what `docker compose up` starts, and the tools' image if there is one
 #   build.sh tools    the tools' image too, which only scenarios need
@@ -12,14 +12,14 @@ set -euo pipefail
 ensure_compose
 stamp=$CACHE_DIR/built-$LAB_TAG
 if [ "${1:-}" = tools ] || has_image "$TOOLS_IMAGE"; then
-	profile=(--profile cast)
+	profile=(--profile extras)
 else
 	profile=()
 fi
 
 # sources: changes with every file that goes into an image.
 sources() {
-	(cd "$LAB_DIR" && find go.mod go.sum .env .dockerignore compose.yaml scripts/scenarios/cast.yaml services spire scripts/tools/shell scripts/images.sh scripts/tools/spire -type f -print |
+	(cd "$LAB_DIR" && find go.mod go.sum .env .dockerignore compose.yaml scripts/scenarios/extras.yaml services spire scripts/dev/tools/shell scripts/dev/images.sh scripts/dev/tools/spire -type f -print |
 		LC_ALL=C sort | while IFS= read -r file; do cksum "$file"; done | cksum)
 }
 
@@ -70,7 +70,7 @@ can_pull_all() {
 
 # build_all: on the route that was taken before, or the first that is open.
 build_all() {
-	if [ ! -e "$CACHE_DIR/staged" ]; then
+	if [ ! -e "$CACHE_DIR/prebuilt" ]; then
 		if can_pull_all; then
 			say "building the lab's images with $GO_IMAGE: about a minute the first time"
 			build_images ${profile[@]+"${profile[@]}"} build ||
@@ -83,9 +83,9 @@ build_all() {
 		say "building every image from Go modules instead"
 	fi
 	if [ -n "${profile[*]-}" ]; then
-		bash "$LAB_DIR/scripts/images.sh"
+		bash "$LAB_DIR/scripts/dev/images.sh"
 	else
-		bash "$LAB_DIR/scripts/images.sh" node spire-server bootstrap spire-agent
+		bash "$LAB_DIR/scripts/dev/images.sh" node spire-server bootstrap spire-agent
 	fi
 }
 

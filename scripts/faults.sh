@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Break and find: faults.sh list|break|check|hint|give-up|mend. A fault is a file in scripts/faults; how one is
+# Break and find: faults.sh list|break|check|hint|give-up|reset. A fault is a file in scripts/faults; how one is
 # written stands in scripts/faults/README.md.
 #
 #   NAME=name or number   the fault for break; without it the next one that is not solved
-#   WHO=name              who solves it, for the receipt: it is remembered
+#   WHO=name              who solves it, for the result record: it is remembered
 #   RESET=1               list: forget what was solved
 #   PATIENCE=seconds      check: how long what is not right yet may be on its way (8)
 #   KEEP_OPEN=1           check: a solved fault stays open
-#   FAULTS_KEPT=folder    where progress and receipts are kept, instead of .cache
+#   FAULTS_KEPT=folder    where progress and result records are kept, instead of .cache
 #
 # One fault is open at a time; it is kept in .cache/fault-PROJECT. What was solved stands in .cache/faults-solved, and
-# a receipt for each in .cache/receipts.jsonl.
+# a result record for each in .cache/results.jsonl.
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
@@ -21,7 +21,7 @@ work=$(mktemp -d)
 
 kept=${FAULTS_KEPT:-$CACHE_DIR}
 solved=$kept/faults-solved
-receipts=$kept/receipts.jsonl
+records=$kept/results.jsonl
 trap 'rm -rf "$work"' EXIT
 
 # progress_of NAME: "solved 1" or "shown 2", with the number of hints; nothing if neither.
@@ -34,7 +34,7 @@ list() {
 	if [ -n "${RESET:-}" ]; then
 		[ "$RESET" = 1 ] || die "RESET is \"$RESET\"" "make faults RESET=1 forgets what was solved"
 		if [ -s "$solved" ]; then
-			say "forgotten: $(grep -c ' solved ' "$solved" || true) solved, $(grep -c ' shown ' "$solved" || true) shown (the receipts stay in ${receipts#"$LAB_DIR/"})"
+			say "forgotten: $(grep -c ' solved ' "$solved" || true) solved, $(grep -c ' shown ' "$solved" || true) shown (the result records stay in ${records#"$LAB_DIR/"})"
 			rm -f "$solved"
 		else
 			say "nothing to forget: no fault has been solved here"
@@ -56,7 +56,7 @@ list() {
 	say
 	say "$done of $of solved; number, name, level, what somebody complains of"
 	if [ -n "$now" ]; then
-		say "open: ${now#*-} (make ticket shows what was said; make check, make hint, make give-up, make mend)"
+		say "open: ${now#*-} (make ticket shows what was said; make check, make hint, make give-up, make reset)"
 	else
 		say "make break puts the next one in, make break NAME=1 that one; the doctor helps in level 1"
 	fi
@@ -114,7 +114,7 @@ begin_work() {
 break_it() {
 	local name
 	name=$(open_fault)
-	[ -z "$name" ] || die "a fault is open already: ${name#*-}" "make check, make hint; make give-up or make mend ends it"
+	[ -z "$name" ] || die "a fault is open already: ${name#*-}" "make check, make hint; make give-up or make reset ends it"
 	if [ -n "${NAME:-}" ]; then
 		name=$(find_fault "$NAME")
 	else
@@ -129,14 +129,14 @@ break_it() {
 	show_ticket
 }
 
-# receipt SECONDS HINTS
-receipt() {
+# record SECONDS HINTS
+record() {
 	local who=${WHO:-}
 	[ -n "$who" ] || who=$(cat "$kept/who" 2>/dev/null) || true
 	who=$(tr -cd '[:alnum:] ._@+-' <<<"${who:-somebody}")
 	[ -z "${WHO:-}" ] || say "$who" >"$kept/who"
 	printf '{"fault":"%s","level":%s,"seconds":%s,"hints":%s,"who":"%s","at":"%s"}\n' \
-		"${fault_name#*-}" "$fault_level" "$1" "$2" "$who" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$receipts"
+		"${fault_name#*-}" "$fault_level" "$1" "$2" "$who" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$records"
 }
 
 # check: what is not right yet may be on its way (an entry takes a second to arrive, the client asks every 5 s).
@@ -171,7 +171,7 @@ check() {
 	debrief
 	[ -n "${KEEP_OPEN:-}" ] || {
 		say "$fault_name solved $used" >>"$solved"
-		receipt "$seconds" "$used"
+		record "$seconds" "$used"
 		closed
 	}
 	say
@@ -193,12 +193,12 @@ give_hint() {
 	say "there are no more hints: make give-up shows what it is, and mends it"
 }
 
-mend() {
+reset_fault() {
 	need_open
 	ensure_compose
 	need_built
 	begin_work 30
-	put_right
+	restore_lab
 	closed
 	say "the lab is as it was before"
 }
@@ -208,7 +208,7 @@ give_up() {
 	debrief
 	say
 	grep -q "^$fault_name solved" "$solved" 2>/dev/null || say "$fault_name shown $(hints_used)" >>"$solved"
-	mend
+	reset_fault
 }
 
 mkdir -p "$CACHE_DIR"
@@ -219,6 +219,6 @@ ticket) need_open && show_ticket ;;
 check) check ;;
 hint) give_hint ;;
 give-up) give_up ;;
-mend) mend ;;
-*) die "unknown command \"${1:-}\"" "list, break, ticket, check, hint, give-up or mend" ;;
+reset) reset_fault ;;
+*) die "unknown command \"${1:-}\"" "list, break, ticket, check, hint, give-up or reset" ;;
 esac

@@ -96,10 +96,5 @@ down)
 	down
 	;;
 manifests) manifests ;;
-test)
-	# A cluster that is named and confirmed, else one of its own.
-	if [ -n "${KUBECONFIG:-}" ] && [ "${YES:-}" = 1 ]; then exec "$LAB_DIR/scripts/kubernetes/checks.sh"; fi
-	YES=1 exec "$LAB_DIR/scripts/kubernetes/cluster.sh" "$LAB_DIR/scripts/kubernetes/checks.sh"
-	;;
-*) die "unknown command \"${1:-}\"" "one of up, bad-id, down, manifests, test" ;;
+*) die "unknown command \"${1:-}\"" "one of up, bad-id, down, manifests" ;;
 esac

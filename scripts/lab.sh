@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What make does, for whoever has none: lab.sh TARGET [NAME=VALUE]...
+# What make does for a learner or trainer, where there is no make: lab.sh TARGET [NAME=VALUE]...
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
@@ -29,7 +29,7 @@ scenario_file() {
 }
 
 case $target in
-help) awk -F ':.*## ' '/^[a-z%A-Z-]+:.*## / {sub("%", "NAME", $1); printf "  scripts/lab.sh %-16s %s\n", $1, $2}' "$LAB_DIR/Makefile" ;;
+help) awk -F ':.*## ' '/^##@ / {exit} /^[a-z%A-Z0-9-]+:.*## / {sub("%", "NAME", $1); printf "  scripts/lab.sh %-14s %s\n", $1, $2}' "$LAB_DIR/Makefile" ;;
 classroom) exec bash "$LAB_DIR/scripts/classroom.sh" up "${N:-}" ;;
 classroom-down) exec bash "$LAB_DIR/scripts/classroom.sh" down ;;
 down)
@@ -80,12 +80,11 @@ scenario | scenario-*)
 	[ -n "$name" ] || name=-${2:-}
 	file=$(scenario_file "${name#-}")
 	[ ! -s "$CACHE_DIR/fault-$(project_name)" ] ||
-		die "a fault is open in this lab: a scenario begins with a lab that is well" "make check, or make mend; or play it in another lab: COMPOSE_PROJECT_NAME=other make $target"
+		die "a fault is open in this lab: a scenario begins with a lab that is well" "make check, or make reset; or play it in another lab: COMPOSE_PROJECT_NAME=other make $target"
 	exec bash "$file"
 	;;
 faults) exec bash "$LAB_DIR/scripts/faults.sh" list ;;
-break | ticket | check | hint | give-up | mend) exec bash "$LAB_DIR/scripts/faults.sh" "$target" ;;
-kit-test) exec bash "$LAB_DIR/scripts/kit/test.sh" ;;
+break | ticket | check | hint | give-up | reset) exec bash "$LAB_DIR/scripts/faults.sh" "$target" ;;
 k8s-*)
 	exec "$LAB_DIR/scripts/kubernetes.sh" "${1#k8s-}"
 	;;

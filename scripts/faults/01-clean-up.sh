@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # since the clean-up of last night nobody is served any more
 level 1
-kind "entry: deleted"
+category "entry: deleted"
 doctor LAB063
 
 ticket() {
@@ -15,8 +15,8 @@ ticket() {
 END
 }
 
-scene() { others; }
-unscene() { others_go; }
+setup() { others; }
+teardown() { others_go; }
 
 right() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
@@ -66,7 +66,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry delete -entryID client
 	wait_until 30 "the agent has heard of it" nobody client-workload
 	restarted client

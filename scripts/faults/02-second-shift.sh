@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client says it has an identity, and the server will not have it
 level 1
-kind "entry: two for one user"
+category "entry: two for one user"
 doctor LAB068
 
 ticket() {
@@ -57,7 +57,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry create -entryID 0-night-shift -parentID spiffe://example.org/host -spiffeID spiffe://example.org/night-shift -selector unix:user:client-workload
 	wait_until 30 "the second SVID arrives" has_identity client-workload spiffe://example.org/night-shift
 	restarted client

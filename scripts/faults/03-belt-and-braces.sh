@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # after an audit made everything safer, the client gets nothing done
 level 1
-kind "entry: one selector too many"
+category "entry: one selector too many"
 doctor LAB067
 
 ticket() {
@@ -62,7 +62,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
 		-selector unix:user:client-workload -selector unix:path:/usr/local/bin/client
 	wait_until 30 "the agent has heard of it" nobody client-workload

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # since the move the client cannot reach the server, which runs well
 level 1
-kind "program: another URL; between: wrong port"
+category "program: another URL; between: wrong port"
 doctor LAB094
 
 ticket() {
@@ -60,7 +60,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	remake client <<-'END'
 		services: {client: {command: ["client", "-interval", "5s", "-health", "127.0.0.1:8080", "-url", "https://server:8843/"]}}
 	END

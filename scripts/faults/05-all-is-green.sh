@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # everything is green, and an apprentice says that he was the client for a while
 level 3
-kind "success: broad entry"
+category "success: broad entry"
 doctor LAB111
 
 ticket() {
@@ -54,7 +54,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry create -entryID staging -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:guest-workload
 }
 guest_is_client() { has_identity guest-workload spiffe://example.org/client; }

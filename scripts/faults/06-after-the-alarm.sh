@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # since the false alarm every program that is restarted on the host comes up without an identity
 level 2
-kind "agent: banned"
+category "agent: banned"
 doctor LAB052
 
 ticket() {
@@ -16,8 +16,8 @@ ticket() {
 END
 }
 
-scene() { others; }
-unscene() { others_go; }
+setup() { others; }
+teardown() { others_go; }
 
 right() {
 	cli agent evict -spiffeID spiffe://example.org/spire/agent/x509pop/host
@@ -63,7 +63,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli agent ban -spiffeID spiffe://example.org/spire/agent/x509pop/host
 	wait_until 60 "the agent is out" nobody client-workload
 	restarted client

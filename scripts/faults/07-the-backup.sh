@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # since the disk of the SPIRE server was looked after, it knows nobody
 level 2
-kind "SPIRE server: new data"
+category "SPIRE server: new data"
 doctor LAB045
 
 ticket() {
@@ -16,8 +16,8 @@ ticket() {
 END
 }
 
-scene() { others; }
-unscene() {
+setup() { others; }
+teardown() {
 	others_go
 	docker volume rm "$(project_name)_spire-server-empty-disk"
 }
@@ -63,7 +63,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 on_spare_disk() { docker inspect "$(container_of spire-server)" | grep spire-server-empty-disk; }
-put_in() {
+inject() {
 	remake spire-server <<-'END'
 		services: {spire-server: {volumes: ["spire-server-empty-disk:/var/lib/spire/server"]}}
 	END

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the night shift put something in order, and the client has no identity; its entry is there, and is said to be correct
 level 2
-kind "entry: wrong parent"
+category "entry: wrong parent"
 doctor LAB065
 
 ticket() {
@@ -16,8 +16,8 @@ ticket() {
 END
 }
 
-scene() { others; }
-unscene() { others_go; }
+setup() { others; }
+teardown() { others_go; }
 
 right() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
@@ -60,7 +60,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry update -entryID client -parentID spiffe://example.org/host-2 -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 	wait_until 30 "the agent has heard of it" nobody client-workload
 	restarted client

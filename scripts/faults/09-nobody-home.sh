@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # after the host's maintenance two programs wait and wait, and nothing is in anybody's log
 level 1
-kind "agent: stopped"
+category "agent: stopped"
 doctor LAB051
 
 ticket() {
@@ -58,7 +58,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	docker stop "$(container_of spire-agent)"
 	restarted client
 }

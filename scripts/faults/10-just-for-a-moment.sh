@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client is refused, and its certificate is said to be bad; it is not
 level 2
-kind "program: another ID"
+category "program: another ID"
 doctor LAB096
 
 ticket() {
@@ -57,7 +57,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 wants_another() { docker inspect "$(container_of server)" | grep client-try; }
-put_in() {
+inject() {
 	remake server <<-'END'
 		services: {server: {command: ["server", "-health", "127.0.0.1:8080", "-client-id", "spiffe://example.org/client-try"]}}
 	END

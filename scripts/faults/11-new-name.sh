@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # a new entry was made for the client, by the book, and the server still does not know it
 level 1
-kind "entry: typing error"
+category "entry: typing error"
 doctor LAB064
 
 ticket() {
@@ -57,7 +57,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/cleint -selector unix:user:client-workload
 	wait_until 30 "the agent has heard of it" has_identity client-workload spiffe://example.org/cleint
 	restarted client

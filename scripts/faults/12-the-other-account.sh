@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client has no identity, and somebody who should have none was surprised to get one
 level 1
-kind "entry: wrong user"
+category "entry: wrong user"
 doctor LAB067
 
 ticket() {
@@ -52,7 +52,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:guest-workload
 	wait_until 30 "the agent has heard of it" nobody client-workload
 	restarted client

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Friday's release is the same program, rebuilt, and it no longer gets an identity
 level 2
-kind "program: another hash"
+category "program: another hash"
 doctor LAB066
 
 ticket() {
@@ -16,11 +16,11 @@ END
 }
 
 # As security made it: the user, and the content of the program.
-scene() {
+setup() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
 		-selector unix:user:client-workload -selector "unix:sha256:$(sum_of "$WORKLOAD_IMAGE")"
 }
-unscene() {
+teardown() {
 	own_entries
 }
 
@@ -88,7 +88,7 @@ sum_of() {
 
 old_sum() { entry_has "unix:sha256:$(sum_of "$WORKLOAD_IMAGE")"; }
 # A program with a byte more at its end does the same, and has another hash.
-put_in() {
+inject() {
 	local program status=0
 	program=$(mktemp)
 	docker cp "$(container_of client):/opt/spiffe-lab/bin/client" - | tar -xOf - >"$program"

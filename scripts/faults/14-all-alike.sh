@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # everything is green, but an intern says that the server also answers his program
 level 3
-kind "success: trust domain"
+category "success: trust domain"
 doctor LAB113
 
 ticket() {
@@ -59,6 +59,6 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() { wrong_server 'tlsconfig.AuthorizeID(cfg.clientID)' 'tlsconfig.AuthorizeMemberOf(cfg.clientID.TrustDomain())'; }
+inject() { wrong_server 'tlsconfig.AuthorizeID(cfg.clientID)' 'tlsconfig.AuthorizeMemberOf(cfg.clientID.TrustDomain())'; }
 serves_all() { inside client server-workload client -wait 10s; }
 shows() { serves_all && client_served; }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the agent runs and is healthy, and says of everybody who comes that it cannot see him
 level 2
-kind "agent: another PID namespace"
+category "agent: another PID namespace"
 doctor LAB037
 
 ticket() {
@@ -58,7 +58,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {pid: ""}}
 	END

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the agent offers its socket, the client looks at the right path, and they do not find each other
 level 2
-kind "agent: socket not shared"
+category "agent: socket not shared"
 doctor LAB093
 
 ticket() {
@@ -14,7 +14,7 @@ ticket() {
   Please see that the programs get their identities again. They may not write where the socket is.
 END
 }
-unscene() { docker volume rm "$(project_name)_spire-server-empty-disk"; }
+teardown() { docker volume rm "$(project_name)_spire-server-empty-disk"; }
 
 right() { lab up --detach --no-deps spire-agent; }
 
@@ -60,7 +60,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 agent_apart() { docker inspect "$(container_of spire-agent)" | grep spire-server-empty-disk; }
-put_in() {
+inject() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {volumes: ["spire-server-empty-disk:/tmp/spire-agent/public"]}}
 	END

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the partners are strangers since the spring-cleaning
 level 2
-kind "between: not federated"
+category "between: not federated"
 doctor LAB084
 
 ticket() {
@@ -15,13 +15,13 @@ ticket() {
 END
 }
 
-scene() {
+setup() {
 	lab up --detach --no-deps partner-server
 	wait_until 60 "the SPIRE server of partner.test answers" partner_cli healthcheck
 	federated
 	wait_until 30 "the server has the bundle of partner.test" knows_partner server-workload
 }
-unscene() {
+teardown() {
 	lab rm --stop --force partner-server
 	! cli bundle list | grep partner.test || cli bundle delete -id spiffe://partner.test -mode dissociate
 	own_entries
@@ -76,5 +76,5 @@ federated() {
 }
 knows_partner() { inside server "$1" witness -limit 3s server -health 127.0.0.1:8080 | grep '"trustDomain":"partner.test"'; }
 strangers() { ! knows_partner server-workload; }
-put_in() { cli bundle delete -id spiffe://partner.test -mode dissociate; }
+inject() { cli bundle delete -id spiffe://partner.test -mode dissociate; }
 shows() { strangers && client_served; }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # now and then the client meets somebody who is not the server
 level 2
-kind "between: another container"
+category "between: another container"
 doctor LAB103
 
 ticket() {
@@ -61,7 +61,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 answered_twice() { [ "$(inside client root witness -limit 3s client | grep -oE '"addresses":\[[^]]*\]' | grep -oE '[0-9]+\.[0-9.]+' | sort -u | wc -l)" -ge 2 ]; }
-put_in() {
+inject() {
 	remake spire-server <<-'END'
 		services: {spire-server: {networks: {default: {aliases: [server]}}}}
 	END

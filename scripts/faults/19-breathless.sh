@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # everything works, and the logs of the client and the agent have become too long to read
 level 3
-kind "SPIRE server: short SVIDs"
+category "SPIRE server: short SVIDs"
 doctor LAB072
 
 ticket() {
@@ -57,7 +57,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 lives_long() { [ "$(inside client client-workload svid | awk '/^valid (from|until)/ {split($3, t, /[-T:Z]/); n[++i] = (t[3] * 24 + t[4]) * 3600 + t[5] * 60 + t[6]} END {d = n[2] - n[1]; if (d < 0) d += 31 * 86400; print (d > 1800 ? "long" : "short")}')" = long ]; }
-put_in() {
+inject() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 2
 	wait_until 30 "the client has an SVID that does not" short_lived
 }

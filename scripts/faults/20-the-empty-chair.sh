@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # whoever is restarted on the host waits in vain, and everything else is fine
 level 1
-kind "SPIRE server: gone"
+category "SPIRE server: gone"
 doctor LAB041
 
 ticket() {
@@ -14,8 +14,8 @@ ticket() {
 END
 }
 
-scene() { others; }
-unscene() { others_go; }
+setup() { others; }
+teardown() { others_go; }
 
 right() {
 	lab up --detach --no-deps spire-server
@@ -39,7 +39,7 @@ wrong_empty_disk() {
 	provision
 	restarted spire-agent client
 }
-take_out() {
+revert() {
 	lab up --detach --no-deps spire-server
 	docker volume rm "$(project_name)_spire-server-empty-disk" || true
 }
@@ -70,7 +70,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() {
+inject() {
 	docker stop "$(container_of spire-server)"
 	restarted spire-agent client
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the host was "cleaned", and its agent begins again and again
 level 2
-kind "agent: no credential"
+category "agent: no credential"
 doctor LAB053
 
 ticket() {
@@ -14,7 +14,7 @@ ticket() {
   Please see that the host can prove what it is again, as it did. No new host, and no second way in.
 END
 }
-unscene() { docker volume rm "$(project_name)_spire-server-empty-disk"; }
+teardown() { docker volume rm "$(project_name)_spire-server-empty-disk"; }
 
 right() { lab up --detach --no-deps spire-agent; }
 
@@ -64,7 +64,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 without_key() { docker inspect "$(container_of spire-agent)" | grep spire-server-empty-disk; }
-put_in() {
+inject() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {volumes: ["spire-server-empty-disk:/run/host-credential:ro"]}}
 	END

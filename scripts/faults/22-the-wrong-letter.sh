@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the agent does not believe the SPIRE server, and each says that it is the other
 level 2
-kind "agent: another CA"
+category "agent: another CA"
 doctor LAB054
 
 ticket() {
@@ -57,7 +57,7 @@ END
 
 another_bundle() { ! docker cp "$(container_of spire-agent):/run/host-credential/bundle.pem" - | tar -xOf - | diff - <(cli bundle show); }
 # The bundle of some other SPIRE server, which is not here any more.
-put_in() {
+inject() {
 	local status=0
 	lab up --detach --no-deps partner-server
 	wait_until 60 "another SPIRE server has a bundle" partner_cli bundle show

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client waits at a door at which nobody ever was
 level 1
-kind "program: another socket"
+category "program: another socket"
 doctor LAB092
 
 ticket() {
@@ -57,7 +57,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 elsewhere() { docker inspect "$(container_of client)" | grep agent.sock; }
-put_in() {
+inject() {
 	remake client <<-'END'
 		services: {client: {environment: {SPIFFE_ENDPOINT_SOCKET: "unix:///tmp/agent.sock"}}}
 	END

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the client was started by a substitute, and is nobody
 level 1
-kind "program: another user"
+category "program: another user"
 doctor LAB061
 
 ticket() {
@@ -59,7 +59,7 @@ END
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
 as_guest() { [ "$(docker inspect --format '{{.Config.User}}' "$(container_of client)")" = guest-workload ]; }
-put_in() {
+inject() {
 	remake client <<-'END'
 		services: {client: {user: guest-workload}}
 	END

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # the server is faster since last week, and it is said to have served a client that it should have refused
 level 3
-kind "success: session tickets"
+category "success: session tickets"
 doctor LAB115
 
 ticket() {
@@ -59,7 +59,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-put_in() { wrong_server '	tlsConfig.SessionTicketsDisabled = true
+inject() { wrong_server '	tlsConfig.SessionTicketsDisabled = true
 ' ''; }
 gives_tickets() { inside client client-workload witness -limit 5s client | grep '"tickets":[1-9]'; }
 shows() { gives_tickets && client_served; }

@@ -1,9 +1,9 @@
-# Sourced after host.sh by scripts/faults.sh and scripts/faults-test.sh, which set $work to a folder: what a fault is made of, how one is put in, taken
-# out and graded. A fault is one file, scripts/faults/NN-NAME.sh, whose second line is its symptom in one line.
-# Its name and that line do not tell the cause. Its words:
+# Sourced after host.sh by scripts/faults.sh and scripts/dev/faults-test.sh, which set $work to a folder: what a fault is
+# made of, and how one is injected, reverted and graded. A fault is one file, scripts/faults/NN-NAME.sh, whose second line is its symptom in one line.
+# Its name and that line do not tell the cause. Its helper functions:
 #
 #   level N                     1, 2 or 3; from 2 on the doctor is off
-#   kind WORDS                  which of the kinds in scripts/faults/README.md it is of
+#   category WORDS              which of the categories in scripts/faults/README.md it is of
 #   doctor CODE                 the finding of `make doctor FORCE=1` while it is open
 #   lost                        the fault itself loses data that need not come back
 #   wrong NAME WORDS WHY        a wrong fix, done by the function wrong_NAME; what the grader says of it; why
@@ -17,24 +17,24 @@
 #   right     the right fix, as a learner could type it
 #   debrief   what it was, how one could have seen it, where it happened in life (a link), which scenario
 #             shows it
-#   put_in    breaks the lab
+#   inject    breaks the lab
 #   shows     holds once the fault is in force; without it: the client is not served
-#   scene     what must be there before, and is no fault; unscene takes it away again
-#   take_out  undoes what put_right below does not know of: other containers, images, federation
+#   setup     what must be there before, and is no fault; teardown removes it again
+#   revert    undoes what restore_lab below does not know of: other containers, images, federation
 #
 # shellcheck shell=bash
 
 FAULTS=$LAB_DIR/scripts/faults
 # The scripts that source this file use these, and set work.
-: "${fault_symptom=}${fault_level=}${fault_kind=}${fault_doctor=}${work:?}"
+: "${fault_symptom=}${fault_level=}${fault_category=}${fault_doctor=}${work:?}"
 fault_name='' fault_number='' fault_lost=''
 wrong_names=() wrong_words=() wrong_whys=()
 hint_conditions=() hint_texts=()
 
-# --- the words of a fault
+# --- the helper functions of a fault
 
 level() { fault_level=$1; }
-kind() { fault_kind=$1; }
+category() { fault_category=$1; }
 doctor() { fault_doctor=$1; }
 lost() { fault_lost=yes; }
 wrong() { wrong_names+=("$1") wrong_words+=("$2") wrong_whys+=("$3"); }
@@ -61,11 +61,11 @@ find_fault() {
 	die "there is no fault \"$1\"" "make faults lists them: NAME=1, or NAME=$(name_of "$(fault_files | head -n 1)" | sed 's/^[0-9]*-//')"
 }
 
-# load_fault NAME: its words and functions.
+# load_fault NAME: what its file says, and its functions.
 load_fault() {
-	fault_name=$1 fault_number=$((10#${1%%-*})) fault_level='' fault_kind='' fault_doctor='' fault_lost=''
+	fault_name=$1 fault_number=$((10#${1%%-*})) fault_level='' fault_category='' fault_doctor='' fault_lost=''
 	wrong_names=() wrong_words=() wrong_whys=() hint_conditions=() hint_texts=()
-	unset -f ticket right debrief put_in shows scene unscene take_out
+	unset -f ticket right debrief inject shows setup teardown revert
 	fault_symptom=$(sed -n '2s/^# //p' "$FAULTS/$1.sh")
 	# shellcheck source=/dev/null
 	. "$FAULTS/$1.sh"
@@ -85,7 +85,7 @@ hints_used() { if [ -s "$state.hints" ]; then grep -c . "$state.hints"; else say
 # cli ARG...: the CLI of the SPIRE server.
 cli() { inside spire-server '' /opt/spire/bin/spire-server "$@"; }
 
-# partner_cli ARG...: the CLI of the other SPIRE server of the cast, which is there if the fault has started it.
+# partner_cli ARG...: the CLI of the other SPIRE server, which is there if the fault has started it.
 partner_cli() { inside partner-server '' /opt/spire/bin/spire-server "$@"; }
 
 # served: is the running client's latest request served?
@@ -150,7 +150,7 @@ wrong_server() {
 		*) say "services/server/main.go does not have: $old" >&2 && rm -rf "$folder" && return 1 ;;
 		esac
 		say "${text%%"$old"*}$new${text#*"$old"}" >"$folder/src/services/server/main.go"
-		if [ -e "$CACHE_DIR/staged" ]; then
+		if [ -e "$CACHE_DIR/prebuilt" ]; then
 			(cd "$folder/src" && GOOS=linux GOARCH=$(docker version --format '{{.Server.Arch}}') CGO_ENABLED=0 go build -trimpath -o "$folder/server" ./services/server) || status=$?
 			say "FROM $WORKLOAD_IMAGE
 COPY server /opt/spiffe-lab/bin/server" >"$folder/Dockerfile"
@@ -207,7 +207,7 @@ provision() { lab run --rm --no-deps -T bootstrap; }
 
 # --- the lab as it is
 
-# lab_state: what must be as before after `make mend`, in lines that can be compared.
+# lab_state: what must be as before after `make reset`, in lines that can be compared.
 lab_state() {
 	docker ps --all --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.oneoff=False \
 		--format '{{.Label "com.docker.compose.service"}}' | sort | while read -r service; do
@@ -302,9 +302,9 @@ own_entries() {
 	done < <(sed -n 's|^ *docker compose exec spire-server /opt/spire/bin/spire-server ||p' <<<"$said")
 }
 
-# put_right: the lab as `make up` leaves it, with what a learner has beside it. Says so where only a new lab helps.
-put_right() {
-	if mended_in_place; then return; fi
+# restore_lab: the lab as `make up` leaves it, with what a learner has beside it. Says so where only a new lab helps.
+restore_lab() {
+	if restored_in_place; then return; fi
 	say "that does not put it right: the lab is made anew"
 	if ! { remove_lab && bash "$LAB_DIR/scripts/up.sh"; } >"$work/up" 2>&1; then
 		cat "$work/up" >&2
@@ -312,9 +312,9 @@ put_right() {
 	fi
 }
 
-mended_in_place() {
+restored_in_place() {
 	local id agent domain paused
-	if declare -F take_out >/dev/null; then take_out >/dev/null || return 1; fi
+	if declare -F revert >/dev/null; then revert >/dev/null || return 1; fi
 	paused=$(docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter status=paused)
 	# shellcheck disable=SC2086 # a list of containers
 	[ -z "$paused" ] || docker unpause $paused >/dev/null
@@ -349,15 +349,15 @@ mended_in_place() {
 # is_in: the fault is in force.
 is_in() { if declare -F shows >/dev/null; then shows >/dev/null 2>&1; else ! client_served >/dev/null 2>&1; fi; }
 
-# broken: puts the fault in, unseen, with snapshots of before and after.
+# broken: injects the fault, unseen, with snapshots of before and after.
 broken() {
-	local said=$work/put-in
-	# Whatever has been done to mend the one before.
+	local said=$work/inject
+	# Whatever has been done to fix the one before.
 	own_entries >"$said" 2>&1 || { cat "$said" >&2 && return 1; }
 	wait_until 40 "the client is served" client_served >"$said" 2>&1 ||
-		die "the lab is not as it should be: $(client_served 2>&1 | tail -n 1)" "make up, then make doctor says what is wrong; make mend puts it right"
+		die "the lab is not as it should be: $(client_served 2>&1 | tail -n 1)" "make up, then make doctor says what is wrong; make reset puts it right"
 	lab_state >"$state.state"
-	if declare -F scene >/dev/null; then scene >"$said" 2>&1 || { cat "$said" >&2 && return 1; }; fi
+	if declare -F setup >/dev/null; then setup >"$said" 2>&1 || { cat "$said" >&2 && return 1; }; fi
 	snapshot "$state.before" || return 1
 	cat >"$state" <<-END
 		name=$fault_name
@@ -366,9 +366,9 @@ broken() {
 		since=$(date +%s)
 	END
 	: >"$state.hints"
-	if ! put_in >"$said" 2>&1 || ! wait_until 90 "the fault shows" is_in >>"$said" 2>&1; then
+	if ! inject >"$said" 2>&1 || ! wait_until 90 "the fault shows" is_in >>"$said" 2>&1; then
 		cat "$said" >&2
-		printf 'error: the fault could not be put in; the lines above say why\nhint: make mend\n' >&2
+		printf 'error: the fault could not be put in; the lines above say why\nhint: make reset\n' >&2
 		return 1
 	fi
 	snapshot "$state.broken"
@@ -377,9 +377,9 @@ broken() {
 # closed: the fault is over; whatever it brought along goes.
 closed() {
 	local image
-	if declare -F unscene >/dev/null; then unscene >/dev/null 2>&1 || true; fi
+	if declare -F teardown >/dev/null; then teardown >/dev/null 2>&1 || true; fi
 	if [ -s "$state.images" ]; then
-		# Solved otherwise than by `make mend`, the server may still run it.
+		# Solved otherwise than by `make reset`, the server may still run it.
 		lab up --detach --no-deps server client spire-agent || true
 		while read -r image; do docker image rm "$image" >/dev/null 2>&1 || true; done < <(sort -u "$state.images")
 	fi

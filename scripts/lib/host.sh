@@ -75,10 +75,10 @@ compose_command() {
 # build_compose FILE: for GOOS and GOARCH.
 build_compose() {
 	local version
-	version=$(cd "$LAB_DIR/scripts/tools/compose" && go list -m -f '{{.Version}}' github.com/docker/compose/v2)
+	version=$(cd "$LAB_DIR/scripts/dev/tools/compose" && go list -m -f '{{.Version}}' github.com/docker/compose/v2)
 	mkdir -p "${1%/*}"
 	rm -f "$1"
-	(cd "$LAB_DIR/scripts/tools/compose" && CGO_ENABLED=0 with_signs_of_life "building docker compose" go build -trimpath \
+	(cd "$LAB_DIR/scripts/dev/tools/compose" && CGO_ENABLED=0 with_signs_of_life "building docker compose" go build -trimpath \
 		-ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
 		-o "$1" github.com/docker/compose/v2/cmd) ||
 		die "docker compose could not be built" "install the plugin: https://docs.docker.com/compose/install/"
@@ -124,7 +124,7 @@ project_name() { say "${COMPOSE_PROJECT_NAME:-$(sed -n 's/^name: //p' "$LAB_DIR/
 declared() {
 	local kind=$1
 	shift
-	[ $# -gt 0 ] || set -- compose.yaml scripts/scenarios/cast.yaml
+	[ $# -gt 0 ] || set -- compose.yaml scripts/scenarios/extras.yaml
 	(cd "$LAB_DIR" && awk -v kind="$kind:" '/^[^ #]/ {ours = $1 == kind} ours && /^  [a-z]/ {sub(":.*", "", $1); print $1}' "$@") | sort -u
 }
 

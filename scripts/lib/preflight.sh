@@ -40,7 +40,7 @@ need_writable() {
 # need_unix_lines: an editor for Windows may have given a file other line endings, which end up in an image.
 need_unix_lines() {
 	local file
-	file=$(cd "$LAB_DIR" && find spire services compose.yaml scripts/scenarios/cast.yaml -type f ! -name '*.png' -exec grep -l $'\r' {} + | head -n 1) || true
+	file=$(cd "$LAB_DIR" && find spire services compose.yaml scripts/scenarios/extras.yaml -type f ! -name '*.png' -exec grep -l $'\r' {} + | head -n 1) || true
 	[ -z "$file" ] || die "$file has the line endings of Windows, which the lab's programs do not understand" "git checkout -- $file, or have your editor save it with LF"
 }
 

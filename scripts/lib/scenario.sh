@@ -1,12 +1,12 @@
-# Sourced by every scenario and check: the words they are written in. What each means, and what makes a
-# check honest, stands in scripts/scenarios/README.md. The words are in rooms, by concern; bash tells the
-# story and asks the engine, and what is to be counted or compared goes to `account` (services/account).
+# Sourced by every scenario and check: the helper functions they are written in. What each means, and what makes
+# a check honest, stands in scripts/scenarios/README.md. The functions are in modules, by concern; bash runs the
+# steps and asks the engine, and what is to be counted or compared goes to `account` (services/account).
 # shellcheck shell=bash
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "${BASH_SOURCE[0]}")/host.sh"
 
-# What the rooms share.
+# What the modules share.
 name=${0##*/}
 name=${name%.sh}
 began=$SECONDS
@@ -41,5 +41,5 @@ log_limit=${LOG_LIMIT:-20}
 . "$LAB_DIR/scripts/lib/scenario/traffic.sh"
 # shellcheck source=../lib/scenario/tidy.sh
 . "$LAB_DIR/scripts/lib/scenario/tidy.sh"
-# shellcheck source=../lib/scenario/stories.sh
-. "$LAB_DIR/scripts/lib/scenario/stories.sh"
+# shellcheck source=../lib/scenario/shared.sh
+. "$LAB_DIR/scripts/lib/scenario/shared.sh"

@@ -12,7 +12,7 @@ expect_output "Success!!!" "the client prints the server's answer"
 step "Give an impostor a valid identity of its own"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry create -entryID scenario-bad-server-id -parentID spiffe://example.org/host -spiffeID spiffe://example.org/impostor -selector unix:user:guest-workload
 expect_success "there is an entry for spiffe://example.org/impostor"
-cast impostor
+extras impostor
 expect_soon 30 "SPIFFE ID   spiffe://example.org/impostor" "the impostor has its SVID" docker compose exec impostor svid
 
 step "Let it answer in the server's place, under the server's DNS name"

@@ -23,7 +23,7 @@ see_signer() {
 }
 
 step "Requests all the while, and the CA as it is"
-cast tools
+extras tools
 traffic_begins
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 show
 old=$(authority Active <<<"$output")

@@ -3,7 +3,7 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-cast tools
+extras tools
 
 step "Mint an SVID of the client that lives for 12 seconds, and use it at once"
 run docker compose exec -T spire-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://example.org/client -ttl 12s '|' docker compose exec -T tools sh -c 'cat >short.pem'

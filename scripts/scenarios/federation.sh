@@ -31,7 +31,7 @@ step "Requests within example.org, all the while"
 traffic_begins
 
 step "Another trust domain: a SPIRE server, and a host with two programs"
-cast partner-server server-for-partner
+extras partner-server server-for-partner
 join partner-host partner-server spiffe://partner.test/host
 partner entry create -entryID client -parentID spiffe://partner.test/host -spiffeID spiffe://partner.test/client -selector unix:user:client-workload
 expect_success "client-workload is to be spiffe://partner.test/client there"
@@ -54,7 +54,7 @@ expect_output 'remote error: tls: bad certificate' "it is told only that its cer
 expect_log server-for-partner 'TLS handshake error from [^ ]+: x509svid: could not get X509 bundle: x509bundle: no X\.509 bundle for trust domain "partner\.test"' "the server has no bundle of partner.test"
 
 step "example.org trusts partner.test: now the client is served"
-cast tools
+extras tools
 federate spire-server example.org partner-server partner.test
 run docker compose exec spire-server /opt/spire/bin/spire-server entry update -entryID server -parentID spiffe://example.org/host -spiffeID spiffe://example.org/server -selector unix:user:server-workload -federatesWith spiffe://partner.test
 expect_success "its entry lets the server have the bundle"

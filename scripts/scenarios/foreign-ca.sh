@@ -3,7 +3,7 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-cast tools
+extras tools
 
 step "First the SVID that SPIRE has issued to client-workload, used by curl"
 run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch

@@ -10,7 +10,7 @@ expect_success "the client accepts it"
 expect_output "Success!!!" "the client prints the server's answer"
 
 step "Make a CA and a certificate with the server's SPIFFE ID: anyone can"
-cast impostor
+extras impostor
 forge impostor server spiffe://example.org/server
 run docker compose exec impostor openssl x509 -in server.pem -noout -issuer -ext subjectAltName
 expect_output "URI:spiffe://example.org/server" "the certificate carries the server's SPIFFE ID"

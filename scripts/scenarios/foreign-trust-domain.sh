@@ -3,7 +3,7 @@
 # shellcheck source=../lib/scenario.sh
 . "$(dirname "$0")/../lib/scenario.sh"
 begin
-cast tools partner-server
+extras tools partner-server
 
 step "First an SVID minted by the SPIRE server of example.org"
 run docker compose exec -T spire-server /opt/spire/bin/spire-server x509 mint -spiffeID spiffe://example.org/client '|' docker compose exec -T tools sh -c 'cat >own.pem'

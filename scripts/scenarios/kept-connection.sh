@@ -35,7 +35,7 @@ traffic_begins
 expect_log steady '^Success!!!$' "each new connection is served"
 
 step "Beside it a client that keeps its one connection, and asks over it every two seconds"
-cast tools
+extras tools
 in_tools client-workload kept 'client -interval 2s -keep-alive -url https://server:8443/kept'
 expect_said kept 'new connection .*->.*:8443; ' "it has opened a connection"
 expect_log server 'Request received from "spiffe://example\.org/client": GET "/kept"' "it is served"

@@ -11,7 +11,7 @@ offer() {
 }
 
 step "First the versions that the server speaks, with the SVID of client-workload"
-cast tools
+extras tools
 run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch
 for version in 3 2; do
 	offer "tls1_$version"

@@ -6,7 +6,7 @@ begin
 path=/openssl-eyes-$$
 
 step "Fetch the SVID of client-workload into files, and read it"
-cast tools
+extras tools
 run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch
 run docker compose exec --user client-workload tools openssl x509 -in svid.0.pem -noout -subject -dates -ext subjectAltName,basicConstraints,keyUsage,extendedKeyUsage
 expect_output "URI:spiffe://example.org/client" "the SPIFFE ID stands in the subject alternative name, as a URI"

@@ -6,7 +6,7 @@ begin
 path=/plain-http-$$
 
 step "First a client that speaks HTTPS and shows its SVID: curl, as client-workload"
-cast tools
+extras tools
 run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch
 run docker compose exec --user client-workload tools curl -sS -k --cert svid.0.pem --key svid.0.key "https://server:8443$path"
 expect_success "curl is served"

@@ -24,7 +24,7 @@ refused_by() {
 serves() { inside client client-workload client -url "https://$1:8443/"; }
 
 step "Beside the lab's server, start one with the library's default: go-spiffe's own example"
-cast tools
+extras tools
 run docker compose exec --detach --user server-workload tools sh -c 'exec example-server >/scratch/example-server.log 2>&1'
 eventually 60 "the example server serves the client" serves tools
 

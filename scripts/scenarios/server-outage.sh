@@ -16,7 +16,7 @@ traffic_begins
 see_processes spire-agent server client steady
 run docker compose exec --user client-workload client svid
 expect_success "a new process of client-workload gets its X.509-SVID"
-cast tools
+extras tools
 run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience reports -timeout 30s '|' grep '^token'
 expect_success "it gets a JWT-SVID for the audience reports, too"
 

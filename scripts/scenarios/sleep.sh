@@ -20,7 +20,7 @@ expect_success "the SPIRE server knows the agent, and when its SVID expires"
 
 step "Close the lid: pause everything, for longer than $ttl seconds"
 pausing=$(engine_time)
-run docker compose --profile cast pause
+run docker compose --profile extras pause
 expect_success "every process stands still"
 asleep=$SECONDS
 slept() { [ $((SECONDS - asleep)) -gt $((ttl + 2)) ]; }
@@ -30,7 +30,7 @@ expect_past 0 "$(held_until steady)" "the SVID that the client holds has expired
 
 step "Open the lid"
 woke=$SECONDS
-run docker compose --profile cast unpause
+run docker compose --profile extras unpause
 serves() { logged steady '^Success!!!$' && logged client '^Success!!!$' && inside client client-workload svid; }
 eventually 60 "the lab is healthy: the clients are served, new processes get an identity" serves
 say "    that took $((SECONDS - woke)) s"

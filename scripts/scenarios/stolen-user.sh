@@ -7,7 +7,7 @@ begin
 step "As long as the entry says only unix:user, another program of that user gets the identity"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry show -entryID client
 expect_output "Selector                : unix:user:client-workload" "the entry names the user"
-cast tools
+extras tools
 run docker compose exec --user client-workload tools spire-agent api fetch x509 -write /scratch
 expect_output "spiffe://example.org/client" "spire-agent's command line, which is not the client, gets the client's identity"
 run docker compose exec --user client-workload tools curl -sS -k --cert svid.0.pem --key svid.0.key https://server:8443/stolen

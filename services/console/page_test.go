@@ -169,7 +169,7 @@ func TestLate(t *testing.T) {
 	for i := range 700 {
 		hub.Feed("log", logged(i), noon)
 	}
-	hub.Feed("screen", "begin bad-id: the claim", noon)
+	hub.Feed("screen", "begin bad-id: the expectation", noon)
 	for range 2 {
 		u := next(t, listen(t, url))
 		if len(u.Rows) != keep || u.Rows[keep-1].Number != 700 {

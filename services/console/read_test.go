@@ -197,14 +197,14 @@ func TestTyped(t *testing.T) {
 	line, _ := ParseLine(`server-1 | 2026-11-25T12:00:00Z 2026/11/25 12:00:00 http: TLS handshake error from 172.20.0.4:5000: unexpected ID "spiffe://example.org/server"`)
 	reader.Read(line)
 	var screen Screen
-	screen.Read("begin bad-id: the claim", at, reader)
+	screen.Read("begin bad-id: the expectation", at, reader)
 	screen.Read("step 2. The same program", at, reader)
 	screen.Read("command docker compose exec --user server-workload client client", at, reader)
 	_, rows := screen.Read(`said Error connecting to "https://server:8443/": Get "https://server:8443/": remote error: tls: bad certificate`, at.Add(time.Second), reader)
 	if len(rows) != 1 || rows[0].Number != 1 || rows[0].From.User != "server-workload" || len(rows[0].Said) != 2 {
 		t.Errorf("what was typed came to %+v; want it joined to the server's words", rows)
 	}
-	if screen.Now.Name != "bad-id" || screen.Now.Claim != "the claim" || screen.Now.Step != "2. The same program" {
+	if screen.Now.Name != "bad-id" || screen.Now.Expectation != "the expectation" || screen.Now.Step != "2. The same program" {
 		t.Errorf("the screen shows %+v", screen.Now)
 	}
 	if _, rows := screen.Read("said nothing that is known", at, reader); rows != nil {

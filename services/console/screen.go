@@ -8,15 +8,15 @@ import (
 
 // Scenario is what a scenario that runs has on its screen.
 type Scenario struct {
-	Name  string `json:"name"`
-	Claim string `json:"claim"`
-	Step  string `json:"step,omitempty"`
-	Ended string `json:"ended,omitempty"` // PASS or FAIL
+	Name        string `json:"name"`
+	Expectation string `json:"expectation"`
+	Step        string `json:"step,omitempty"`
+	Ended       string `json:"ended,omitempty"` // PASS or FAIL
 }
 
 // Screen follows what a scenario shows, as scripts/lib/scenario.sh writes it: lines of a word and a text.
 //
-//	begin NAME: CLAIM
+//	begin NAME: EXPECTATION
 //	step N. SENTENCE
 //	command WHAT IS TYPED
 //	said WHAT IT PRINTED
@@ -35,12 +35,12 @@ func (s *Screen) Read(text string, at time.Time, reader *Reader) (changed bool, 
 	rest = harmless(rest)
 	switch word {
 	case "begin":
-		name, claim, _ := strings.Cut(rest, ": ")
-		s.Now = &Scenario{Name: name, Claim: claim}
+		name, expectation, _ := strings.Cut(rest, ": ")
+		s.Now = &Scenario{Name: name, Expectation: expectation}
 		return true, nil
 	case "step":
 		if s.Now != nil {
-			s.Now = &Scenario{Name: s.Now.Name, Claim: s.Now.Claim, Step: rest}
+			s.Now = &Scenario{Name: s.Now.Name, Expectation: s.Now.Expectation, Step: rest}
 		}
 		return true, nil
 	case "end":

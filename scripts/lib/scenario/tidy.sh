@@ -1,5 +1,5 @@
-# How a scenario begins and ends. One that passes has undone what it did, as part of its story; the cast,
-# and entries whose ID begins with "scenario-", are removed for it. One that ends in another way leaves a
+# How a scenario begins and ends. One that passes has undone what it did, in steps of its own; the services of
+# extras.yaml, and entries whose ID begins with "scenario-", are removed for it. One that ends in another way leaves a
 # marker, and the lab is made anew: at once, or by whoever comes next.
 # shellcheck shell=bash
 
@@ -68,7 +68,7 @@ make_anew() {
 tidy_up() {
 	local left entry volume=${project}_spire-server-empty-disk
 	left=$(of_lab --all --format '{{.Label "com.docker.compose.service"}} {{.ID}}' |
-		grep -E "^($(declared services scripts/scenarios/cast.yaml | paste -s -d '|' -)) " | cut -d ' ' -f 2) || true
+		grep -E "^($(declared services scripts/scenarios/extras.yaml | paste -s -d '|' -)) " | cut -d ' ' -f 2) || true
 	# shellcheck disable=SC2086 # a list of containers
 	[ -z "$left" ] || docker rm --force $left >/dev/null || return 1
 	wait_until 30 "the SPIRE server answers" spire_server_answers || return 1

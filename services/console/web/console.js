@@ -78,7 +78,7 @@ function drawState() {
   if (!state) return
   const scenario = state.scenario
   $('scenario').textContent = scenario
-    ? `${scenario.name}: ${scenario.ended || scenario.step || scenario.claim}` : 'no scenario is running'
+    ? `${scenario.name}: ${scenario.ended || scenario.step || scenario.expectation}` : 'no scenario is running'
   const health = $('health')
   const loud = state.known && state.away && state.away.length > 0
   const words = !state.known ? 'waiting for the first facts' : loud ? `AWAY: ${state.away.join(', ')}` : 'all is running'

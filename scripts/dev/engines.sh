@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# The lab on the container engines that a Debian machine can have, one after the other, each beside the
+# machine's own in namespaces of its own (engines/sandbox.sh), with the images that were built on the machine's own.
+# ENGINES="moby podman" runs these alone. On each the checks and scenarios are run as by `make test`: QUICK=1
+# runs few of them, ONLY="bad-id health" these. What is left out stands in engines/left-out.txt. An engine that
+# cannot run here is named with the reason; in CI that is a failure. Ends with "N passed, N failed".
+set -euo pipefail
+# shellcheck source=../lib/host.sh
+. "$(dirname "$0")/../lib/host.sh"
+# shellcheck source=lib/sandbox.sh
+. "$LAB_DIR/scripts/dev/lib/sandbox.sh"
+# shellcheck source=lib/tests.sh
+. "$LAB_DIR/scripts/dev/lib/tests.sh"
+
+every='moby userns rootless podman podman-rootless'
+moby=$CACHE_DIR/moby
+
+# go_tools FOLDER MODULE/PACKAGE...: the tools of scripts/dev/tools/FOLDER; of each module named, the package that
+# has its version. The docker command has no go.mod, by which Go would know how new its language is.
+go_tools() {
+	local module links='-s -w' version
+	cd "$LAB_DIR/scripts/dev/tools/$1"
+	for module in "${@:2}"; do
+		version=$(go list -m -f '{{.Version}}' "${module%%:*}") || return 1
+		links="$links -X ${module/://}.Version=${version%+incompatible}"
+	done
+	nice go build -trimpath -tags seccomp -ldflags "$links" -gcflags=github.com/docker/cli/cmd/docker=-lang=go1.26 -o "$moby/" tool
+}
+
+# An engine and what speaks to it agree on no version of what they share: they are two modules.
+compile_moby() (
+	go_tools engine github.com/moby/moby/v2:dockerversion github.com/containerd/containerd/v2:version &&
+		go_tools engine/clients github.com/docker/cli:cli/version github.com/docker/compose/v5:internal github.com/docker/buildx:version &&
+		mv "$moby/cmd" "$moby/docker-compose" && mv "$moby/buildx" "$moby/docker-buildx"
+)
+
+build_moby() {
+	local made started=$SECONDS
+	need_go "a current Docker Engine is to be built" 'choose other engines: ENGINES="podman"'
+	made=$(cd "$LAB_DIR/scripts/dev/tools/engine" && { go env GOVERSION && cat go.mod go.sum clients/go.mod clients/go.sum; } | git hash-object --stdin)
+	[ "$(cat "$moby/made-from" 2>/dev/null)" != "$made" ] || return 0
+	pkg-config --exists libseccomp || die "libseccomp's headers were not found, without which runc refuses the engine's seccomp profile" "on Debian: apt-get install gcc libc6-dev pkg-config libseccomp-dev"
+	say "building a current Docker Engine from its Go modules: about 6 minutes on 2 cores, once"
+	mkdir -p "$moby"
+	with_signs_of_life "compiling a current Docker Engine" compile_moby ||
+		die "a current Docker Engine could not be built" "does this machine reach a Go module mirror? (cd scripts/dev/tools/engine && go mod download)"
+	say "$made" >"$moby/made-from"
+	say "built it ($((SECONDS - started)) s)"
+}
+
+cleanup() {
+	local status=$?
+	trap '' INT TERM
+	end_sandbox "$work" "$GROUP" || status=1
+	exit "$status"
+}
+
+# on ENGINE: in a sandbox of its own, whose folder has a copy of the lab.
+on() {
+	local ok=0 bad=1
+	export ENGINE=$1 SANDBOX=$work/$1
+	say "${bold}$ENGINE${plain}"
+	mkdir -p "$SANDBOX/lab/.cache" "$SANDBOX/config/cli-plugins"
+	(cd "$LAB_DIR" && git ls-files -z | xargs -0 tar -cf -) | tar -C "$SANDBOX/lab" -xf -
+	[ ! -e "$CACHE_DIR/prebuilt" ] || cp -R "$CACHE_DIR/prebuilt-images" "$CACHE_DIR/prebuilt" "$SANDBOX/lab/.cache/"
+	in_sandbox bash "$LAB_DIR/scripts/dev/engines/sandbox.sh" || true
+	# A sandbox that has not written its counts has failed.
+	[ ! -f "$SANDBOX/counts" ] || read -r ok bad <"$SANDBOX/counts"
+	passed=$((passed + ok)) failed=$((failed + bad))
+	end_sandbox "$SANDBOX" "$GROUP"
+}
+
+engines=${ENGINES:-$every}
+for engine in $engines; do
+	case " $every " in *" $engine "*) ;; *) die "ENGINES names \"$engine\", and there is no such engine" "it may name $every" ;; esac
+done
+for test in ${ONLY:-}; do
+	[ -f "$LAB_DIR/scripts/dev/checks/$test.sh" ] || [ -f "$LAB_DIR/scripts/scenarios/$test.sh" ] ||
+		die "ONLY names \"$test\", and there is no such check or scenario" "they are the files in scripts/dev/checks and scripts/scenarios, without .sh"
+done
+need_own_namespaces "make engines"
+look_first
+bash "$LAB_DIR/scripts/build.sh" tools
+case " $engines " in *' moby '*) build_moby ;; esac
+
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/spiffe-lab-engines.XXXXXX")
+chmod 711 "$work" # an engine's own users pass through it
+engine=$(docker info --format '{{.DockerRootDir}} {{.Driver}}')
+export MOBY=$moby PLUGIN=$COMPOSE IMAGES=$work/images.tar GROUP=/spiffe-lab-engines-$$ ENGINE_ROOT=${engine% *} DRIVER=${engine#* }
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+compose --profile '*' config --images | sort -u | xargs docker save --output "$IMAGES"
+for engine in $engines; do on "$engine"; done
+tests_end

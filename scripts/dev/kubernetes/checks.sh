@@ -1,0 +1,240 @@
+#!/usr/bin/env bash
+# What the lab must do on Kubernetes, on the cluster of the current kubectl context, from which it is
+# removed at the end. Ends with "N passed, N failed". ONLY=rbac runs that check alone, after success, which
+# starts the lab.
+set -euo pipefail
+# shellcheck source=../../lib/host.sh
+. "$(dirname "$0")/../../lib/host.sh"
+# shellcheck source=../../kubernetes/lib.sh
+. "$LAB_DIR/scripts/kubernetes/lib.sh"
+
+passed=0
+failed=0
+spire=$SPIRE_NAMESPACE
+
+# check NAME EXPECTATION: runs the function NAME; what it says is shown only if it fails.
+check() {
+	local started=$SECONDS
+	[[ -z ${ONLY:-} || " success $ONLY " = *" $1 "* ]] || return 0
+	# In the background, because there an error ends it, which in a condition it would not.
+	(set -e && "$1") >"$log" 2>&1 &
+	if wait $!; then
+		passed=$((passed + 1))
+		say "${green}PASS${plain} $2 ($((SECONDS - started)) s)"
+	else
+		failed=$((failed + 1))
+		say "${red}FAIL${plain} $2"
+		sed 's/^/  /' "$log"
+	fi
+}
+
+cleanup() {
+	local result=$?
+	trap '' INT TERM
+	delete_namespace "$elsewhere"
+	"$LAB_DIR/scripts/kubernetes.sh" down >"$log" 2>&1 || { cat "$log" && result=1; }
+	rm -f "$log"
+	exit "$result"
+}
+
+# expect_words PATTERN TEXT
+expect_words() { grep -Eq "$1" <<<"$2" || die "this is not said: $1" "$2"; }
+expect_status() { [ "$status" = "$1" ] || die "the client's exit status is $status and not $1" "$output"; }
+
+delete_namespace() {
+	if [ "$(mark_of namespace "$1")" = marked ]; then kubectl delete namespace "$1" --timeout 180s; fi >/dev/null
+}
+
+server_log() { kubectl --namespace "$spire" logs statefulset/spire-server; }
+agent_log() { kubectl --namespace "$spire" logs --selector app=spire-agent --tail -1 --prefix; }
+# server_says PATTERN LINES: in what it has logged after so many lines.
+server_says() { server_log | tail -n "+$(($2 + 1))" | grep -E "$1"; }
+# agent_says PATTERN...: each of them.
+agent_says() {
+	local log pattern
+	log=$(agent_log)
+	for pattern in "$@"; do grep -E "$pattern" <<<"$log" || { tail -n 1 <<<"$log" && return 1; }; done
+}
+spire_server() { kubectl --namespace "$spire" exec spire-server-0 -- /opt/spire/bin/spire-server "$@"; }
+
+# agents_ready: one on each node, and each of them new since the last new_agents.
+agents_ready() {
+	local wanted ready
+	wanted=$(kubectl --namespace "$spire" get daemonset spire-agent --output 'jsonpath={.status.desiredNumberScheduled}')
+	ready=$(kubectl --namespace "$spire" get pods --selector app=spire-agent --output 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}')
+	if [ "$(wc -w <<<"$ready")" -ne "$wanted" ] || [[ $ready = *False* ]]; then
+		why "$spire"
+		return 1
+	fi
+}
+# Returns when the old ones are gone; they attest anew, with new tokens.
+new_agents() { kubectl --namespace "$spire" delete pod --selector app=spire-agent >/dev/null; }
+
+not_ours() {
+	local output
+	kubectl create namespace spiffe-lab
+	if output=$("$LAB_DIR/scripts/kubernetes.sh" up 2>&1); then die "a namespace of somebody else was taken"; fi
+	expect_words '^error: the namespace spiffe-lab exists on this cluster, and is not the lab' "$output"
+	output=$("$LAB_DIR/scripts/kubernetes.sh" down 2>&1)
+	expect_words '^the namespace spiffe-lab is not the lab.s, and stays$' "$output"
+	kubectl delete namespace spiffe-lab --timeout 180s
+}
+
+success() {
+	local output
+	output=$("$LAB_DIR/scripts/kubernetes.sh" up)
+	say "$output"
+	expect_words '^the client is served \([0-9]+ s\): Success!!!$' "$output"
+	expect_words '^  \$ spire-server entry create -entryID client ' "$output"
+	output=$("$LAB_DIR/spire/kubernetes/entries.sh" --context "$context")
+	expect_words '^  entry for spiffe://example.org/client is as it should be$' "$output"
+	# What keeps the workloads from the level "restricted" is said by the cluster itself.
+	output=$(kubectl label namespace spiffe-lab --dry-run=server --overwrite pod-security.kubernetes.io/enforce=restricted 2>&1)
+	expect_words '^Warning: (client|server)-[^ ]+( \(and 1 other pod\))?: restricted volume types$' "$output"
+}
+
+bad_id() {
+	local output
+	output=$("$LAB_DIR/scripts/kubernetes.sh" bad-id)
+	say "$output"
+	expect_words 'exit status 4' "$output"
+	expect_words 'unexpected ID "spiffe://example.org/server"' "$output"
+}
+
+no_entry() {
+	once nobody spiffe-lab default
+	expect_status 3
+	expect_words 'no identity issued.*no registration entry matches this pod' "$output"
+	expect_words 'selectors="[^"]*k8s:ns:spiffe-lab,[^"]*k8s:sa:default' "$(agent_log)"
+}
+
+other_namespace() {
+	once client-here spiffe-lab client-workload
+	expect_status 0
+	kubectl create namespace "$elsewhere"
+	kubectl label namespace "$elsewhere" "$MARK=spiffe-lab"
+	kubectl --namespace "$elsewhere" create serviceaccount client-workload
+	once client-there "$elsewhere" client-workload
+	expect_status 3
+	expect_words 'no identity issued' "$output"
+	expect_words "selectors=\"[^\"]*k8s:ns:$elsewhere,[^\"]*k8s:sa:client-workload" "$(agent_log)"
+	delete_namespace "$elsewhere"
+}
+
+# The lab's agent once more, under another service account, and with a socket for itself.
+other_agent() {
+	local lines
+	lines=$(server_log | wc -l)
+	kubectl --namespace "$spire" create serviceaccount other-agent
+	manifests | awk -v RS='---\n' '/kind: DaemonSet/' |
+		sed -E -e 's/(name|app|serviceAccountName): spire-agent$/\1: other-agent/' \
+			-e 's/hostPath:$/emptyDir: {}/' -e '/path: \/run\/spiffe-lab$/d' -e '/type: DirectoryOrCreate$/d' |
+		kubectl apply --filename -
+	wait_until 120 "the SPIRE server refuses the other agent" server_says "spiffe-lab-spire:other-agent.* is not an allowed service account for cluster" "$lines"
+	kubectl --namespace "$spire" delete daemonset/other-agent serviceaccount/other-agent
+	once client-still spiffe-lab client-workload
+	expect_status 0
+}
+
+served() { [ "$(kubectl --namespace spiffe-lab logs steady | grep -c '^Success!!!$')" -ge "$1" ]; }
+
+agent_replaced() {
+	local NAME=steady NAMESPACE=spiffe-lab SERVICE_ACCOUNT=client-workload said more
+	fill_in NAME NAMESPACE SERVICE_ACCOUNT <"$LAB_DIR/spire/kubernetes/client-once.yaml" |
+		sed 's/\[client, .*\]/[client, -interval, 250ms, -timeout, 2s]/' | kubectl apply --filename -
+	: "$NAME" "$NAMESPACE" "$SERVICE_ACCOUNT"
+	wait_until 120 "a steady client has been served 8 times" served 8
+	new_agents
+	wait_until 120 "the new agent is ready" agents_ready
+	once client-of-the-new-agent spiffe-lab client-workload
+	expect_status 0
+	more=$(($(kubectl --namespace spiffe-lab logs steady | grep -c '^Success!!!$') + 8))
+	wait_until 120 "it has been served 8 times more" served "$more"
+	said=$(kubectl --namespace spiffe-lab logs steady)
+	kubectl --namespace spiffe-lab delete pod steady --now
+	! grep -E 'Error|unable|answered' <<<"$said" || die "a request was lost"
+	say "$(grep -c '^Success!!!$' <<<"$said") requests, all served"
+}
+
+# Takes each rule away, one at a time, and sees what fails for want of it, by the cluster's own words.
+rbac() {
+	local kind name verb resource i
+	while read -r kind name; do
+		i=0
+		while read -r verb resource; do
+			say "$kind $name: $verb $resource"
+			kubectl --namespace "$spire" patch "$kind" "$name" --type json --patch "[{\"op\":\"remove\",\"path\":\"/rules/$i\"}]" </dev/null
+			"without_${resource/\//_}" "$verb" "$resource" </dev/null
+			i=$((i + 1))
+		done < <(kubectl --namespace "$spire" get "$kind" "$name" </dev/null --output 'jsonpath={range .rules[*]}{.verbs[*]} {.resources[*]}{"\n"}{end}')
+		[ "$i" -gt 0 ] || die "$kind $name has no rules"
+	done <<-END
+		clusterrole spiffe-lab-spire-server
+		role spire-server
+		clusterrole spiffe-lab-spire-agent
+	END
+}
+
+all_rules() { manifests | kubectl apply --filename - >/dev/null; }
+
+# An agent cannot attest.
+without_tokenreviews() {
+	local lines
+	lines=$(server_log | wc -l)
+	new_agents
+	wait_until 120 "the SPIRE server may not $1 $2" server_says "cannot $1 resource .*$2" "$lines"
+	if agents_ready; then die "the agent is ready all the same"; fi
+	all_rules
+	wait_until 120 "the agent is ready again" agents_ready
+}
+without_pods() { without_tokenreviews "$@"; }
+without_nodes() { without_tokenreviews "$@"; }
+
+# A new CA is not published.
+published() { kubectl --namespace "$spire" get configmap spire-bundle --output 'jsonpath={.data.bundle\.crt}' | cksum; }
+changed() { [ "$(published)" != "$1" ]; }
+without_configmaps() {
+	local lines before
+	lines=$(server_log | wc -l)
+	spire_server localauthority x509 prepare
+	wait_until 120 "the SPIRE server may not $1 $2" server_says "cannot $1 resource .*$2" "$lines"
+	all_rules
+	before=$(published)
+	spire_server localauthority x509 prepare
+	wait_until 120 "the new CA is published" changed "$before"
+}
+
+# The agent attests, and knows no pod.
+without_nodes_pods() {
+	new_agents
+	wait_until 120 "the agent may not $1 $2" agent_says 'Node attestation was successful' "Forbidden .*verb=$1, resource=nodes, subresource.*pods"
+	once client-of-a-blind-agent spiffe-lab client-workload
+	expect_status 3
+	all_rules
+	new_agents
+	wait_until 120 "the agent is ready again" agents_ready
+	once client-of-a-seeing-agent spiffe-lab client-workload
+	expect_status 0
+}
+
+elsewhere=spiffe-lab-elsewhere
+choose_cluster "test the lab on, and remove it from,"
+[ "$(mark_of namespace spiffe-lab)$(mark_of namespace "$spire")" = nonenone ] ||
+	die "the lab, or something by its name, is on this cluster already: make k8s-down"
+export YES=1
+log=$(mktemp)
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+check not_ours "a namespace that the lab has not made must be neither used nor removed"
+check success "the client must be served, and the entries' script must be safe to repeat"
+check bad_id "the client under the server's service account must be refused, and each side must say its part"
+check no_entry "a service account without an entry must get no identity"
+check other_namespace "a service account of the same name in another namespace must get no identity"
+check other_agent "an agent under another service account must be refused"
+check agent_replaced "the agent's pod must be replaced under traffic without one lost request"
+check rbac "each RBAC rule must be needed"
+
+say "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Checks the lab on Kubernetes: on the cluster that KUBECONFIG names, where YES=1 confirms it, else on one of its own.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+if [ -n "${KUBECONFIG:-}" ] && [ "${YES:-}" = 1 ]; then exec "$here/checks.sh"; fi
+YES=1 exec "$here/cluster.sh" "$here/checks.sh"

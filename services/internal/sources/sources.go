@@ -1,0 +1,66 @@
+// Package sources identifies the files that a program was built from, so that the program can tell when it is older
+// than they are.
+package sources
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Program lists, relative to the lab's folder, what the program lab is compiled from.
+var Program = []string{"go.mod", "go.sum", "services/lab", "services/internal"}
+
+// Hash returns the SHA-256 hash, in hexadecimal, of the names and contents of these files and of all files in these folders.
+// Tests and their data are left out, because no program contains them. A path that does not exist is an error.
+func Hash(root string, paths ...string) (string, error) {
+	var files []string
+	for _, start := range paths {
+		err := filepath.WalkDir(filepath.Join(root, filepath.FromSlash(start)), func(file string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case entry.IsDir() && entry.Name() == "testdata":
+				return fs.SkipDir
+			case !entry.Type().IsRegular() || strings.HasSuffix(file, "_test.go"):
+				return nil
+			}
+			name, err := filepath.Rel(root, file)
+			files = append(files, filepath.ToSlash(name))
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	slices.Sort(files)
+	sum := sha256.New()
+	for _, name := range files {
+		if err := add(sum, root, name); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+func add(sum io.Writer, root, name string) error {
+	file, err := os.Open(filepath.Join(root, filepath.FromSlash(path.Clean(name))))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(sum, "%s %d\n", name, info.Size())
+	_, err = io.Copy(sum, file)
+	return err
+}

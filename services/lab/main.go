@@ -1,0 +1,65 @@
+// Command lab is what a learner or trainer types: it starts the lab, runs scenarios, and explains what it finds. It needs
+// docker on the machine and nothing else. scripts/lab gets it and passes the lab's folder.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// sourcesHash identifies the sources of this program; services/lab/build sets it.
+var sourcesHash string
+
+// The exit statuses of lab.
+const (
+	exitFailure   = 1   // the command failed; for a scenario, a check did not hold
+	exitUsage     = 2   // the command line is wrong
+	exitOutOfDate = 75  // the sources have changed since lab was compiled: scripts/lab rebuilds it
+	exitInterrupt = 130 // Ctrl-C
+)
+
+// exitStatus ends the program with a status when everything has been said already.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// hinter is an error with a remedy.
+type hinter interface {
+	error
+	Hint() string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRoot().ExecuteContext(ctx)
+	stop()
+	os.Exit(report(ctx, err))
+}
+
+// report prints what went wrong and returns the exit status.
+func report(ctx context.Context, err error) int {
+	var status exitStatus
+	var usage usageError
+	var hint hinter
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	}
+	fmt.Fprintln(os.Stderr, "error:", err)
+	if errors.As(err, &hint) && hint.Hint() != "" {
+		fmt.Fprintln(os.Stderr, "hint:", hint.Hint())
+	}
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case ctx.Err() != nil:
+		return exitInterrupt
+	}
+	return exitFailure
+}
