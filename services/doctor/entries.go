@@ -266,7 +266,7 @@ func (l *lab) byID(id string) *facts.Entry {
 func (l *lab) creating(own facts.Entry) (do string, run []string) {
 	do = fmt.Sprintf("create the entry for %s", own.SPIFFEID)
 	if l.byID(own.ID) != nil {
-		do += fmt.Sprintf(" with a generated ID, because %s is taken,", own.ID)
+		do += fmt.Sprintf(" with a generated ID (the ID %s is taken)", own.ID)
 		own.ID = ""
 	}
 	return do, create(own)
