@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -35,11 +36,18 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{fmt.Errorf(format, args...)}
 }
 
-// Parse parses args. It returns [flag.ErrHelp] after -help, with the help written to stdout, and
-// a [UsageError] for whatever is wrong, having written nothing.
-func Parse(flags *flag.FlagSet, args []string, stdout io.Writer) error {
+// Parse parses args: flags, and then one argument for each of names. The last name may be "NAME...", one argument or
+// more, or "[NAME...]", any number of them. Parse returns [flag.ErrHelp] after -help, with the help written to stdout,
+// and a [UsageError] if args are wrong, having written nothing.
+func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, names ...string) error {
 	flags.SetOutput(io.Discard)
 	usage := flags.Usage
+	if len(names) > 0 {
+		usage = func() {
+			fmt.Fprintln(stdout, "usage:", strings.Join(append([]string{flags.Name(), "[flags]"}, names...), " "))
+			flags.PrintDefaults()
+		}
+	}
 	flags.Usage = func() {}
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -50,10 +58,42 @@ func Parse(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	if err != nil {
 		return &UsageError{err}
 	}
-	if flags.NArg() > 0 {
-		return Usagef("unexpected argument %q: %s takes flags only", flags.Arg(0), flags.Name())
+	return count(flags, names)
+}
+
+func count(flags *flag.FlagSet, names []string) error {
+	least, most := len(names), len(names)
+	switch last := names[max(len(names)-1, 0):]; {
+	case len(last) == 0:
+		if flags.NArg() > 0 {
+			return Usagef("unexpected argument %q: %s takes flags only", flags.Arg(0), flags.Name())
+		}
+	case strings.HasPrefix(last[0], "["):
+		least, most = least-1, flags.NArg()
+	case strings.HasSuffix(last[0], "..."):
+		most = flags.NArg()
+	}
+	if n := flags.NArg(); n < least || n > most {
+		return Usagef("%s wants %s, got %q", flags.Name(), strings.Join(names, " "), flags.Args())
 	}
 	return nil
+}
+
+// FlagValue returns the value of a flag in another program's command line, as package flag reads it: the last one
+// counts. Without the flag, it is empty.
+func FlagValue(args []string, name string) string {
+	value := ""
+	for i, arg := range args {
+		given, text, inline := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), "=")
+		switch {
+		case !strings.HasPrefix(arg, "-") || given != name:
+		case inline:
+			value = text
+		case i+1 < len(args):
+			value = args[i+1]
+		}
+	}
+	return value
 }
 
 // Duration is a flag value: a time limit, which must be positive.

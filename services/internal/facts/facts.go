@@ -28,7 +28,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spiffe-lab/spiffe-lab/services/internal/testimony"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
 // Version is the one version of the format that this package reads.
@@ -39,18 +40,18 @@ const longest = 16 << 20
 
 // Facts are what a report says. What it does not say is empty; [Facts.Section] tells why.
 type Facts struct {
-	Host       Host
-	Containers []Container
-	Entries    []Entry
-	Agents     []Agent
-	Images     map[string]string // the IDs of the images on that machine, by name and tag
-	Clock      time.Time         // the engine's
-	Bundle     []Root            // the SPIRE server's own trust bundle
-	HostBundle []Root            // the file from which the agent takes its trust bundle when it starts
-	Credential []string          // the files of the host's credential, by name
-	Federated  []string          // the trust domains whose bundles the SPIRE server has
-	Users      []User            // of the host, as the agent knows them
-	Witnesses  map[string]*testimony.Testimony
+	Host         Host
+	Containers   []Container
+	Entries      []Entry
+	Agents       []Agent
+	Images       map[string]string // the IDs of the images on that machine, by name and tag
+	Clock        time.Time         // the engine's
+	Bundle       []Root            // the SPIRE server's own trust bundle
+	HostBundle   []Root            // the file from which the agent takes its trust bundle when it starts
+	Credential   []string          // the files of the host's credential, by name
+	Federated    []string          // the trust domains whose bundles the SPIRE server has
+	Users        []User            // of the host, as the agent knows them
+	Observations map[string]*observation.Observation
 
 	sections map[string]*Section
 }
@@ -146,18 +147,7 @@ type Network struct {
 
 // Flag is the value of a flag in the container's command, as package flag reads it: the last one counts.
 func (c *Container) Flag(name string) string {
-	value := ""
-	for i, arg := range c.Command {
-		given, text, inline := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), "=")
-		switch {
-		case !strings.HasPrefix(arg, "-") || given != name:
-		case inline:
-			value = text
-		case i+1 < len(c.Command):
-			value = c.Command[i+1]
-		}
-	}
-	return value
+	return cli.FlagValue(c.Command, name)
 }
 
 // Mount is what the container has at exactly this path, or nil.
@@ -240,7 +230,7 @@ type Line struct {
 
 // Read reads a report. Its error means that this is no report at all.
 func Read(in io.Reader) (*Facts, error) {
-	f := &Facts{sections: map[string]*Section{}, Witnesses: map[string]*testimony.Testimony{}, Images: map[string]string{}}
+	f := &Facts{sections: map[string]*Section{}, Observations: map[string]*observation.Observation{}, Images: map[string]string{}}
 	scanner := bufio.NewScanner(io.LimitReader(in, longest))
 	scanner.Buffer(nil, 1<<20)
 	var current *Section
@@ -280,10 +270,10 @@ func Read(in io.Reader) (*Facts, error) {
 	f.readSPIRE()
 	f.readFiles()
 	for name := range f.sections {
-		if user, ok := strings.CutPrefix(name, "witness-"); ok {
-			var t testimony.Testimony
+		if user, ok := strings.CutPrefix(name, "observer-"); ok {
+			var t observation.Observation
 			if f.json(name, &t) {
-				f.Witnesses[user] = &t
+				f.Observations[user] = &t
 			}
 		}
 	}
@@ -541,7 +531,7 @@ func (f *Facts) Derived(c *Container) []string {
 		selectors = append(selectors, "unix:gid:"+user.GID, "unix:supplementary_gid:"+user.GID)
 	}
 	selectors = append(selectors, "unix:path:"+c.Program())
-	for _, t := range f.Witnesses {
+	for _, t := range f.Observations {
 		if sum := t.Programs[c.Program()]; sum != "" {
 			return append(selectors, "unix:sha256:"+sum)
 		}

@@ -1,0 +1,534 @@
+package console
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Line is one line that a container has logged.
+type Line struct {
+	Service string    // as Compose names it, without the container's number
+	At      time.Time // by the engine's clock; zero for what Compose itself says
+	Text    string
+}
+
+// composed is a line of `docker compose logs --timestamps --no-color`.
+var composed = regexp.MustCompile(`^(?:\x1b\[K)?([a-z0-9_-]+?)-\d+ +\| (\d{4}-\S+Z) (.*)$`)
+
+// ended is what Compose says of a container between those lines.
+var ended = regexp.MustCompile(`^(?:\x1b\[K)?([a-z0-9_-]+?)-\d+ exited with code (\d+)$`)
+
+// ParseLine takes apart a line of `docker compose logs`; ok is false if it is none. Of the text at most
+// 2,000 characters are kept, and control characters become spaces: it is data.
+func ParseLine(text string) (line Line, ok bool) {
+	if m := ended.FindStringSubmatch(text); m != nil {
+		return Line{Service: m[1], Text: "exited with status " + m[2]}, true
+	}
+	m := composed.FindStringSubmatch(text)
+	if m == nil {
+		return Line{}, false
+	}
+	at, err := time.Parse(time.RFC3339Nano, m[2])
+	if err != nil {
+		return Line{}, false
+	}
+	return Line{Service: m[1], At: at, Text: harmless(m[3])}, true
+}
+
+func harmless(text string) string {
+	text = strings.ToValidUTF8(text, "?")
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) { // Cf: what turns the direction of writing round
+			return ' '
+		}
+		return r
+	}, text)
+	if runes := []rune(text); len(runes) > 2000 {
+		return string(runes[:2000]) + " (cut)"
+	}
+	return text
+}
+
+// Verdicts on a connection, and on a question to SPIRE.
+const (
+	Served     = "served"
+	Refused    = "refused"
+	NotReached = "not reached" // nobody refused: there was nobody, or the connection broke off
+	Happened   = "happened"    // no connection: something that has changed
+)
+
+// Party is one side of a connection.
+type Party struct {
+	ID    string `json:"id,omitempty"`    // SPIFFE ID, if it is known
+	User  string `json:"user,omitempty"`  // of the host
+	Where string `json:"where,omitempty"` // the container's service, or its address if it is unknown
+}
+
+// Said is what one side said of a connection.
+type Said struct {
+	Who  string `json:"who"`
+	Text string `json:"text"`
+}
+
+// Row is one line of the page. What is learned later of the same connection comes as the same Row again.
+type Row struct {
+	Number    int       `json:"number"`
+	At        time.Time `json:"at"` // the latest, by the engine's clock
+	Verdict   string    `json:"verdict"`
+	RefusedBy string    `json:"refusedBy,omitempty"` // "the server", "the client", "the SPIRE agent", "the SPIRE server"
+	From      Party     `json:"from"`
+	To        Party     `json:"to"`
+	Said      []Said    `json:"said,omitempty"`
+	Count     int       `json:"count"`
+	Lesson    string    `json:"lesson,omitempty"` // the scenario's name
+	Why       *Why      `json:"why,omitempty"`
+}
+
+func (r *Row) says(who, text string) {
+	for _, said := range r.Said {
+		if said.Who == who {
+			return
+		}
+	}
+	r.Said = append(r.Said, Said{who, text})
+}
+
+func (r *Row) heard(who string) bool {
+	for _, said := range r.Said {
+		if said.Who == who {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	theServer      = "the server"
+	theClient      = "the client"
+	theAgent       = "the SPIRE agent"
+	theSPIREServer = "the SPIRE server"
+)
+
+// joinWithin is how far apart the two sides' lines of one connection may be.
+const joinWithin = 3 * time.Second
+
+// Reader makes rows out of lines. It has no clock of its own: times are those of the lines.
+type Reader struct {
+	facts  Facts
+	next   int
+	recent []*Row          // of the last seconds, whose other side may still speak
+	latest map[string]*Row // by what is the same about them: these are counted, not repeated
+	svids  map[string]SVID // by service, as the programs logged them
+	ended  map[string]bool // services that have ended, by Compose's word, and logged nothing since
+}
+
+// NewReader returns a Reader that has read nothing.
+func NewReader() *Reader {
+	return &Reader{latest: map[string]*Row{}, svids: map[string]SVID{}, ended: map[string]bool{}}
+}
+
+// Know gives the Reader what the engine and SPIRE said last.
+func (r *Reader) Know(facts Facts) { r.facts = facts }
+
+var (
+	handshake = regexp.MustCompile(`TLS handshake error from (\S+): (.*)$`)
+	received  = regexp.MustCompile(`Request received from "([^"]+)": (\S+ "[^"]*")$`)
+	connect   = regexp.MustCompile(`Error connecting to "([^"]+)": \w+ "[^"]*": (.*)$`)
+	identity  = regexp.MustCompile(`identity (\S+), serial (\w+), expires (\S+)$`)
+	rotated   = regexp.MustCompile(`X\.509-SVID of (\S+) rotated: serial \w+ -> (\w+), expires (\S+)$`)
+	unexpect  = regexp.MustCompile(`unexpected ID "([^"]+)"`)
+	ownTime   = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (http: )?`)
+)
+
+// Read returns the rows that the line makes or changes.
+func (r *Reader) Read(line Line) []Row {
+	switch {
+	case line.At.IsZero(): // of Compose
+		delete(r.svids, line.Service)
+		r.ended[line.Service] = true
+		return nil
+	}
+	delete(r.ended, line.Service)
+	switch {
+	case strings.HasPrefix(line.Service, "spire-agent"):
+		return r.agent(line)
+	case strings.HasSuffix(line.Service, "-server") && strings.HasPrefix(line.Text, "time="):
+		return r.spireServer(line)
+	}
+	return r.program(line)
+}
+
+func (r *Reader) program(line Line) []Row {
+	text := ownTime.ReplaceAllString(line.Text, "")
+	if m := handshake.FindStringSubmatch(text); m != nil {
+		return r.refusal(line.At, Row{To: r.party(line.Service), From: r.at(m[1])}, theServer, m[2], text)
+	}
+	if m := received.FindStringSubmatch(text); m != nil {
+		return r.request(line, m[1], text)
+	}
+	if m := connect.FindStringSubmatch(text); m != nil {
+		return r.refusal(line.At, Row{From: r.party(line.Service), To: Party{Where: host(m[1])}}, theClient, m[2], text)
+	}
+	if text == "Success!!!" {
+		return r.success(line.At, line.Service)
+	}
+	for _, expression := range []*regexp.Regexp{identity, rotated} {
+		if m := expression.FindStringSubmatch(text); m != nil {
+			expires, err := time.Parse(time.RFC3339, m[3])
+			if err != nil {
+				return nil
+			}
+			r.svids[line.Service] = SVID{ID: m[1], Serial: m[2], Expires: expires, Since: line.At}
+			return r.happened(line.At, line.Service, text)
+		}
+	}
+	for _, begin := range []string{"serving on", "shutting down", "closing the connection", "new connection", "waiting for an identity"} {
+		if strings.HasPrefix(text, begin) {
+			return r.happened(line.At, line.Service, text)
+		}
+	}
+	return nil
+}
+
+// host is the name in a URL.
+func host(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	name, _, _ := strings.Cut(rest, "/")
+	name, _, _ = strings.Cut(name, ":")
+	return name
+}
+
+// party is a service of the lab, with what is known of it.
+func (r *Reader) party(service string) Party {
+	party := Party{Where: service, User: r.facts.user(service)}
+	if svid, ok := r.svids[service]; ok {
+		party.ID = svid.ID
+	}
+	return party
+}
+
+// at is whoever has the address. The user is not known by it: several share a container.
+func (r *Reader) at(address string) Party {
+	ip, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return Party{Where: address}
+	}
+	if service := r.facts.service(ip); service != "" {
+		return Party{Where: service}
+	}
+	return Party{Where: ip}
+}
+
+// refusal is one side's words on a connection that has failed. An alert of the other side says that it was
+// the other that refused.
+func (r *Reader) refusal(at time.Time, row Row, who, reason, words string) []Row {
+	row.At, row.Count = at, 1
+	other := map[string]string{theServer: theClient, theClient: theServer}[who]
+	switch {
+	case strings.HasPrefix(reason, "remote error: tls: "):
+		row.Verdict, row.RefusedBy = Refused, other
+	case broken(reason):
+		row.Verdict = NotReached
+	default:
+		row.Verdict, row.RefusedBy = Refused, who
+		row.Lesson = lessonFor(who, reason)
+		if m := unexpect.FindStringSubmatch(reason); m != nil {
+			if who == theServer {
+				row.From.ID = m[1]
+			} else {
+				row.To.ID = m[1]
+			}
+		}
+	}
+	row.says(who, words)
+	if joined := r.join(row, who); joined != nil {
+		return []Row{*joined}
+	}
+	return []Row{*r.add(&row)}
+}
+
+// broken: nobody has refused anything.
+func broken(reason string) bool {
+	for _, words := range []string{"EOF", "connection reset", "connection refused", "i/o timeout", "dial tcp", "broken pipe", "context deadline", "Client.Timeout", "no such host", "context canceled", "use of closed"} {
+		if strings.Contains(reason, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// join adds the words of one side to the row that the other side's have made.
+func (r *Reader) join(row Row, who string) *Row {
+	for _, known := range r.recent {
+		if known.heard(who) || known.Verdict != row.Verdict || known.RefusedBy != row.RefusedBy || row.RefusedBy == "" {
+			continue
+		}
+		if apart := row.At.Sub(known.At); apart > joinWithin || apart < -joinWithin {
+			continue
+		}
+		if !same(known.From.Where, row.From.Where) || !same(known.To.Where, row.To.Where) {
+			continue
+		}
+		known.says(who, row.Said[0].Text)
+		fill(&known.From, row.From)
+		fill(&known.To, row.To)
+		if known.Lesson == "" {
+			known.Lesson = row.Lesson
+		}
+		return known
+	}
+	return nil
+}
+
+func same(a, b string) bool { return a == "" || b == "" || a == b }
+
+// fill takes over what is not known yet. A user that is known by the words of one side is the one that
+// has run the program.
+func fill(known *Party, also Party) {
+	if known.ID == "" {
+		known.ID = also.ID
+	}
+	if known.User == "" {
+		known.User = also.User
+	}
+	if known.Where == "" {
+		known.Where = also.Where
+	}
+}
+
+// add makes the row a new one, unless it only repeats the one before: then that is counted up.
+func (r *Reader) add(row *Row) *Row {
+	key := fmt.Sprint(row.Verdict, row.RefusedBy, row.From, row.To.Where, row.Lesson, withoutNumbers(row.Said))
+	if before := r.latest[key]; before != nil && row.At.Sub(before.At) < 10*time.Second && r.next-before.Number < 3 {
+		before.Count++
+		before.At = row.At
+		before.Said = row.Said
+		return before
+	}
+	r.next++
+	row.Number = r.next
+	r.latest[key] = row
+	r.remember(row)
+	return row
+}
+
+func (r *Reader) remember(row *Row) {
+	kept := r.recent[:0]
+	for _, old := range r.recent[max(0, len(r.recent)-100):] {
+		if row.At.Sub(old.At) < 2*joinWithin {
+			kept = append(kept, old)
+		}
+	}
+	r.recent = append(kept, row)
+	if len(r.latest) > 1000 {
+		r.latest = map[string]*Row{}
+	}
+}
+
+var digits = regexp.MustCompile(`\d+`)
+
+func withoutNumbers(said []Said) string {
+	return digits.ReplaceAllString(fmt.Sprint(said), "0")
+}
+
+// request is the server's line of one that it has served.
+func (r *Reader) request(line Line, id, words string) []Row {
+	for _, row := range r.recent {
+		if row.Verdict == Served && !row.heard(theServer) && near(row.At, line.At) {
+			row.says(theServer, words)
+			row.From.ID = id
+			row.To = r.party(line.Service)
+			return []Row{*row}
+		}
+	}
+	row := &Row{At: line.At, Verdict: Served, From: Party{ID: id}, To: r.party(line.Service), Count: 1}
+	row.says(theServer, words)
+	return []Row{*r.add(row)}
+}
+
+// success is a client's line of one that was served.
+func (r *Reader) success(at time.Time, service string) []Row {
+	from := r.party(service)
+	for _, row := range r.recent {
+		if row.Verdict == Served && !row.heard(theClient) && near(row.At, at) && same(row.From.ID, from.ID) {
+			row.says(theClient, "Success!!!")
+			fill(&row.From, from)
+			return []Row{*row}
+		}
+	}
+	row := &Row{At: at, Verdict: Served, From: from, Count: 1}
+	row.says(theClient, "Success!!!")
+	return []Row{*r.add(row)}
+}
+
+func near(a, b time.Time) bool { return a.Sub(b).Abs() < time.Second }
+
+func (r *Reader) happened(at time.Time, service, text string) []Row {
+	row := &Row{At: at, Verdict: Happened, From: r.party(service), Count: 1}
+	row.says(service, text)
+	return []Row{*r.add(row)}
+}
+
+// fields of a line of SPIRE's: key=value or key="quoted value".
+var field = regexp.MustCompile(`(\w+)=("(?:[^"\\]|\\.)*"|\S*)`)
+
+func fields(text string) map[string]string {
+	found := map[string]string{}
+	for _, m := range field.FindAllStringSubmatch(text, -1) {
+		value := m[2]
+		if unquoted, err := strconv.Unquote(value); err == nil {
+			value = unquoted
+		}
+		found[m[1]] = value
+	}
+	return found
+}
+
+func (r *Reader) agent(line Line) []Row {
+	f := fields(line.Text)
+	msg := f["msg"]
+	agent := Party{Where: line.Service}
+	spireServer := Party{Where: "spire-server"}
+	switch {
+	case msg == "No identity issued":
+		why := r.facts.Why(strings.Split(f["selectors"], ","))
+		words := msg + ": the process had ended before it could be looked at"
+		if why.User != "" {
+			words = msg + " to a process of " + why.User
+		}
+		row := Row{At: line.At, Verdict: Refused, RefusedBy: theAgent, From: Party{User: why.User}, To: agent, Count: 1, Lesson: "unregistered", Why: why}
+		row.says(theAgent, words)
+		return []Row{*r.add(&row)}
+	case strings.Contains(f["error"], "authentication handshake failed"):
+		_, reason, _ := strings.Cut(f["error"], "authentication handshake failed: ")
+		return r.towardsSPIRE(Row{At: line.At, Verdict: Refused, RefusedBy: theAgent, From: agent, To: spireServer, Lesson: "server-wiped"},
+			theAgent, msg+": "+strings.TrimSuffix(reason, `"`))
+	case strings.Contains(f["error"], "code = Unavailable"):
+		return r.towardsSPIRE(Row{At: line.At, Verdict: NotReached, From: agent, To: spireServer, Lesson: "server-outage"}, theAgent, msg+": "+f["error"])
+	case strings.Contains(f["error"], "code = PermissionDenied"), strings.Contains(f["error"], "code = InvalidArgument"):
+		return r.towardsSPIRE(Row{At: line.At, Verdict: Refused, RefusedBy: theSPIREServer, From: agent, To: spireServer, Lesson: lessonForAgent(f["error"])},
+			theAgent, msg+": "+f["error"])
+	}
+	if words, ok := agentLife[msg]; ok {
+		if id := f["spiffe_id"]; id != "" {
+			words += " " + id
+		}
+		if entry := f["entry_id"]; entry != "" {
+			words += " (entry " + entry + ")"
+		}
+		return r.happened(line.At, line.Service, words)
+	}
+	return nil
+}
+
+// towardsSPIRE is one side's words on what an agent wanted of a SPIRE server. The agent says it in several
+// lines, and tries again: that is one row.
+func (r *Reader) towardsSPIRE(row Row, who, words string) []Row {
+	row.Count = 1
+	row.says(who, words)
+	for _, known := range r.recent {
+		if known.Verdict == row.Verdict && known.RefusedBy == row.RefusedBy && same(known.From.Where, row.From.Where) &&
+			same(known.To.Where, row.To.Where) && known.heard(who) && row.At.Sub(known.At).Abs() < joinWithin {
+			known.At = row.At
+			known.Count++
+			return []Row{*known}
+		}
+	}
+	if joined := r.join(row, who); joined != nil {
+		return []Row{*joined}
+	}
+	return []Row{*r.add(&row)}
+}
+
+// agentLife has the lines of the agent that tell a change, and what they mean.
+var agentLife = map[string]string{
+	"Creating X509-SVID":              "fetches an X.509-SVID for",
+	"Renewing X509-SVID":              "renews the X.509-SVID of",
+	"Node attestation was successful": "has attested as",
+	"Successfully reattested node":    "has attested anew as",
+	"Starting agent APIs":             "serves the Workload API",
+	"Agent stopped gracefully":        "has stopped",
+	"Agent crashed":                   "has ended with an error",
+	"Tainted X.509 SVIDs":             "replaces what a tainted CA has signed",
+}
+
+func (r *Reader) spireServer(line Line) []Row {
+	f := fields(line.Text)
+	msg := f["msg"]
+	refused := map[string]bool{"Agent is not attested": true, "Agent is banned": true, "Failed to attest: agent is banned": true}
+	if refused[msg] || strings.HasPrefix(msg, "Invalid argument: ") && f["method"] == "AttestAgent" {
+		from := r.at(f["caller_addr"])
+		from.ID = f["agent_id"] + f["caller_id"]
+		return r.towardsSPIRE(Row{At: line.At, Verdict: Refused, RefusedBy: theSPIREServer, From: from, To: Party{Where: line.Service}, Lesson: lessonForAgent(msg)},
+			theSPIREServer, msg)
+	}
+	if words, ok := serverLife[msg]; ok {
+		if id := f["local_authority_id"]; id != "" {
+			words += " " + short(id)
+		}
+		return r.happened(line.At, line.Service, words)
+	}
+	return nil
+}
+
+func short(id string) string {
+	if len(id) > 8 {
+		return id[:8]
+	}
+	return id
+}
+
+// serverLife has the lines of the SPIRE server that tell a change, and what they mean.
+var serverLife = map[string]string{
+	"Starting Server APIs":                 "is ready",
+	"Server stopped gracefully":            "has stopped",
+	"X509 CA prepared":                     "has prepared a CA",
+	"X509 CA activated":                    "signs with the CA",
+	"X.509 authority tainted successfully": "has tainted the CA",
+	"X.509 authority revoked successfully": "has revoked the CA",
+	"Agent attestation request completed":  "has let an agent in",
+	"Agent deleted":                        "has evicted an agent",
+	"Trust domain is now managed":          "federates with another trust domain",
+	"Trust domain no longer managed":       "no longer federates with another trust domain",
+	"Bundle refreshed":                     "has fetched the bundle of another trust domain",
+	"Initializing new database":            "begins with an empty database",
+}
+
+func lessonForAgent(words string) string {
+	switch {
+	case strings.Contains(words, "banned"):
+		return "ban"
+	case strings.Contains(words, "token"):
+		return "join-token"
+	case strings.Contains(words, "not attested"):
+		return "evict"
+	}
+	return "" // the other side says more
+}
+
+// lessonFor is the scenario whose lesson explains a refusal by these words.
+func lessonFor(who, reason string) string {
+	for _, known := range []struct{ words, server, client string }{
+		{"has expired or is not yet valid", "expired", "expired"},
+		{"signed by unknown authority", "foreign-ca", "foreign-server-ca"},
+		{"no X.509 bundle for trust domain", "foreign-trust-domain", "foreign-trust-domain"},
+		{"unexpected ID", "bad-id", "bad-server-id"},
+		{"didn't provide a certificate", "no-certificate", ""},
+		{"unsupported versions", "old-tls", ""},
+		{"HTTP request to an HTTPS server", "plain-http", ""},
+		{"ertificate", "no-certificate", "foreign-server-ca"},
+	} {
+		if strings.Contains(reason, known.words) {
+			if who == theServer {
+				return known.server
+			}
+			return known.client
+		}
+	}
+	return ""
+}
