@@ -1,69 +1,77 @@
-# The commands of the lab: scripts/lab.sh does what a learner or trainer needs, scripts/dev the rest; `make` alone lists them.
-SHELL := /bin/bash
-lab = @bash scripts/lab.sh
+# The commands of the lab: scripts/lab does what a learner or trainer needs, scripts/dev the rest; `make` alone lists them.
+SHELL := /bin/sh
+lab = @scripts/lab
 dev = @bash scripts/dev
+# A variable counts only if it is on make's command line: an environment may have a NAME or a PORT of its own.
+given = $(if $(findstring command line,$(origin $1)),$2)
+argument = $(call given,$1,'$(subst ','\'',$($1))')
+flag = $(call given,$1,$2 $(call argument,$1))
 
 .DEFAULT_GOAL := help
-.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\#.*/\1/p' Makefile)
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5) ":"} /^[a-z%A-Z0-9-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-14s %s\n", $$1, $$2}' Makefile
 up: ## start the lab, and wait until the client is served
-	$(lab) $@
+	$(lab) up
 down: ## remove the lab's containers, networks and volumes
-	$(lab) $@
-status: ## what runs, and whether the client is served
-	$(lab) $@
-logs: ## follow the logs of both programs; all=1: SPIRE's too
-	$(lab) $@
+	$(lab) down
+status: ## show what runs, and whether the client is served
+	$(lab) status
+logs: ## follow the logs of both programs; ALL=1: SPIRE's too
+	$(lab) logs $(call given,ALL,--all)
 entries: ## list the registration entries
-	$(lab) $@
-svid: ## the SVID that each user of the host gets
-	$(lab) $@
+	$(lab) entries
+svid: ## show the SVID that each user of the host gets
+	$(lab) svid
 doctor: ## find the first cause of a problem; REPORT=file
-	$(lab) $@
+	$(lab) doctor $(call argument,REPORT)
 report: ## write the lab's state, without secrets, to REPORT=file
-	$(lab) $@
+	$(lab) report $(call argument,REPORT)
 console: ## show the lab live in a browser; PORT=, OPEN=0
-	$(lab) $@
-handshake: ## one real handshake, step by step; AS=user, or nobody
-	$(lab) $@
+	$(lab) console $(call flag,PORT,--port) $(call given,OPEN,--no-open)
+handshake: ## perform one handshake, step by step; AS=user, or nobody
+	$(lab) handshake $(call flag,AS,--as)
 scenarios: ## list the scenarios with their expectations
-	$(lab) $@
-scenario-%: ## run one scenario; PAUSE=1 waits for Enter at each step
-	$(lab) $@
+	$(lab) scenarios
+scenario-%: ## run one scenario; PAUSE=1 waits for Enter, QUICK=1, KEEP=1
+	$(lab) scenario $* $(call given,PAUSE,--pause) $(call given,QUICK,--quick) $(call given,KEEP,--keep)
+lesson-%: ## read the lesson of a scenario
+	$(lab) lesson $*
+answer-%: ## read the answer to the lesson's question
+	$(lab) answer $*
 faults: ## list the faults to find, with your progress; RESET=1
-	$(lab) $@
+	$(lab) faults $(call given,RESET,--reset)
 break: ## inject the next fault, or NAME=name; show its ticket
-	$(lab) $@
+	$(lab) break $(call argument,NAME)
 ticket: ## show the ticket again
-	$(lab) $@
+	$(lab) ticket
 check: ## is the fault fixed? WHO=name: for the result record
-	$(lab) $@
-hint: ## the next hint, of three
-	$(lab) $@
+	$(lab) check $(call flag,WHO,--who)
+hint: ## show the next hint, of three
+	$(lab) hint
 give-up: ## show the cause of the fault, and fix it
-	$(lab) $@
+	$(lab) give-up
 reset: ## fix the fault: the lab is as before
-	$(lab) $@
-classroom: ## N labs on this machine, each verified: N=20
-	$(lab) $@
+	$(lab) reset
+classroom: ## start N labs on this machine, each verified: N=20
+	$(lab) classroom $(call argument,N)
 classroom-down: ## remove the labs of the classroom
-	$(lab) $@
+	$(lab) classroom-down
 kit: ## pack the lab with its images into one file; KIT=folder
-	$(lab) $@
+	$(lab) kit $(call flag,KIT,--to)
 k8s-up: ## start the lab on the current kubectl context; YES=1
-	$(lab) $@
-k8s-bad-id: ## run the client there under the wrong service account
-	$(lab) $@
-k8s-down: ## remove the lab from that cluster
-	$(lab) $@
+	$(lab) k8s-up $(call given,YES,--yes)
+k8s-bad-id: ## run the client there under the wrong account; YES=1
+	$(lab) k8s-bad-id $(call given,YES,--yes)
+k8s-down: ## remove the lab from that cluster; YES=1
+	$(lab) k8s-down $(call given,YES,--yes)
+images: ## build every image from Go modules, without a registry
+	$(lab) images
 clean: ## down, and remove what was built here (images stay)
-	$(lab) $@
+	$(lab) clean
 
 ##@ for maintainers
-images: ## build every image from Go modules, without a registry
-	$(dev)/images.sh
 lint: ## gofmt, vet, staticcheck, shellcheck, configuration files
 	$(dev)/lint.sh
 test: ## unit tests, checks, scenarios; FULL=1, ONLY=names, LABS=2

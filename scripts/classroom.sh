@@ -22,7 +22,7 @@ labs() {
 		docker ps --all --format '{{.Label "com.docker.compose.project"}}_default'
 		docker network ls --format '{{.Name}}'
 		docker volume ls --format '{{.Name}}'
-	} | sed -nE "s/^($prefix-[0-9]+)_(default|$(declared volumes | paste -s -d '|' -))\$/\1/p" | sort -u
+	} | sed -nE "s/^($prefix-[0-9]+)_(default|${LAB_VOLUMES// /|})\$/\1/p" | sort -u
 }
 
 # free_networks: for how many more networks the engine has addresses, by its pools and what there is.
@@ -31,7 +31,7 @@ free_networks() {
 		docker info --format '{{range .DefaultAddressPools}}pool {{.Base}} {{.Size}}{{"\n"}}{{end}}'
 		docker network ls --quiet | xargs docker network inspect --format '{{range .IPAM.Config}}used {{.Subnet}}{{"\n"}}{{end}}'
 		ip -o -4 route show 2>/dev/null | awk '$1 ~ "/" {print "used", $1}' || true
-	} | in_image account networks
+	} | part classroom networks
 }
 
 need_networks() {
@@ -63,7 +63,7 @@ start() {
 	began=$(engine_time)
 	if COMPOSE_PROJECT_NAME=$1 compose up --detach >"$work/$1.log" 2>&1 &&
 		wait_until 60 "the client of $1 is served" first_success 2>>"$work/$1.log"; then
-		in_image account seconds "$began" "$(first_success)" >"$work/$1.ready"
+		part traffic seconds "$began" "$(first_success)" >"$work/$1.ready"
 	else
 		say "did not start: see $work/$1.log" >"$work/$1.result"
 	fi
@@ -141,8 +141,8 @@ up() {
 	say "verifying each: $scenarios"
 	each verify "${all[@]}"
 	say
-	facts "${all[@]}" | in_image account classroom
-	facts "${all[@]}" | in_image account classroom -json -seconds "$((SECONDS - began))" -machine-memory "$((${before:-0} - ${after:-0}))" >"$results/classroom-$n.json"
+	facts "${all[@]}" | part classroom table
+	facts "${all[@]}" | part classroom table -json -seconds "$((SECONDS - began))" -machine-memory "$((${before:-0} - ${after:-0}))" >"$results/classroom-$n.json"
 	say
 	say "learners choose their lab with COMPOSE_PROJECT_NAME, for instance:"
 	say "  COMPOSE_PROJECT_NAME=${all[0]} make status"
@@ -154,7 +154,7 @@ up() {
 	done
 }
 
-# facts LAB...: what `account` makes the table and the file of.
+# facts LAB...: what the table and the file are made of.
 facts() {
 	local lab ready
 	for lab in "$@"; do
@@ -176,10 +176,9 @@ down() {
 		return
 	fi
 	while read -r lab; do
-		folder=$(others_folder "$lab")
-		if [ -n "$folder" ]; then
+		folder=$(docker ps --all --filter "label=com.docker.compose.project=$lab" --format '{{.Label "com.docker.compose.project.working_dir"}}' | sed -n 1p)
+		[ -z "$folder" ] || [ "$folder" -ef "$LAB_DIR" ] ||
 			die "$lab was started from another folder, $folder" "make -C $folder classroom-down"
-		fi
 		all+=("$lab")
 	done <<<"$left"
 	mkdir -p "$work"

@@ -3,8 +3,8 @@
 #
 #   console.sh      PORT=8089, OPEN=0 opens no browser; Ctrl-C ends it
 #
-# Asks the engine and SPIRE's CLI, follows all logs, and feeds both into one container, which serves the
-# page. The container has no volume, no key, no socket, and no network but the port on 127.0.0.1.
+# Asks the engine and SPIRE's CLI, follows all logs, and feeds both into the program console (services/console),
+# which serves the page on 127.0.0.1. What feeds it comes by a socket in a folder that only its owner can enter.
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
@@ -15,8 +15,9 @@ case $port in
 esac
 ensure_compose
 project=$(project_name)
-name=$project-console
 work=$(mktemp -d)
+feed=$work/FEED                               # the socket
+known=$CACHE_DIR/console-socket-$project # where it is, for handshake.sh
 
 lab_containers() { docker ps --quiet --filter "label=com.docker.compose.project=$project"; }
 
@@ -24,32 +25,32 @@ cleanup() {
 	local status=$? job
 	trap '' INT TERM
 	for job in $(jobs -p); do kill -TERM -- "-$job" 2>/dev/null || true; done
-	[ -z "${ours:-}" ] || docker rm --force "$name" >/dev/null 2>&1 || true
+	[ -z "${ours:-}" ] || { rm -f "$known" && unlock "console-$project"; }
 	rm -rf "$work"
 	exit "$status"
 }
 
-# start: the image's own labels would make the container one of the lab's.
+# start: the server, in the background; $server is its process.
 start() {
-	local said
-	if said=$(docker run --detach --rm --name "$name" --label com.docker.compose.project= --label com.docker.compose.service= \
-		--user 65534:65534 --read-only --tmpfs /run/console:mode=0700,uid=65534,size=64k --memory 128m --pids-limit 64 \
-		--cap-drop ALL --security-opt no-new-privileges --publish "127.0.0.1:$port:8080" \
-		"$WORKLOAD_IMAGE" console serve -project "$project" -port "$port" 2>&1); then
-		ours=1
-		return
+	(lock "console-$project" 0 "a console of the lab $project is running already") 2>/dev/null ||
+		die "a console of the lab $project is running already" "end it with Ctrl-C where it runs"
+	ours=1
+	part console serve -socket "$feed" -listen "127.0.0.1:$port" -project "$project" -port "$port" >"$work/SERVED" 2>&1 &
+	server=$!
+	wait_until 10 "the console serves its page" serves_or_ends || die "the console does not serve" "try again; the machine is busy"
+	if ! serves; then
+		case $(cat "$work/SERVED") in
+		*'address already in use'* | *'Only one usage of each socket address'*) die "the port $port is in use on this machine" "make console PORT=$((port + 1))" ;;
+		*) die "the console does not start: $(tail -n 1 "$work/SERVED")" "make console PORT=$((port + 1))" ;;
+		esac
 	fi
-	case $said in
-	*'is already in use by container'*) die "a console of the lab $project is running already" "end it with Ctrl-C where it runs, or: docker rm --force $name" ;;
-	esac
-	docker rm --force "$name" >/dev/null 2>&1 || true # made, and not started
-	case $said in
-	*'already allocated'* | *'address already in use'* | *'ports are not available'*) die "the port $port is in use on this machine" "make console PORT=$((port + 1))" ;;
-	*) die "the console does not start: $(tail -n 1 <<<"$said")" "make up builds its image" ;;
-	esac
+	say "$feed" >"$known"
 }
 
-feed() { docker exec --interactive "$name" console feed "$1" >/dev/null 2>&1; }
+serves() { grep 'serving on' "$work/SERVED" >/dev/null; }
+serves_or_ends() { serves || ! kill -0 "$server" 2>/dev/null; }
+
+feed() { part console feed "$1" -socket "$feed" >/dev/null 2>&1; }
 
 # logs ARG...: asked for by the project's name Compose follows what starts later, too.
 logs() { (cd / && "$COMPOSE" --project-name "$project" logs --timestamps --no-color "$@" 2>/dev/null); }
@@ -98,14 +99,14 @@ facts() {
 	ask entries inside spire-server '' $cli entry show -output json
 	ask agents inside spire-server '' $cli agent list -output json
 	ask authorities inside spire-server '' $cli localauthority x509 show -output json
-	ask client inside client client-workload witness -limit 1s
-	ask server inside server server-workload witness -limit 1s
+	ask client inside client client-workload observer -limit 1s
+	ask server inside server server-workload observer -limit 1s
 	# shellcheck disable=SC2086 # a list of processes
 	(sleep 2 && for pid in $asked; do pkill -P "$pid"; kill "$pid"; done) >/dev/null 2>&1 &
 	watch=$!
 	for pid in $asked; do wait "$pid" 2>/dev/null || true; done
 	kill "$watch" 2>/dev/null || true
-	say "{\"containers\":[$(cat "$work/containers" 2>/dev/null)],\"entries\":$(answer entries),\"agents\":$(answer agents),\"authorities\":$(answer authorities),\"witnesses\":[$(answer client),$(answer server)]}"
+	say "{\"containers\":[$(cat "$work/containers" 2>/dev/null)],\"entries\":$(answer entries),\"agents\":$(answer agents),\"authorities\":$(answer authorities),\"observations\":[$(answer client),$(answer server)]}"
 }
 
 # answers: gives the console what it wants, when it wants it.
@@ -114,9 +115,13 @@ answers() {
 	while read -r what as; do
 		case $what in
 		facts)
-			(lock "asks-$project" 20 "a scenario pauses the lab") 2>/dev/null || true
-			facts
-			unlock "asks-$project"
+			# One that waits in vain asks all the same, and leaves the lock to whoever has it.
+			if (lock "asks-$project" 20 "a scenario pauses the lab") 2>/dev/null; then
+				facts
+				unlock "asks-$project"
+			else
+				facts
+			fi
 			;;
 		handshake) AS=$as bash "$LAB_DIR/scripts/handshake.sh" >/dev/null 2>&1 </dev/null & ;;
 		esac
@@ -137,28 +142,22 @@ open_browser() {
 	fi >/dev/null 2>&1 || true
 }
 
-serves() { docker logs "$name" 2>&1 | grep 'serving on' >/dev/null; }
-
 [ -n "$(lab_containers)" ] || die "no lab of the name $project is running" "make up"
-has_image "$WORKLOAD_IMAGE" || die "there is no image $WORKLOAD_IMAGE" "make up builds it"
+mkdir -p "$CACHE_DIR"
 trap cleanup EXIT
 trap 'say "the console has ended" && exit 0' INT
 trap 'say "the console has ended" && exit 143' TERM
-start
-wait_until 10 "the console serves its page" serves || die "the console does not serve" "docker logs $name"
-mkfifo "$work/FACTS"
-mkdir -p "$CACHE_DIR"
 # Each in a process group of its own, which can be ended with all that it runs.
 set -m
+start
+mkfifo "$work/FACTS"
 lessons | feed lesson &
 follow_logs | feed log &
 tail -n +1 -F "$CACHE_DIR/screen-$project" 2>/dev/null | feed screen &
 # shellcheck disable=SC2094 # a fifo
-docker exec --interactive "$name" console facts <"$work/FACTS" 2>/dev/null | answers >"$work/FACTS" &
-docker wait "$name" >/dev/null 2>&1 &
-ended=$!
+part console facts -socket "$feed" <"$work/FACTS" 2>/dev/null | answers >"$work/FACTS" &
 set +m
 say "${bold}http://127.0.0.1:$port/${plain} shows the lab $project; Ctrl-C ends it"
 open_browser "http://127.0.0.1:$port/"
-wait "$ended" || true
-if ! serves 2>/dev/null; then die "the console's container was removed" "make console"; fi
+if ! wait "$server"; then die "the console's page has ended: $(tail -n 1 "$work/SERVED")" "make console"; fi
+say "the console has ended"

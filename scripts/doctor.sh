@@ -5,7 +5,7 @@
 #                                    looks at the lab that is here, and at nothing else
 #
 # Exit status 0: all is well; 1: a cause was found; 2: wrong usage; 4: cannot tell. report.sh gathers, and
-# services/doctor judges, in the lab's own image. Where there is no engine or no image, that is the first cause: it
+# services/internal/doctor judges, in the program lab. Where there is no engine or no image, that is the first cause: it
 # is told here, from the same list, as README.md has it.
 set -euo pipefail
 # shellcheck source=lib/host.sh
@@ -51,16 +51,9 @@ esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# judge REPORT [-final]: in the lab's image. Where that is not, a Go that is here will do.
+# judge REPORT [-final]
 judge() {
-	if has_image "$WORKLOAD_IMAGE" 2>/dev/null; then
-		in_image doctor -o "$format" "${@:2}" <"$1"
-	elif command -v go >/dev/null 2>&1; then
-		(cd "$LAB_DIR" && go build -o "$work/doctor" ./services/doctor) && "$work/doctor" -o "$format" "${@:2}" <"$1"
-	else
-		printf 'error: %s\nhint: %s\n' "there is no image $WORKLOAD_IMAGE, and no Go" "make up makes the image" >&2
-		return 4
-	fi
+	part doctor -o "$format" "${@:2}" <"$1"
 }
 
 # told: what judge says, and its exit status as the doctor's own.
@@ -70,7 +63,7 @@ told() {
 	case $status in
 	0 | 1 | 2 | 4) ;;
 	*)
-		printf 'error: %s\nhint: %s\n' "the doctor of $WORKLOAD_IMAGE does not work: $(head -n 1 "$work/errors")" "make up builds the image anew" >&2
+		printf 'error: %s\nhint: %s\n' "the doctor does not work: $(head -n 1 "$work/errors")" "rm $CACHE_DIR/bin/lab, and it is compiled again" >&2
 		exit 4
 		;;
 	esac
@@ -83,7 +76,7 @@ status_of() { awk -v name="$1" '/^## section: / {mine = $3 == name} mine && /^st
 # quoted_json TEXT
 quoted_json() { awk '{gsub(/[\\"]/, "\\\\&"); printf "\"%s\"", $0}' <<<"$1"; }
 
-# first_cause LINES: the first finding of README.md's table, as services/doctor has printed it, of which one
+# first_cause LINES: the first finding of README.md's table, as the program prints it, of which one
 # of the lines has the words. Of those before the containers: what comes later needs more than words.
 first_cause() {
 	local lines=$1 rest cell sees means remedy code lesson word line

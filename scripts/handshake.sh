@@ -3,7 +3,7 @@
 #
 #   handshake.sh    AS=client-workload, server-workload, or nobody, who shows no certificate
 #
-# openssl s_client plays the client, in a container of the tools that is removed; services/console
+# openssl s_client plays the client, in a container of the tools that is removed; services/internal/console
 # explains what it traced. A console that is running shows it too.
 set -euo pipefail
 # shellcheck source=lib/host.sh
@@ -25,7 +25,7 @@ nobody)
 esac
 [ -n "$(docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter label=com.docker.compose.service=server)" ] ||
 	die "no server of the lab $project is running" "make up"
-has_image "$TOOLS_IMAGE" || bash "$LAB_DIR/scripts/build.sh" tools
+has_image "$TOOLS_IMAGE" || part build-tools
 
 # shellcheck disable=SC2016 # the shell in the container expands
 trace=$(compose run --rm --no-deps -T --user "$user" tools sh -c "
@@ -33,10 +33,6 @@ trace=$(compose run --rm --no-deps -T --user "$user" tools sh -c "
 	printf 'GET / HTTP/1.0\r\n\r\n' | openssl s_client -connect server:8443 -CAfile bundle.0.pem $show -trace -ign_eof 2>&1
 	exit 0" </dev/null 2>&1) ||
 	die "$user gets no SVID to show: $(tail -n 1 <<<"$trace")" "make svid; make entries"
-explain() { docker "$@" console "${command[@]}" -as "$as" <<<"$trace"; }
-command=(handshake)
-explain run --rm --interactive --network none --read-only --label com.docker.compose.project= "$WORKLOAD_IMAGE"
-if [ -n "$(docker ps --quiet --filter "name=^$project-console\$")" ]; then
-	command=(feed trace)
-	explain exec --interactive "$project-console"
-fi
+part console handshake -as "$as" <<<"$trace"
+socket=$(cat "$CACHE_DIR/console-socket-$project" 2>/dev/null) || socket=''
+[ ! -S "$socket" ] || part console feed trace -socket "$socket" -as "$as" <<<"$trace"

@@ -4,7 +4,7 @@
 #   report.sh [FILE]       FILE is .cache/report.txt, or what REPORT says; - is standard output
 #
 # All questions are asked side by side, and have WAIT seconds in all (2.4): what got no answer is named
-# as such. It gathers; services/doctor judges, services/internal/facts describes the format. No private
+# as such. It gathers; services/internal/doctor judges, services/internal/facts describes the format. No private
 # key, token, password or home directory gets into it.
 set -euo pipefail
 # What steers docker, Compose and proxies, before the lab takes it out of its own way: the names only.
@@ -133,9 +133,9 @@ ask_in() {
 	ask_of "$1" "$2" docker exec "${@:3}"
 }
 
-# witness USER SERVICE [SERVICE]: what the user sees, in the place of the first program; from the
+# observer USER SERVICE [SERVICE]: what the user sees, in the place of the first program; from the
 # second one's container if the first is not running.
-witness() {
+observer() {
 	local command
 	find "$2"
 	command=(${arguments[@]+"${arguments[@]}"})
@@ -144,19 +144,16 @@ witness() {
 		[ "$state" != running ] || set -- "$1" "$3"
 	fi
 	[ "$1" != guest-workload ] || command=()
-	ask_in "$2" "witness-$1" --user "$1" CONTAINER witness -limit "${witness_patience}s" ${command[@]+"${command[@]}"}
+	ask_in "$2" "observer-$1" --user "$1" CONTAINER observer -limit "${observer_patience}s" ${command[@]+"${command[@]}"}
 }
 
 # preflight: what the lab's commands would say before they start anything, each look by itself.
-preflight() {
-	local look
-	for look in need_no_policy need_writable need_unix_lines need_own; do ("$look") 2>&1 || true; done
-}
+preflight() { part findings 2>&1; }
 
 # cut_off: the scenario that was cut off here, if none runs now.
 cut_off() {
 	local lock=$CACHE_DIR/lock-scenario-$project
-	if [ -s "$CACHE_DIR/unfinished-$project" ] && ! kill -0 "$(readlink "$lock" || true)" 2>/dev/null; then cat "$CACHE_DIR/unfinished-$project"; fi
+	if [ -s "$CACHE_DIR/unfinished-$project" ] && ! kill -0 "$(cat "$lock" 2>/dev/null)" 2>/dev/null; then cat "$CACHE_DIR/unfinished-$project"; fi
 }
 
 # calm: no more runs here than the machine has processors for.
@@ -189,7 +186,7 @@ fi
 (sleep "$patience" && : >"$work/time-is-over") &
 timer=$!
 disown
-witness_patience=$(awk -v all="$patience" 'BEGIN { printf "%.1f", all * 0.6 }')
+observer_patience=$(awk -v all="$patience" 'BEGIN { printf "%.1f", all * 0.6 }')
 
 ask preflight preflight
 lines=''
@@ -228,9 +225,9 @@ if [ -n "$lines" ]; then
 	ask_in spire-server bundle CONTAINER $cli bundle show -output json
 	ask_in spire-server bundles CONTAINER $cli bundle list -output json
 	ask_in spire-server authorities CONTAINER $cli localauthority x509 show -output json
-	witness client-workload client server
-	witness server-workload server client
-	witness guest-workload client server
+	observer client-workload client server
+	observer server-workload server client
+	observer guest-workload client server
 	ask_of spire-server file-server.conf file_in CONTAINER /etc/spire/server/server.conf
 	ask_of spire-agent file-agent.conf file_in CONTAINER /etc/spire/agent/agent.conf
 	ask_of spire-agent file-passwd file_in CONTAINER /etc/passwd
@@ -240,9 +237,9 @@ if [ -n "$lines" ]; then
 	[ -n "$found" ] || holder=bootstrap
 	ask_of "$holder" file-bundle.pem file_in CONTAINER /run/host-credential/bundle.pem
 	ask_of "$holder" credential names_in CONTAINER /run/host-credential
-	# Last: they may say why a witness was refused just now. One that gets no answer is not waited for.
+	# Last: they may say why an observer was refused just now. One that gets no answer is not waited for.
 	for ((i = 0; i < 20; i++)); do
-		if [ -e "$work/witness-client-workload.status" ] && [ -e "$work/witness-server-workload.status" ]; then break; fi
+		if [ -e "$work/observer-client-workload.status" ] && [ -e "$work/observer-server-workload.status" ]; then break; fi
 		sleep 0.05
 	done
 	for service in spire-server bootstrap spire-agent server client; do
@@ -254,7 +251,7 @@ answered
 
 # No section is ever missing: what could not be asked says so.
 for section in engine clock images networks containers entries agents bundle bundles authorities \
-	witness-client-workload witness-server-workload witness-guest-workload file-server.conf file-agent.conf file-passwd file-bundle.pem \
+	observer-client-workload observer-server-workload observer-guest-workload file-server.conf file-agent.conf file-passwd file-bundle.pem \
 	credential log-spire-server log-bootstrap log-spire-agent log-server log-client; do
 	if [ -e "$work/$section.status" ]; then
 		:

@@ -79,8 +79,9 @@ for test in ${ONLY:-}; do
 		die "ONLY names \"$test\", and there is no such check or scenario" "they are the files in scripts/dev/checks and scripts/scenarios, without .sh"
 done
 need_own_namespaces "make engines"
-look_first
-bash "$LAB_DIR/scripts/build.sh" tools
+part preflight
+ensure_compose
+part build-tools
 case " $engines " in *' moby '*) build_moby ;; esac
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/spiffe-lab-engines.XXXXXX")

@@ -144,7 +144,7 @@ does() { [ -n "$skip" ] || [ -n "$wrong" ] || (cd "$folder" && "$@") >"$box/did"
 lab() {
 	status=0
 	local began=$SECONDS
-	said=$(cd "$folder" && umask "$mask" && env "${settings[@]}" ${within[@]+"${within[@]}"} bash scripts/lab.sh "$@" 2>&1 </dev/null) || status=$?
+	said=$(cd "$folder" && umask "$mask" && env "${settings[@]}" ${within[@]+"${within[@]}"} scripts/lab "$@" 2>&1 </dev/null) || status=$?
 	# shellcheck disable=SC2034 # for the case
 	lasted=$((SECONDS - began))
 	steps=$((steps + 1))
@@ -208,7 +208,7 @@ start() {
 	does "$COMPOSE" "${files[@]}" up --detach
 	asks 'wait_until 60 "the client is served" client_served'
 	# shellcheck disable=SC2034 # for the case
-	took=$(in_image account seconds "$began" "$(docker logs --timestamps "$(container_of client)" 2>/dev/null | sed -n '/Success/{s/ .*//p;q;}')")
+	took=$(part traffic seconds "$began" "$(docker logs --timestamps "$(container_of client)" 2>/dev/null | sed -n '/Success/{s/ .*//p;q;}')")
 }
 
 # holds WHY COMMAND...
@@ -239,7 +239,7 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-LAB_TAG=$built_tag bash "$LAB_DIR/scripts/build.sh" tools
+LAB_TAG=$built_tag part build-tools
 fresh_images
 for file in "$LAB_DIR"/scripts/dev/environments/*.sh; do
 	say "${bold}$(sed -n '1s/^# //p' "$file")${plain}"

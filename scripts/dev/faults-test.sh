@@ -89,7 +89,7 @@ one() {
 	load_fault "$1"
 	began=$SECONDS
 	say "${bold}$1${plain} (level $fault_level)"
-	if ! bash "$LAB_DIR/scripts/up.sh" >"$work/up" 2>&1; then
+	if ! "$LAB_DIR/scripts/lab" up >"$work/up" 2>&1; then
 		result failed "a new lab" "it does not start: $(tail -n 3 "$work/up")"
 		return
 	fi
@@ -152,7 +152,7 @@ else
 	for file in $(fault_files); do names+=("$(name_of "$file")"); done
 fi
 ensure_compose
-bash "$LAB_DIR/scripts/build.sh"
+part build
 export results=$work/results
 : >"$results"
 

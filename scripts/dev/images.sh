@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the lab's images where none can be pulled: lays into .cache/prebuilt-images what a registry would have
 # (SPIRE compiled from its Go module, the programs compiled with the local Go, curl and openssl of this
-# machine), then calls the same `docker compose build` as everybody. From then on scripts/build.sh
+# machine), then calls the same `docker compose build` as everybody. From then on the program lab
 # keeps to this route; `make clean` ends it. What is prebuilt is not compiled again.
 #
 #   images.sh               all images
@@ -20,6 +20,15 @@ ensure_compose
 GOOS=linux
 GOARCH=$ENGINE_ARCH
 export GOOS GOARCH GOFLAGS='-trimpath -buildvcs=false'
+
+# build_images ARG...: `docker compose build`; what it prints is shown if it fails. Compose labels an image with
+# the project, which makes it another one: the labs of a folder share theirs.
+build_images() {
+	local log=$CACHE_DIR/build.log
+	if with_signs_of_life "building the images" into "$log" compose --project-name spiffe-lab "$@"; then return; fi
+	cat "$log" >&2
+	return 1
+}
 
 # go_build MODULE_DIR OUT PACKAGE-OR-FLAG...
 go_build() {
@@ -88,15 +97,16 @@ ca_bundle() {
 	die "no CA bundle was found on this machine" "install the package ca-certificates"
 }
 
-# What is there and still the same Go does not link again.
+# prebuild_programs: as in services/Dockerfile. What is there and still the same Go does not link again.
 prebuild_programs() {
 	local program
 	export CGO_ENABLED=0
-	go_build . "$prebuilt/lab/programs" -ldflags '-s -w' ./services/...
+	go_build . "$prebuilt/lab/programs" -ldflags '-s -w' ./services/server ./services/client ./services/host
+	for program in node probe svid observer; do ln -sf host "$prebuilt/lab/programs/$program"; done
 	go_build . "$prebuilt/lab/example" -ldflags '-s -w' "$EXAMPLE"
 	go_build scripts/dev/tools/shell "$prebuilt/lab/shell" -ldflags '-s -w' tool
 	for program in "$prebuilt"/lab/programs/*; do
-		[ -d "$LAB_DIR/services/${program##*/}" ] || rm "$program"
+		case ${program##*/} in server | client | host | node | probe | svid | observer) ;; *) rm "$program" ;; esac
 	done
 }
 

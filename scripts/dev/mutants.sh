@@ -119,7 +119,9 @@ make_copies() {
 	tar -C "$LAB_DIR" --exclude ./.git --exclude ./.cache -cf - . | tar -C "$right" -xf -
 	cp -Rp "$right/." "$copy/"
 	mkdir "$copy/.cache"
-	[ ! -d "$CACHE_DIR/bin" ] || ln -s "$CACHE_DIR/bin" "$copy/.cache/bin"
+	# One by one: scripts/lab compiles the mutant's own program beside them.
+	mkdir "$copy/.cache/bin"
+	[ ! -d "$CACHE_DIR/bin" ] || ln -s "$CACHE_DIR"/bin/* "$copy/.cache/bin/"
 	# Its images are built on the same route, from what is compiled already.
 	[ ! -e "$CACHE_DIR/prebuilt" ] || cp -Rp "$CACHE_DIR/prebuilt-images" "$CACHE_DIR/prebuilt" "$copy/.cache/"
 	LAB_DIR=$copy folder=$right/scripts/dev/mutants # from here on
@@ -236,7 +238,7 @@ start_lab() {
 	[ -z "$lab" ] || return 0
 	say "starting a lab of its own, $COMPOSE_PROJECT_NAME"
 	lab=right
-	must "starting the lab" "$copy/scripts/up.sh"
+	must "starting the lab" "$copy/scripts/lab" up
 }
 
 # try_right: each catcher of the mutant passes without it, or is noted in $broken.
@@ -267,16 +269,16 @@ renew() {
 	if touched 'scripts/scenarios/.*\.sh$'; then
 		lab=right
 	else
-		in_time 300 "$copy/scripts/build.sh" || { wrong "it does not build: $(tail -n 3 "$work/out")" && return; }
+		in_time 300 "$copy/scripts/lab" part build || { wrong "it does not build: $(tail -n 3 "$work/out")" && return; }
 		if touched services/; then lab=programs; else lab=whole; fi
 	fi
 	if [ "$before" = whole ] || [ "$lab" = whole ]; then
-		must "building the lab" "$copy/scripts/build.sh"
+		must "building the lab" "$copy/scripts/lab" part build
 		must "removing the lab" compose down --volumes
 		rm -f "$marker"
 		must "starting the lab" compose up --detach
 	elif [[ "$before $lab" == *programs* ]]; then
-		must "building the programs" "$copy/scripts/build.sh"
+		must "building the programs" "$copy/scripts/lab" part build
 		must "starting the programs" compose up --detach --no-deps server client
 	fi
 	# Some wrong versions never come to it.

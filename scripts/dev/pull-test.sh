@@ -52,14 +52,16 @@ import_stub() {
 served() { "$COMPOSE" --project-directory "$work/lab" logs --no-log-prefix client | grep '^Success!!!$'; }
 in_lab() { (cd "$work/lab" && "$@"); }
 no_images() { [ -z "$(docker image ls --quiet --filter "reference=spiffe-lab/*:$LAB_TAG")" ]; }
-# shows_the_console: its page has the lab's name; the console goes with its container.
+# shows_the_console: its page has the lab's name.
 page() { curl --silent --fail --noproxy '*' "http://127.0.0.1:$console_port/" | grep "$COMPOSE_PROJECT_NAME"; }
 shows_the_console() {
 	local status=0
 	console_port=$((30000 + RANDOM % 10000))
+	set -m # a process group, which can be ended
 	in_lab env OPEN=0 PORT="$console_port" make console &
+	set +m
 	wait_until 30 "the console answers" page || status=1
-	docker rm --force "$COMPOSE_PROJECT_NAME-console"
+	kill -TERM -- "-$!"
 	wait $! || true
 	return "$status"
 }

@@ -33,7 +33,7 @@ wrong_broad() {
 
 wrong any_user 'so is everybody else' 'an entry for the program file is an entry for every user who can start it'
 wrong_any_user() {
-	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:path:/opt/spiffe-lab/bin/witness
+	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:path:/opt/spiffe-lab/bin/host
 	right
 }
 

@@ -38,7 +38,7 @@ wrong_beside_it() {
 
 wrong broad 'so is everybody else' 'the parent is right, and the entry that was there names the guest now'
 wrong_broad() {
-	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:path:/opt/spiffe-lab/bin/witness -selector unix:uid:1113
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:path:/opt/spiffe-lab/bin/host -selector unix:uid:1113
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
 }
 

@@ -82,7 +82,7 @@ END
 
 # sum_of IMAGE: of its client.
 sum_of() {
-	docker run --rm --network none --label com.docker.compose.project= --label com.docker.compose.service= "$1" witness -limit 1s |
+	docker run --rm --network none --label com.docker.compose.project= --label com.docker.compose.service= "$1" observer -limit 1s |
 		grep -oE '"/opt/spiffe-lab/bin/client":"[0-9a-f]{64}"' | cut -d '"' -f 4
 }
 

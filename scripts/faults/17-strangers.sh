@@ -74,7 +74,7 @@ federated() {
 	partner_bundle
 	cli entry update -entryID server -parentID spiffe://example.org/host -spiffeID spiffe://example.org/server -selector unix:user:server-workload -federatesWith spiffe://partner.test
 }
-knows_partner() { inside server "$1" witness -limit 3s server -health 127.0.0.1:8080 | grep '"trustDomain":"partner.test"'; }
+knows_partner() { inside server "$1" observer -limit 3s server -health 127.0.0.1:8080 | grep '"trustDomain":"partner.test"'; }
 strangers() { ! knows_partner server-workload; }
 inject() { cli bundle delete -id spiffe://partner.test -mode dissociate; }
 shows() { strangers && client_served; }

@@ -42,7 +42,7 @@ wrong_takes_the_other() {
 wrong gone 'the SPIRE server does not answer' 'whoever had the name twice is gone, and so is the one who issues identities'
 wrong_gone() { docker stop "$(container_of spire-server)"; }
 
-hint answered_twice 'Where does the name lead? From a container of the lab: docker compose exec client witness client shows "addresses".'
+hint answered_twice 'Where does the name lead? From a container of the lab: docker compose exec client observer client shows "addresses".'
 hint answered_twice 'Two addresses have the name server. Whose is the other? docker network inspect names the containers of a network with their addresses; docker inspect the names of each.'
 hint true 'The container of spire-server was made with the network alias server, and it listens on 8443, too (it offers its trust bundle there). docker compose up --detach spire-server makes it as compose.yaml has it.'
 
@@ -60,7 +60,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-answered_twice() { [ "$(inside client root witness -limit 3s client | grep -oE '"addresses":\[[^]]*\]' | grep -oE '[0-9]+\.[0-9.]+' | sort -u | wc -l)" -ge 2 ]; }
+answered_twice() { [ "$(inside client root observer -limit 3s client | grep -oE '"addresses":\[[^]]*\]' | grep -oE '[0-9]+\.[0-9.]+' | sort -u | wc -l)" -ge 2 ]; }
 inject() {
 	remake spire-server <<-'END'
 		services: {spire-server: {networks: {default: {aliases: [server]}}}}

@@ -27,7 +27,7 @@ wrong_entry_for_guest() {
 
 wrong by_program 'so is everybody else' 'the entry asks no more for a user: whoever starts the program is the client'
 wrong_by_program() {
-	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:path:/opt/spiffe-lab/bin/witness
+	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:path:/opt/spiffe-lab/bin/host
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:path:/opt/spiffe-lab/bin/client
 	restarted client
 }

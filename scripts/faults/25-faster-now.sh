@@ -40,7 +40,7 @@ wrong_blind() {
 	wait_until 30 "the agent has heard of it" nobody client-workload
 }
 
-hint gives_tickets 'What can a TLS server give a client, so that the next connection is faster? The lesson resumption tells. To see what this server gives: docker compose exec --user client-workload client witness client'
+hint gives_tickets 'What can a TLS server give a client, so that the next connection is faster? The lesson resumption tells. To see what this server gives: docker compose exec --user client-workload client observer client'
 hint gives_tickets 'TLS has session tickets. A client that resumes a session with one does not send its certificate again, and go-spiffe does not verify it again. Is the server the program of compose.yaml? docker inspect names its image.'
 hint true 'The server runs a program without SessionTicketsDisabled. docker compose up --detach server brings the one of compose.yaml back.'
 
@@ -61,5 +61,5 @@ END
 
 inject() { wrong_server '	tlsConfig.SessionTicketsDisabled = true
 ' ''; }
-gives_tickets() { inside client client-workload witness -limit 5s client | grep '"tickets":[1-9]'; }
+gives_tickets() { inside client client-workload observer -limit 5s client | grep '"tickets":[1-9]'; }
 shows() { gives_tickets && client_served; }

@@ -1,6 +1,6 @@
 # Sourced by host.sh before anything else: what steers bash, docker, compose, go, git and make from
 # outside has no say in the lab. What chooses an engine (DOCKER_HOST, DOCKER_CONTEXT), a mirror (GOPROXY)
-# or a place (HOME, TMPDIR) has; what is somebody's policy is refused by preflight.sh.
+# or a place (HOME, TMPDIR) has; what is somebody's policy the program lab refuses.
 # shellcheck shell=bash
 
 unset POSIXLY_CORRECT BASH_ENV ENV CDPATH GREP_OPTIONS GREP_COLOR GREP_COLORS

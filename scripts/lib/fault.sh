@@ -256,7 +256,7 @@ tried() {
 	trial client docker exec --user client-workload "$place" client -wait 5s &
 	trial bad-id docker exec --user server-workload "$place" client -wait 5s &
 	trial impostor docker exec --user client-workload "$place" client -wait 5s -server-id spiffe://example.org/impostor &
-	trial root docker exec --user 0:0 "$place" witness -limit 8s client &
+	trial root docker exec --user 0:0 "$place" observer -limit 8s client &
 	wait
 	[ -z "$container" ] || trial server-log tail_of "$container" "$((mark + 1))"
 	cat "$work"/trial-*
@@ -284,9 +284,7 @@ graded() {
 		done
 		say "## snapshot: now"
 		cat "$work/now"
-	} | docker run --rm --interactive --network none --read-only --cap-drop ALL --user 65534:65534 \
-		--label com.docker.compose.project= --label com.docker.compose.service= \
-		"$WORKLOAD_IMAGE" grader ${fault_lost:+-lost} || status=$?
+	} | part grader ${fault_lost:+-lost} || status=$?
 	return "$status"
 }
 
@@ -306,7 +304,7 @@ own_entries() {
 restore_lab() {
 	if restored_in_place; then return; fi
 	say "that does not put it right: the lab is made anew"
-	if ! { remove_lab && bash "$LAB_DIR/scripts/up.sh"; } >"$work/up" 2>&1; then
+	if ! { remove_lab && "$LAB_DIR/scripts/lab" up; } >"$work/up" 2>&1; then
 		cat "$work/up" >&2
 		return 1
 	fi

@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario agent-outage
 # without an agent, workloads must go on until their SVID expires, fail then with the reason, and recover by themselves
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 # The client's ends first, whenever each was last renewed: so that either end can be seen.
 client_ttl=$(quick 10 20)
 server_ttl=$(quick 17 40)

@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario agent-restart
 # restarting the agent must not interrupt the workloads
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 times=$(quick 1 3)
 
 step "Send requests all the while"

@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario bad-id
 # the client, run as server-workload, must be refused by the server, which names the wrong SPIFFE ID
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 step "First the rightful client, to see that it works"
 run docker compose exec --user client-workload client client

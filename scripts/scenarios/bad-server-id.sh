@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario bad-server-id
 # the client must refuse a server with another SPIFFE ID, and name it
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 step "First the rightful server"
 run docker compose exec --user client-workload client client

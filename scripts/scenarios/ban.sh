@@ -1,13 +1,11 @@
-#!/usr/bin/env bash
+# scripts/lab scenario ban
 # a banned agent must stay out until the ban is lifted
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 agent=spiffe://example.org/spire/agent/x509pop/host
 
 # refused_often N: so many times since the step began the agent asked to be let in, and was not.
-refused_often() { [ "$(new_lines spire-server | grep -c 'Failed to attest: agent is banned')" -ge "$1" ]; }
-admitted() { server_cli agent show -spiffeID "$agent" | has '^Serial number' && inside client client-workload svid; }
+refused_often() { [ "$(new_lines spire-server | grep -cE 'Failed to attest: agent is banned')" -ge "$1" ]; }
+admitted() { server_cli agent show -spiffeID "$agent" | grep -E '^Serial number' && inside client client-workload svid; }
 
 step "Requests all the while, and the agent as the SPIRE server knows it"
 traffic_begins

@@ -1,11 +1,8 @@
-#!/usr/bin/env bash
+# scripts/lab scenario ca-rotation
 # the CA must be replaced under traffic, step by step, without one failed request
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 # trusted: how many CAs the client's bundle has.
-trusted() { inside tools client-workload spire-agent api fetch x509 | grep -c '^CA #.* Valid After:'; }
+trusted() { inside tools client-workload spire-agent api fetch x509 | grep -cE '^CA #.* Valid After:'; }
 trusts() { [ "$(trusted)" -eq "$1" ]; }
 
 # see_bundle N WHY: what the Workload API gives to the client: its SVID, and the CAs it is to trust.
@@ -18,7 +15,7 @@ see_bundle() {
 # see_signer CA WHY: the CA that has signed the SVID just fetched, in the way a certificate names it.
 see_signer() {
 	run docker compose exec --user client-workload tools openssl x509 -in svid.0.pem -noout -ext authorityKeyIdentifier
-	[ "$(tail -n 1 <<<"$output" | tr -d ' :' | tr '[:upper:]' '[:lower:]')" = "$1" ] || fail "$2: it is another"
+	[ "$(tail -n 1 <<<"$output" | key_id)" = "$1" ] || fail "$2: it is another"
 	passed "$2"
 }
 
@@ -35,7 +32,7 @@ see_signer "$old" "it has signed the client's SVID"
 step "Prepare a new one: it is trusted from now on, and signs nothing yet"
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 prepare
 expect_success "the SPIRE server has a second key"
-new=$(sed -n 's/^ *Authority ID: //p' <<<"$output")
+new=$(captured '^ *Authority ID: (.*)$' <<<"$output")
 see_bundle $((n + 1)) "the new CA has reached the client's bundle"
 see_signer "$old" "the client's SVID is the old one"
 explain "Trust goes first. An SVID that is signed by a CA which some program has not heard of yet would be refused by it."

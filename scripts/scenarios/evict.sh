@@ -1,12 +1,10 @@
-#!/usr/bin/env bash
+# scripts/lab scenario evict
 # an evicted agent must attest anew by itself, and service must go on
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 agent=spiffe://example.org/spire/agent/x509pop/host
 
 # serial: of the agent's certificate, as just shown.
-serial() { sed -n 's/^Serial number *: //p' <<<"$output"; }
+serial() { captured '^Serial number *: (.*)$' <<<"$output"; }
 
 step "Requests all the while, and the agent as the SPIRE server knows it"
 traffic_begins

@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario expired
 # an SVID must be refused by the server once it has expired
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 extras tools
 
 step "Mint an SVID of the client that lives for 12 seconds, and use it at once"

@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario federation
 # two trust domains must trust each other's workloads only after they federate
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 cli=/opt/spire/bin/spire-server
 
 partner() { run docker compose exec partner-server "$cli" "$@"; }
@@ -22,8 +20,8 @@ federate() {
 }
 
 # holds USER SERVICE TRUST_DOMAIN N: the program's bundle of another trust domain has N authorities.
-holds() { [ "$(inside "$2" "$1" spire-agent api fetch x509 | grep -c "\[spiffe://$3\] CA .* Valid After:")" -eq "$4" ]; }
-serial() { inside partner-host client-workload svid | sed -n 's/^serial *//p'; }
+holds() { [ "$(inside "$2" "$1" spire-agent api fetch x509 | grep -cE "\[spiffe://$3\] CA .* Valid After:")" -eq "$4" ]; }
+serial() { inside partner-host client-workload svid | captured '^serial *(.*)$'; }
 issued_anew() { [ "$(serial)" != "$serial" ]; }
 asked_in_vain() { ! inside partner-host client-workload client -url https://server-for-partner:8443/; }
 
@@ -80,7 +78,7 @@ if [ -z "${QUICK:-}" ]; then
 	partner localauthority x509 show
 	old=$(authority Active <<<"$output")
 	partner localauthority x509 prepare
-	new=$(sed -n 's/^ *Authority ID: //p' <<<"$output")
+	new=$(captured '^ *Authority ID: (.*)$' <<<"$output")
 	run docker compose exec spire-server /opt/spire/bin/spire-server federation refresh -id partner.test
 	expect_success "example.org fetches the bundle (by itself it would do so every 75 s)"
 	eventually 60 "the server trusts both CAs of partner.test" holds server-workload tools partner.test 2

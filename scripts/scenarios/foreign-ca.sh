@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario foreign-ca
 # the right SPIFFE ID in a certificate of a home-made CA must be refused by the server
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 extras tools
 
 step "First the SVID that SPIRE has issued to client-workload, used by curl"

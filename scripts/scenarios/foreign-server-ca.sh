@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario foreign-server-ca
 # the client must refuse a server with the right SPIFFE ID under a home-made CA
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 step "First the rightful server"
 run docker compose exec --user client-workload client client

@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario foreign-trust-domain
 # an SVID of another trust domain must be refused by the server
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 extras tools partner-server
 
 step "First an SVID minted by the SPIRE server of example.org"

@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario join-token
 # a join token must admit one agent, once
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 step "Requests on the first host, all the while"
 traffic_begins
@@ -35,12 +32,12 @@ explain "A token that has been used is deleted: to the SPIRE server it is the sa
 
 step "A token that has expired before it was used"
 run docker compose exec spire-server /opt/spire/bin/spire-server token generate -ttl 1
-late=$(sed -n 's/^Token: //p' <<<"$output")
+late=$(captured '^Token: (.*)$' <<<"$output")
 expect "it is a token that nobody has used" test -n "$late"
 run docker compose exec host-b sleep 2
 run docker compose exec --detach host-b spire-agent run -config /etc/spire/host-b/agent.conf -joinToken "$late" -dataDir /scratch/late -socketPath /scratch/late.sock -logFile /scratch/late.log
 expect_log spire-server 'msg="Invalid argument: join token expired"' "the SPIRE server refuses it, and says that it has expired"
-gone() { inside host-b '' cat /scratch/late.log | has 'failed to attest: join token does not exist or has already been used"'; }
+gone() { inside host-b '' cat /scratch/late.log | grep -E 'failed to attest: join token does not exist or has already been used"'; }
 eventually 60 "the agent's next attempt finds no token: this one is deleted too" gone
 run docker compose exec host-b cat /scratch/late.log '|' grep -E 'join token'
 expect_output 'rpc error: code = InvalidArgument desc = join token expired' "the agent was told so the first time"

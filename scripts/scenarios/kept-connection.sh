@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario kept-connection
 # an open connection must be seen for what it is: it outlives its peer's SVID and its entry, and a new one does not
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 ttl=$(quick 10 20)
 
 # in_tools USER NAME COMMAND: starts a program there, which writes to /scratch/NAME.log and ends with
@@ -13,7 +11,7 @@ in_tools() {
 }
 
 # said NAME REGEX: the lines of /scratch/NAME.log that match.
-said() { inside tools guest-workload cat "/scratch/$1.log" | grep -E -- "$2"; }
+said() { inside tools guest-workload cat "/scratch/$1.log" | grep -E "$2"; }
 
 # expect_said NAME REGEX WHY: the last such line is shown.
 expect_said() {
@@ -26,7 +24,7 @@ expect_all_served() {
 	local failed
 	failed=$(said "$1" '^Error' || true)
 	[ -z "$failed" ] || fail "a request of $1 failed: $(head -n 1 <<<"$failed")"
-	passed "all requests of $1 so far were served, $(said "$1" '^Success!!!$' | grep -c .) of them"
+	passed "all requests of $1 so far were served, $(said "$1" '^Success!!!$' | count) of them"
 }
 
 step "SVIDs that live $ttl seconds, and traffic over a new connection for each request"
@@ -45,7 +43,7 @@ in_tools server-workload bounded-server 'server -listen :9443 -max-connection-ag
 expect_said bounded-server 'serving on ' "it has its identity, and listens"
 in_tools client-workload bounded 'client -interval 1s -keep-alive -url https://tools:9443/bounded'
 expect_said bounded-server 'closing the connection from .*: it is older than -max-connection-age, 3s' "the server closes the connection when its time is over"
-again() { [ "$(said bounded 'new connection' | grep -c .)" -ge 2 ]; }
+again() { [ "$(said bounded 'new connection' | count)" -ge 2 ]; }
 eventually 60 "the client opens another, and is verified anew" again
 expect_all_served bounded
 
@@ -64,7 +62,7 @@ expect_log server 'TLS handshake error from .*: x509svid: could not verify leaf 
 step "What the open connection is worth"
 opened=$(said kept 'new connection')
 say "    kept says: $opened"
-expect "it has opened one connection in all its life" test "$(grep -c . <<<"$opened")" = 1
+expect "it has opened one connection in all its life" test "$(count <<<"$opened")" = 1
 expect_past 0 "${opened##* }" "the server's SVID that it saw on this connection has expired"
 expect_log server 'Request received from "spiffe://example\.org/client": GET "/kept"' "and yet the server serves it, under the name that it has lost"
 expect_all_served kept

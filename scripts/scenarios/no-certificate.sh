@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario no-certificate
 # the server must refuse a client that shows no certificate
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 extras tools
 
 step "First with a certificate: curl, with the SVID of client-workload"

@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario old-tls
 # TLS below 1.2 must be refused, also to a client with the right SVID
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 # offer VERSION: one request with the client's real SVID. Many an OpenSSL forbids the old
 # versions itself; SECLEVEL=0 makes it offer them.

@@ -1,9 +1,7 @@
-#!/usr/bin/env bash
+# scripts/lab scenario openssl-eyes
 # an SVID must verify with tools that know nothing of SPIFFE, and only against its own trust bundle
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
-path=/openssl-eyes-$$
+
+url_path=/openssl-eyes-$$
 
 step "Fetch the SVID of client-workload into files, and read it"
 extras tools
@@ -29,16 +27,16 @@ expect_exit 2 "against another bundle openssl refuses it"
 expect_output "error 20 at 0 depth lookup: unable to get local issuer certificate" "it does not know who issued it"
 
 step "Let curl use it, and verify the server as it would any web server"
-run docker compose exec --user client-workload tools curl -sS --cacert bundle.0.pem --cert svid.0.pem --key svid.0.key "https://server:8443$path"
+run docker compose exec --user client-workload tools curl -sS --cacert bundle.0.pem --cert svid.0.pem --key svid.0.key "https://server:8443$url_path"
 expect_exit 60 "curl refuses the server"
 expect_output "curl: (60) SSL: unable to obtain common name from peer certificate" "it wants the host name in it, and finds no name of that kind at all"
-expect_no_log server "Request received from .* GET \"$path\"" "the request was not sent"
+expect_no_log server "Request received from .* GET \"$url_path\"" "the request was not sent"
 
 step "Switch off curl's own check, be served, and look at the server with one's own eyes"
-run docker compose exec --user client-workload tools sh -c "curl -sS -k --cert svid.0.pem --key svid.0.key -w '%{stderr}%{certs}' https://server:8443$path 2>server.pem"
+run docker compose exec --user client-workload tools sh -c "curl -sS -k --cert svid.0.pem --key svid.0.key -w '%{stderr}%{certs}' https://server:8443$url_path 2>server.pem"
 expect_success "curl is served"
 expect_output "Success!!!" "it prints the server's answer"
-expect_log server "Request received from \"spiffe://example.org/client\": GET \"$path\"" "the server took the SVID for what it is"
+expect_log server "Request received from \"spiffe://example.org/client\": GET \"$url_path\"" "the server took the SVID for what it is"
 run docker compose exec --user client-workload tools openssl verify -CAfile bundle.0.pem server.pem
 expect_output "server.pem: OK" "the certificate of that very connection is of this trust domain"
 run docker compose exec --user client-workload tools openssl x509 -in server.pem -noout -ext subjectAltName

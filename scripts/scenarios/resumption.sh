@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario resumption
 # every connection must be verified anew, also one that offers an old session
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 # knock ADDRESS OPTION...: a handshake and no request, so that nothing overtakes the server's refusal.
 knock() {
@@ -43,7 +40,7 @@ step "Replace the CA that has issued this SVID by a new one, as if its key had b
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 show
 old=$(authority Active <<<"$output")
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 prepare
-new=$(sed -n 's/^ *Authority ID: //p' <<<"$output")
+new=$(captured '^ *Authority ID: (.*)$' <<<"$output")
 run docker compose exec spire-server /opt/spire/bin/spire-server localauthority x509 activate -authorityID "$new"
 expect_success "the new CA issues from now on"
 run docker compose run --rm --no-deps bootstrap

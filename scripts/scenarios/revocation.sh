@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario revocation
 # a deleted entry must end the identity: no new SVID at once, and the old one is good only until it expires
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 ttl=$(quick 10 20)
 
 step "The client's SVIDs live $ttl seconds; requests are sent all the while"

@@ -1,14 +1,12 @@
-#!/usr/bin/env bash
+# scripts/lab scenario server-outage
 # without a SPIRE server, the agent must go on serving what it has, and a new entry must wait
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 # The quick form leaves out the wait for a renewal that is overdue.
 ttl=$(quick 3600 120)
 guest() { inside client guest-workload svid; }
 
 # An audience that no JWT-SVID in the agent's memory has, not even one of an earlier run.
-new_audience=billing-$(date +%s)
+new_audience=billing-$$
 
 step "SVIDs live $ttl seconds; requests are sent all the while"
 [ -n "${QUICK:-}" ] || short_lived "$ttl"

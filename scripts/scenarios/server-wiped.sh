@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario server-wiped
 # a SPIRE server that lost its data must be trusted again only after the host is provisioned anew
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 agent=spiffe://example.org/spire/agent/x509pop/host
 distrust='x509svid: could not verify leaf certificate: x509: certificate signed by unknown authority'
 
@@ -11,7 +9,7 @@ refused_anew() { logged spire-agent "Failed to retrieve attestation result.*$dis
 admitted() { server_cli agent show -spiffeID "$agent" && inside client client-workload svid; }
 both_rotated() { logged server ' rotated: ' && logged steady ' rotated: '; }
 
-if [ -n "$(docker volume ls --quiet --filter "name=^${project}_spire-server-empty-disk\$")" ]; then
+if volume_exists "${project}_spire-server-empty-disk"; then
 	step "A trial by hand has left an empty disk that is not empty any more: it is removed"
 	run docker compose rm --stop --force spire-agent
 	run docker compose up --detach

@@ -1,8 +1,6 @@
-#!/usr/bin/env bash
+# scripts/lab scenario sleep
 # a lab that was paused for longer than its SVIDs live must be healthy again within 15 s of waking
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
+
 ttl=$(quick 12 20)
 agent=spiffe://example.org/spire/agent/x509pop/host
 

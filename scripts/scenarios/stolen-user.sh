@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario stolen-user
 # once the entry names the program's hash, a process of client-workload that runs another program must get no identity
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 step "As long as the entry says only unix:user, another program of that user gets the identity"
 run docker compose exec spire-server /opt/spire/bin/spire-server entry show -entryID client
@@ -15,9 +12,8 @@ expect_output "Success!!!" "with it, curl is served"
 expect_log server 'Request received from "spiffe://example.org/client": GET "/stolen"' "the server takes it for the client"
 
 step "Ask the running client for the hash of its program, as the agent does"
-# shellcheck disable=SC2016 # it is the shell in the container that expands
 run docker compose exec --user client-workload tools sh -c 'for p in /proc/[0-9]*; do if read -r name <$p/comm && [ "$name" = client ]; then openssl dgst -sha256 -r $p/exe; fi; done'
-hash=$(sed -nE 's/^([0-9a-f]{64}) .*/\1/p' <<<"$output" | sed -n 1p)
+hash=$(captured '^([0-9a-f]{64}) ' <<<"$output" | head -n 1)
 expect "the client's process has a program, and that a hash" test -n "$hash"
 
 step "Let the entry name the program beside the user"

@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario two-hosts
 # an entry must be delivered only to the host that it names as its parent
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 # entry ID USER: an entry under the second host.
 entry_on_host_b() {

@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario unregistered
 # a user without a registration entry must get no identity, and one with an entry must get it without a restart
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 step "First a user that has an entry"
 run docker compose exec --user client-workload client client
@@ -12,7 +9,7 @@ expect_output "Success!!!" "the client prints the server's answer"
 step "The same program as guest-workload, whom nobody has registered"
 run docker compose exec --user guest-workload client client -wait 1s
 expect_exit 3 "the client gives up with the status for no identity"
-expect_output "client: no identity after 1s: uid $(awk -F: '$1 == "guest-workload" {print $3}' "$LAB_DIR/spire/host/passwd") at" "it says which user got none"
+expect_output "client: no identity after 1s: uid $(uid_of guest-workload) at" "it says which user got none"
 expect_output "rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this process" "it says what the Workload API answered, and why"
 expect_no_output "Success!!!" "nothing was served"
 expect_log spire-agent 'level=error msg="No identity issued" method=FetchX509SVID .*registered=false selectors="[^"]*unix:user:guest-workload[",]' "the agent refused, and its log names the user: it knows no entry that matches"

@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab scenario wrong-parent
 # an entry under another parent must not reach this host's workloads
-# shellcheck source=../lib/scenario.sh
-. "$(dirname "$0")/../lib/scenario.sh"
-begin
 
 # entry create|update PARENT WHY: the one entry of this scenario.
 entry() {

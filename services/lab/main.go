@@ -34,10 +34,15 @@ type hinter interface {
 }
 
 func main() {
+	if old, err := outOfDate(os.Args[1:]); err != nil {
+		os.Exit(report(context.Background(), err))
+	} else if old {
+		os.Exit(exitOutOfDate)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newRoot().ExecuteContext(ctx)
+	status := report(ctx, newRoot().ExecuteContext(ctx))
 	stop()
-	os.Exit(report(ctx, err))
+	os.Exit(status)
 }
 
 // report prints what went wrong and returns the exit status.

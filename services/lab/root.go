@@ -1,10 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/sources"
 )
 
@@ -18,36 +24,92 @@ type app struct {
 	dir string // the lab's folder
 }
 
+const longHelp = `A lab for SPIFFE and SPIRE: two programs on one host prove to each other who they are.
+Start it, run a scenario that breaks one thing on purpose, and see which side refuses, and why.
+
+Exit statuses: 0 success; 1 failure, or a scenario whose check did not hold; 2 a wrong command
+line; 75 the program is older than its sources (scripts/lab rebuilds it); 130 Ctrl-C.`
+
 func newRoot() *cobra.Command {
 	a := &app{}
 	root := &cobra.Command{
 		Use:           "lab",
 		Short:         "A lab for SPIFFE and SPIRE, in containers",
+		Long:          longHelp,
+		Example:       "  scripts/lab up\n  scripts/lab scenario bad-id\n  scripts/lab down",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			return a.checkSources()
-		},
 	}
 	root.PersistentFlags().StringVar(&a.dir, "dir", ".", "the lab's folder")
 	_ = root.PersistentFlags().MarkHidden("dir")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newPart())
+	root.AddGroup(&cobra.Group{ID: "lab", Title: "The lab:"}, &cobra.Group{ID: "learn", Title: "Break it on purpose, and read why:"},
+		&cobra.Group{ID: "faults", Title: "Find a fault:"}, &cobra.Group{ID: "trainer", Title: "For trainers:"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, command := range commands {
+			command.GroupID = group
+			root.AddCommand(command)
+		}
+	}
+	add("lab", a.up(), a.down(), a.status(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
+	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer())
+	a.addScripts(add)
+	root.AddCommand(newPart(a), a.script())
+	wrongArguments(root)
 	return root
 }
 
-// checkSources ends the program if its sources have changed since it was compiled. A program compiled by a plain
-// `go build` has no hash and is not checked.
-func (a *app) checkSources() error {
-	if sourcesHash == "" {
-		return nil
+// wrongArguments makes a usage error of what cobra says of arguments.
+func wrongArguments(command *cobra.Command) {
+	if check := command.Args; check != nil {
+		command.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{fmt.Errorf("%s: %w", cmd.CommandPath(), err)}
+			}
+			return nil
+		}
 	}
-	hash, err := sources.Hash(a.dir, sources.Program...)
+	for _, sub := range command.Commands() {
+		wrongArguments(sub)
+	}
+}
+
+// outOfDate reports whether the sources in the lab's folder have changed since this program was compiled. It is asked before the command
+// line is read, because an older program may not know the command. A program compiled by a plain `go build` has no hash.
+func outOfDate(args []string) (bool, error) {
+	if sourcesHash == "" || len(args) == 0 || !strings.HasPrefix(args[0], dirFlag) {
+		return false, nil
+	}
+	if len(args) > 1 && (args[1] == cobra.ShellCompRequestCmd || args[1] == cobra.ShellCompNoDescRequestCmd) {
+		return false, nil // completion has no time for it
+	}
+	dir := strings.TrimPrefix(args[0], dirFlag)
+	hash, err := sources.Hash(dir, sources.Program...)
 	if err != nil {
-		return fmt.Errorf("%s is not the lab's folder: %w", a.dir, err)
+		return false, fmt.Errorf("%s is not the lab's folder: %w", dir, err)
 	}
-	if hash != sourcesHash {
-		return exitStatus(exitOutOfDate)
+	return hash != sourcesHash, nil
+}
+
+// dirFlag begins the argument with which scripts/lab passes the lab's folder.
+const dirFlag = "--dir="
+
+// launcher returns the lab of this folder. It asks the engine nothing yet.
+func (a *app) launcher() (*launch.Launcher, error) {
+	e, err := engine.New(a.dir)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return &launch.Launcher{Engine: e, Screen: screen.New(os.Stdout)}, nil
+}
+
+// onLab returns the action of a command that takes no arguments.
+func (a *app) onLab(do func(ctx context.Context, l *launch.Launcher) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		l, err := a.launcher()
+		if err != nil {
+			return err
+		}
+		return do(cmd.Context(), l)
+	}
 }

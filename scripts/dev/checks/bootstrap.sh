@@ -8,6 +8,9 @@ own=(-parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -
 # entries: all that there are, but for their revision numbers.
 entries() { server_cli entry show | grep -vE '^(Found|Revision) '; }
 
+# entries_are FILE: what was kept under that name.
+entries_are() { entries | cmp -s - "$scratch/$1"; }
+
 # changed WHY ARG...: an entry is changed, as a learner would do it.
 changed() {
 	run docker compose exec spire-server /opt/spire/bin/spire-server entry "${@:2}"
@@ -16,12 +19,11 @@ changed() {
 
 # bootstrap_keeps: it succeeds, and every entry is what it was.
 bootstrap_keeps() {
-	local before
-	before=$(entries)
+	entries >"$scratch/before"
 	run docker compose run --rm --no-deps bootstrap
 	expect_success "bootstrap succeeds"
 	expect_output "bootstrap: done" "it came to its end"
-	expect "the entries are what they were" test "$(entries)" = "$before"
+	expect "the entries are what they were" entries_are before
 }
 
 # restored_as_printed: the commands that bootstrap printed, run as printed, restore the lab's own entries.
@@ -34,7 +36,7 @@ restored_as_printed() {
 		run "${words[@]}"
 		expect_success "that works as printed"
 	done <<<"$commands"
-	expect "the entries are the lab's own" test "$(entries)" = "$lab"
+	expect "the entries are the lab's own" entries_are lab
 }
 
 step "Over a lab that is as it should be, bootstrap changes nothing"
@@ -43,7 +45,7 @@ for id in host server client; do
 	expect_output "entry for spiffe://example.org/$id is as it should be" "it says so of the entry $id"
 done
 expect_no_output "differs" "it finds no difference"
-lab=$(entries)
+entries >"$scratch/lab"
 
 step "An entry in which every field differs but its names is kept"
 changed "the client's entry has a TTL, a selector, a DNS name and more" update -entryID client "${own[@]}" \
@@ -97,7 +99,7 @@ changed "the client's entry is deleted" delete -entryID client
 run docker compose run --rm --no-deps bootstrap
 expect_success "bootstrap succeeds"
 expect_output "spire-server entry create -entryID client ${own[*]}" "it prints the command that it runs"
-expect "the entries are the lab's own" test "$(entries)" = "$lab"
+expect "the entries are the lab's own" entries_are lab
 eventually 60 "the client is served" client_served
 
 step "A command that fails stops it, with the command and what it said"

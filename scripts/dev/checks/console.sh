@@ -3,7 +3,6 @@
 # shellcheck source=../../lib/scenario.sh
 . "$(dirname "$0")/../../lib/scenario.sh"
 begin
-console=$project-console
 port=$((20000 + $$ % 10000))
 address=http://127.0.0.1:$port/
 said=$scratch/said
@@ -11,7 +10,7 @@ shots=$CACHE_DIR/console-$project
 ours=''
 put_away() {
 	[ -z "$ours" ] || kill -TERM -- "-$ours"
-	docker rm --force "$console" "$project-port"
+	docker rm --force "$project-port"
 } >/dev/null 2>&1
 
 # refused WORDS COMMAND...: one line that says what is in the way, and another that says what helps.
@@ -24,7 +23,10 @@ refused() {
 }
 
 runs() { grep -F "$address" "$said"; }
-gone() { [ -z "$(docker ps --all --quiet --filter "name=^$1\$")" ]; }
+connects() { (: <"/dev/tcp/$1/$port"); }
+elsewhere() { hostname -I | tr ' ' '\n' | grep -m 1 '^[0-9.]*$'; }
+server() { pgrep -f "bin/console serve .* -port $port\$"; }
+gone() { ! server && ! [ -e "$CACHE_DIR/console-socket-$project" ]; }
 
 step "What is in its way it says at once"
 refused 'PORT is "eighty"' PORT=eighty
@@ -40,8 +42,12 @@ ours=$!
 set +m
 eventually 60 "it says where it is" runs
 refused "a console of the lab $project is running already" "PORT=$((port + 1))"
-expect "its container has no volume, no capability, no user that is somebody, and one port on 127.0.0.1" \
-	test "$(docker inspect --format '{{len .Mounts}} {{.HostConfig.CapDrop}} {{.HostConfig.ReadonlyRootfs}} {{.Config.User}} {{range $p, $b := .HostConfig.PortBindings}}{{range $b}}{{.HostIp}}{{end}}{{end}}' "$console")" = "0 [ALL] true 65534:65534 127.0.0.1"
+expect "it listens on 127.0.0.1" connects 127.0.0.1
+[ -n "$(elsewhere)" ] || fail "this machine has no other address"
+! connects "$(elsewhere)" 2>/dev/null || fail "it listens on $(elsewhere) too"
+passed "and on no other address of this machine"
+socket=$(cat "$CACHE_DIR/console-socket-$project") || fail "nobody knows by which socket it is fed"
+expect "only its owner can feed it" test "$(stat -c %a "${socket%/*}")" = 700
 
 step "A browser looks at it, while every scenario runs"
 if command -v chromium >/dev/null 2>&1; then
@@ -58,7 +64,7 @@ if command -v chromium >/dev/null 2>&1; then
 		esac
 		case $line in 'FAIL '*) wrong=${wrong:-${line#FAIL }} ;; esac
 	done < <("$CACHE_DIR/bin/browser" -url "$address" -shots "$shots" -stop "$compose_for stop spire-server" \
-		-start "$compose_for up --detach --no-deps --wait spire-server" -feed "docker exec -i $console console feed log" \
+		-start "$compose_for up --detach --no-deps --wait spire-server" -feed "$(typed "$CONSOLE") feed log -socket $(typed "$socket")" \
 		"$LAB_DIR"/scripts/scenarios/*.sh 2>&1)
 	[ -z "$wrong" ] || fail "$wrong; screenshots are in ${shots#"$LAB_DIR"/}"
 	wait_until 60 "a client is served again" served || fail "the lab is not whole"
@@ -68,8 +74,8 @@ else
 fi
 
 step "What it costs"
-kib=$(docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' "$console" | in_image account memory) || fail "$kib"
-say "    $((kib / 1024)) MiB, $(docker stats --no-stream --format '{{.CPUPerc}}' "$console") of a core"
+read -r kib percent < <(ps -o rss=,pcpu= -p "$(server | paste -s -d , -)" | sort -n | tail -n 1) # the shim is the other
+say "    $((kib / 1024)) MiB, $percent % of a core"
 expect "it has less than 30 MiB" test "$kib" -lt $((30 * 1024))
 
 step "Ctrl-C ends it, and nothing of it stays"
@@ -77,5 +83,5 @@ step "Ctrl-C ends it, and nothing of it stays"
 signal=INT
 if bash -c 'kill -INT $$'; then signal=TERM; fi
 kill "-$signal" -- "-$ours"
-eventually 60 "its container is gone" gone "$console"
+eventually 60 "its process and its socket are gone" gone
 expect "it says so" grep -F 'the console has ended' "$said"

@@ -13,7 +13,7 @@ eventually 30 "the client is served" client_served
 step "Memory of every container, as the engine counts it"
 compose ps --quiet | xargs docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' >"$scratch/memory"
 indent <"$scratch/memory"
-total=$(in_image account memory <"$scratch/memory") || fail "$total"
+total=$(part classroom memory <"$scratch/memory") || fail "$total"
 [ "$total" -gt 10240 ] || fail "the engine counts only $total KiB: that is no lab"
 [ "$total" -lt 122880 ] || fail "the lab uses $((total / 1024)) MiB"
 passed "the lab uses $((total / 1024)) MiB"

@@ -87,9 +87,9 @@ start_podman_rootless() {
 	podman_service /run/user/5555/engine as_user
 }
 
-lab() { (cd "$SANDBOX/lab" && bash scripts/lab.sh "$@"); }
-load() { docker load --input "$IMAGES" && bash "$SANDBOX/lab/scripts/build.sh" adopt; }
-build() { (cd "$SANDBOX/lab" && bash scripts/dev/images.sh && bash scripts/build.sh adopt); }
+lab() { (cd "$SANDBOX/lab" && scripts/lab "$@"); }
+load() { docker load --input "$IMAGES" && "$SANDBOX/lab/scripts/lab" part adopt; }
+build() { (cd "$SANDBOX/lab" && bash scripts/dev/images.sh && scripts/lab part adopt); }
 no_warning() { ! grep -i warn "$SANDBOX/lab/.cache/build.log"; }
 
 # chosen: the checks and scenarios to run, one a line.

@@ -36,8 +36,8 @@ refused up "services/client/main.go:" "declared and not used: unused"
 
 environment "a compose.yaml that is no YAML"
 does sh -c 'printf "services:\n\tnode: {\n" >>compose.yaml'
-refused up "Compose does not understand compose.yaml: yaml: line " "git diff compose.yaml"
+refused up "Compose cannot read compose.yaml: yaml: line " "git diff compose.yaml"
 
 environment "a compose.yaml with a key that Compose does not know"
 does sed -i.bak 's/^    command: /    comand: /' compose.yaml
-refused up "Compose does not understand compose.yaml: " "'comand' not allowed" "git diff compose.yaml"
+refused up "Compose cannot read compose.yaml: " "'comand' not allowed" "git diff compose.yaml"

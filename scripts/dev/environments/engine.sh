@@ -11,7 +11,7 @@ refused up "no Docker Engine answers: " "DOCKER_HOST is unix:///nowhere.sock"
 
 environment "an engine that the user may not speak to"
 stub docker 'echo "Got permission denied while trying to connect to the Docker daemon socket" >&2; exit 1'
-refused up "your user may not speak to the Docker Engine" "usermod -aG docker"
+refused up "your user may not use the Docker Engine" "usermod -aG docker"
 
 environment "a Docker context that is not there"
 set_to DOCKER_CONTEXT=nowhere
@@ -44,7 +44,7 @@ refused up "cannot be pulled: no matching manifest" "there is no image for this 
 
 environment "Docker Engine 19.03"
 stub docker 'case "$1" in version) echo "1.40 19.03.15 Engine," ;; *) exec "$real" "$@" ;; esac'
-refused up "is too old: it speaks version 1.40 of Docker's API" "the lab needs 1.41"
+refused up "is too old: it has version 1.40 of Docker's API" "the lab needs 1.41"
 
 environment "Podman 3"
 stub docker 'case "$1" in version) echo "1.40 3.0.1 Podman Engine," ;; *) exec "$real" "$@" ;; esac'

@@ -31,7 +31,7 @@ for kind in container network volume; do
 	volume) mine=${project}_workload-api make=(volume create "$mine") ;;
 	esac
 	does docker "${make[@]}"
-	refused up "$project is in use: somebody else has a thing of that name, $mine" "COMPOSE_PROJECT_NAME=$project-2"
+	refused up "$project is in use: the $kind $mine exists and was not created by this lab" "COMPOSE_PROJECT_NAME=$project-2"
 	refused down "$mine"
 	does docker "$kind" rm "$mine"
 done

@@ -28,11 +28,11 @@ asks 'say "<${DOCKER_DEFAULT_PLATFORM:-}${DOCKER_BUILDKIT:-}${BUILDX_BUILDER:-}>
 environment "a go.work above the clone, GOFLAGS=-mod=vendor, GOOS=plan9"
 does sh -c 'printf "go 1.21\n" >../go.work'
 set_to GOFLAGS=-mod=vendor GOOS=plan9 GO111MODULE=off
-asks 'cd "$LAB_DIR" && go list -f "{{.Name}}" ./services/node' "main"
+asks 'cd "$LAB_DIR" && go list -f "{{.Name}}" ./services/host' "main"
 
 environment "GOWORK names a file that is not there"
 set_to GOWORK=/nowhere/go.work
-asks 'cd "$LAB_DIR" && go list -f "{{.Name}}" ./services/node' "main"
+asks 'cd "$LAB_DIR" && go list -f "{{.Name}}" ./services/host' "main"
 
 environment "GIT_DIR of another repository"
 set_to GIT_DIR=/nowhere GIT_WORK_TREE=/
@@ -73,7 +73,7 @@ refused up "TMPDIR is /nowhere" "unset TMPDIR"
 
 environment "COMPOSE_PROJECT_NAME with capitals and spaces"
 set_to "COMPOSE_PROJECT_NAME=My Lab"
-refused up 'COMPOSE_PROJECT_NAME is "My Lab", which Compose takes for no name' "COMPOSE_PROJECT_NAME=my-lab"
+refused up 'COMPOSE_PROJECT_NAME is "My Lab", which is not a valid name of a Compose project' "COMPOSE_PROJECT_NAME=my-lab"
 
 environment "no HOME"
 set_to HOME=

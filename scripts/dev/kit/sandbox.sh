@@ -33,7 +33,7 @@ not_here() { ! command -v "$1"; }
 fresh() { rm -rf "${SANDBOX:?}/desk" && mkdir "$SANDBOX/desk"; }
 unpack() { tar -C "$SANDBOX/desk" -xf "$1"; }
 start() { bash "$SANDBOX/desk/$kit/start" | tee "$SANDBOX/said"; }
-lab() { bash "$SANDBOX/desk/$kit/lab/scripts/lab.sh" "$@"; }
+lab() { "$SANDBOX/desk/$kit/lab/scripts/lab" "$@"; }
 
 # refused WORDS: ./start says so in its first line, adds what helps, and has loaded nothing.
 refused() {
@@ -70,7 +70,7 @@ test_that "./start ends with Success!!!" start
 took=$((SECONDS - started))
 test_that "the client is served" grep -E '^the client is served .*Success!!!$' "$SANDBOX/said"
 test_that "from the file to Success!!! it took $took s, of 60" test "$took" -le 60
-test_that "the lab's own look finds nothing to build" bash "$SANDBOX/desk/$kit/lab/scripts/build.sh"
+test_that "the lab's own look finds nothing to build" lab part build
 test_that "bad-id passes" lab scenario bad-id
 test_that "no-certificate passes, which needs the tools" lab scenario no-certificate
 test_that "the doctor has no finding" lab doctor

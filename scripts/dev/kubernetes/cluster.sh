@@ -60,7 +60,7 @@ find_debian() {
 # official ones if they are here, else those that were built here. The kubelet puts a pause in each pod.
 save_images() {
 	local pause=spiffe-lab/pause:node-$$ name official image images=()
-	"$LAB_DIR/scripts/build.sh"
+	part build
 	for name in spire-server spire-agent; do
 		official=$SPIRE_REGISTRY/$name:$SPIRE_VERSION image=spiffe-lab/$name:$LAB_TAG
 		! has_image "$official" || image=$official
@@ -69,7 +69,7 @@ save_images() {
 	done
 	docker build --quiet --tag "$pause" - >"$node/log/pause" 2>&1 <<-END || { cat "$node/log/pause" >&2 && die "the image of the pause could not be built"; }
 		FROM spiffe-lab/workload:$LAB_TAG
-		ENTRYPOINT ["/opt/spiffe-lab/bin/node"]
+		ENTRYPOINT ["/opt/spiffe-lab/bin/host", "node"]
 	END
 	say "$pause docker.io/spiffe-lab/pause:node" >>"$node/images"
 	docker save --output "$node/images.tar" "${images[@]}" "spiffe-lab/workload:$LAB_TAG" "$pause"

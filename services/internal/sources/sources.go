@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// Program lists, relative to the lab's folder, what the program lab is compiled from.
-var Program = []string{"go.mod", "go.sum", "services/lab", "services/internal"}
+// Program lists, relative to the lab's folder, what the programs lab and console are compiled from.
+var Program = []string{"go.mod", "go.sum", "services/console", "services/internal", "services/lab"}
 
 // Hash returns the SHA-256 hash, in hexadecimal, of the names and contents of these files and of all files in these folders.
 // Tests and their data are left out, because no program contains them. A path that does not exist is an error.

@@ -1,7 +1,7 @@
-// Command build compiles the program lab for the machine that it will run on, and puts the hash of its sources into it.
-// The Dockerfile and scripts/lab both call it, so that both ways make the same program:
+// Command build compiles the programs lab and console for the machine that they will run on, and puts the hash of their sources into
+// lab. The Dockerfile and scripts/lab both call it, so that both ways make the same programs:
 //
-//	go run ./services/lab/build -os darwin -arch arm64 -o lab
+//	go run ./services/lab/build -os darwin -arch arm64 -o folder
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/sources"
@@ -17,21 +18,32 @@ import (
 func main() {
 	target := flag.String("os", runtime.GOOS, "operating system, as Go names it")
 	arch := flag.String("arch", runtime.GOARCH, "architecture, as Go names it")
-	out := flag.String("o", "lab", "file to write")
+	folder := flag.String("o", ".", "folder to write to")
 	flag.Parse()
-	if err := build(*target, *arch, *out); err != nil {
+	if err := build(*target, *arch, *folder); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func build(target, arch, out string) error {
+func build(target, arch, folder string) error {
 	hash, err := sources.Hash(".", sources.Program...)
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.sourcesHash="+hash, "-o", out, "./services/lab")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+target, "GOARCH="+arch, "GOFLAGS=-mod=readonly", "GOWORK=off")
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
+	for _, program := range []string{"lab", "console"} {
+		file := filepath.Join(folder, program)
+		if target == "windows" {
+			file += ".exe"
+		}
+		// The console needs no HTTP/2, which would add half a megabyte.
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "nethttpomithttp2",
+			"-ldflags", "-s -w -X main.sourcesHash="+hash, "-o", file, "./services/"+program)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+target, "GOARCH="+arch, "GOFLAGS=-mod=readonly", "GOWORK=off")
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,0 +1,310 @@
+// Package engine runs docker and docker compose as programs, so that contexts, DOCKER_HOST and credential helpers work as they
+// do for a person who types the commands. It reads what they answer as JSON.
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+)
+
+// How long an engine may take to answer a question. One that hangs would never answer.
+const patience = 10 * time.Second
+
+// The oldest Docker API and Compose that the lab works with: Docker Engine 20.10 and Podman 4 have this API.
+const (
+	minimumAPI     = "1.41"
+	MinimumCompose = "2.20"
+)
+
+// Engine is a container engine with one lab on it.
+type Engine struct {
+	Dir     string // the lab's folder
+	Project string // what Compose calls this lab
+
+	Overridden []string // a sentence for each version that the environment sets to something other than .env
+
+	Arch   string // of the engine, as Go names it; known after Connect
+	Podman string // its version if the engine is Podman; known after Connect
+
+	settings map[string]string // of .env
+	environ  []string          // for docker and docker compose
+	compose  string            // the program; found by Connect
+}
+
+// New reads the lab's settings from its folder and from the environment. It asks the engine nothing yet.
+func New(dir string) (*Engine, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{Dir: dir, Project: lab.Project}
+	if e.settings, err = readSettings(filepath.Join(dir, ".env"), os.Getenv); err != nil {
+		return nil, err
+	}
+	if e.Overridden, err = override(e.settings, os.Getenv); err != nil {
+		return nil, err
+	}
+	e.environ = environment(os.Environ(), e.settings)
+	if name := os.Getenv("COMPOSE_PROJECT_NAME"); name != "" {
+		e.Project = name
+	}
+	return e, nil
+}
+
+// Setting returns a value of .env, or the environment's value for the same name.
+func (e *Engine) Setting(name string) string { return e.settings[name] }
+
+// Image returns the full name of one of the lab's images.
+func (e *Engine) Image(name string) string {
+	return lab.ImagePrefix + name + ":" + e.settings["LAB_TAG"]
+}
+
+// Cache returns a path in the folder that has what is built, and what a lab needs between two commands.
+func (e *Engine) Cache(name ...string) string {
+	return filepath.Join(append([]string{e.Dir, ".cache"}, name...)...)
+}
+
+// Command prepares a program with the lab's folder and environment. extra has more variables, as NAME=VALUE. When ctx ends, the
+// program is interrupted as by Ctrl-C, and killed after 3 s.
+func (e *Engine) Command(ctx context.Context, extra []string, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = e.Dir
+	cmd.Env = append(append([]string(nil), e.environ...), extra...)
+	if runtime.GOOS != "windows" { // which has no signal for it
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	}
+	cmd.WaitDelay = 3 * time.Second
+	return cmd
+}
+
+// Docker prepares a docker command.
+func (e *Engine) Docker(ctx context.Context, args ...string) *exec.Cmd {
+	return e.Command(ctx, nil, "docker", args...)
+}
+
+// Compose prepares a docker compose command for this lab. Connect must have succeeded.
+func (e *Engine) Compose(ctx context.Context, extra []string, args ...string) *exec.Cmd {
+	return e.Command(ctx, extra, e.compose, append([]string{"--project-directory", e.Dir}, args...)...)
+}
+
+// Ask returns what a docker command prints on its standard output. Its error has the last line of the standard error.
+func (e *Engine) Ask(ctx context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cmd := e.Docker(ctx, args...)
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	out, err := cmd.Output()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return "", &Problem{"the docker command was not found", "install Docker Engine 20.10 or newer, or Docker Desktop: https://docs.docker.com/get-docker/"}
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "", &Problem{fmt.Sprintf("no Docker Engine answers: docker %s waited for %s", args[0], patience), "restart Docker Desktop or the docker service; docker " + args[0] + " must work (" + endpoint() + ")"}
+	case err != nil:
+		said := LastLine(errOut.String())
+		if said == "" {
+			said = err.Error()
+		}
+		return string(out), fmt.Errorf("docker %s: %s", args[0], said)
+	}
+	return string(out), nil
+}
+
+// LastLine returns the last line of a text that is not empty.
+func LastLine(text string) string {
+	text = strings.TrimRight(text, "\r\n \t")
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// endpoint says which engine is asked.
+func endpoint() string {
+	said := func(name string) string {
+		if value := os.Getenv(name); value != "" {
+			return name + " is " + value
+		}
+		return name + " is not set"
+	}
+	return said("DOCKER_HOST") + ", " + said("DOCKER_CONTEXT")
+}
+
+// Connect makes sure that an engine answers which the lab works with, and finds Compose.
+func (e *Engine) Connect(ctx context.Context) error {
+	if e.Arch != "" {
+		return nil
+	}
+	var version, info string
+	var versionErr, infoErr error
+	var wait sync.WaitGroup
+	wait.Go(func() { version, versionErr = e.Ask(ctx, "version", "--format", "{{json .}}") })
+	wait.Go(func() { info, infoErr = e.Ask(ctx, "info", "--format", "{{json .}}") })
+	wait.Wait()
+	if versionErr != nil {
+		return e.noEngine(ctx, versionErr)
+	}
+	if err := e.readVersion(version); err != nil {
+		return err
+	}
+	if infoErr != nil {
+		return infoErr
+	}
+	return e.findCompose(info)
+}
+
+// noEngine explains an error of docker version.
+func (e *Engine) noEngine(ctx context.Context, err error) error {
+	var problem *Problem
+	if errors.As(err, &problem) {
+		return problem
+	}
+	said := strings.TrimPrefix(err.Error(), "docker version: ")
+	if strings.Contains(said, "ermission denied") {
+		return &Problem{"your user may not use the Docker Engine: " + said,
+			"add your user to the group docker (sudo usermod -aG docker $USER), then log out and in again. Members of that group have the rights of root on this machine"}
+	}
+	if out, err := e.Docker(ctx, "--version").CombinedOutput(); err == nil && strings.Contains(strings.ToLower(string(out)), "podman") {
+		return &Problem{"the docker command is Podman's own", "install Docker's command, start Podman's service, and set DOCKER_HOST to its socket"}
+	}
+	return &Problem{"no Docker Engine answers: " + said, "start Docker Desktop or the docker service; docker info must work (" + endpoint() + ")"}
+}
+
+func (e *Engine) readVersion(said string) error {
+	var answer struct {
+		Server struct {
+			APIVersion, Version, Os, Arch string
+			Components                    []struct{ Name string }
+		}
+	}
+	if err := json.Unmarshal([]byte(said), &answer); err != nil {
+		return fmt.Errorf("docker version gave an answer that is not JSON: %w", err)
+	}
+	server := answer.Server
+	if server.Os == "windows" {
+		return &Problem{"the Docker Engine runs Windows containers, and the lab's are Linux containers", "Docker Desktop's menu: Switch to Linux containers"}
+	}
+	name := "Docker Engine"
+	for _, component := range server.Components {
+		if strings.Contains(component.Name, "Podman") {
+			name, e.Podman = "Podman", server.Version
+			// Podman 4 gives a container that has a DNS server of its own no name of the lab.
+			e.environ = append(e.environ, "LAB_DNS=")
+		}
+	}
+	if !AtLeast(server.APIVersion, minimumAPI) {
+		return &Problem{fmt.Sprintf("%s %s is too old: it has version %s of Docker's API", name, server.Version, server.APIVersion),
+			"the lab needs version " + minimumAPI + ", which Docker Engine 20.10 and Podman 4 have"}
+	}
+	e.Arch = server.Arch
+	return nil
+}
+
+// findCompose takes Docker's plugin if it is new enough, else the Compose that the lab has built. Started by itself the plugin takes
+// half as long as by way of docker.
+func (e *Engine) findCompose(said string) error {
+	var info struct {
+		ClientInfo struct {
+			Plugins []struct{ Name, Version, Path string }
+		}
+	}
+	if err := json.Unmarshal([]byte(said), &info); err != nil {
+		return fmt.Errorf("docker info gave an answer that is not JSON: %w", err)
+	}
+	e.compose = e.OwnCompose()
+	for _, plugin := range info.ClientInfo.Plugins {
+		if plugin.Name == "compose" && AtLeast(plugin.Version, MinimumCompose) {
+			e.compose = plugin.Path
+		}
+	}
+	return nil
+}
+
+// OwnCompose returns where the lab's own Compose is, if it has been built.
+func (e *Engine) OwnCompose() string {
+	name := "docker-compose"
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return e.Cache("bin", name)
+}
+
+// ComposeProgram returns the program that is run as docker compose; known after Connect.
+func (e *Engine) ComposeProgram() string { return e.compose }
+
+// HasCompose reports whether there is a Compose to run.
+func (e *Engine) HasCompose() bool {
+	_, err := os.Stat(e.compose)
+	return err == nil
+}
+
+var versionNumber = regexp.MustCompile(`^v?(\d+)\.(\d+)`)
+
+// AtLeast compares the first two numbers of two versions. What is no version is too old.
+func AtLeast(version, minimum string) bool {
+	have, want := versionNumber.FindStringSubmatch(version), versionNumber.FindStringSubmatch(minimum)
+	if have == nil || want == nil {
+		return false
+	}
+	number := func(text string) int { n, _ := strconv.Atoi(text); return n }
+	if number(have[1]) != number(want[1]) {
+		return number(have[1]) > number(want[1])
+	}
+	return number(have[2]) >= number(want[2])
+}
+
+// Now returns the time by the engine's clock, by which it stamps the lines of a log too. The learner's clock may differ.
+func (e *Engine) Now(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	said, err := e.Ask(ctx, "info", "--format", "{{json .SystemTime}}")
+	if err != nil {
+		return now, err
+	}
+	return now, json.Unmarshal([]byte(said), &now)
+}
+
+// HasImage reports whether the engine has an image.
+func (e *Engine) HasImage(ctx context.Context, image string) bool {
+	_, err := e.Ask(ctx, "image", "inspect", "--format", "{{.Id}}", image)
+	return err == nil
+}
+
+// Exec runs a program in the container of a service, as a user (the container's own if empty). It does what `docker compose exec`
+// does at a quarter of the cost, for conditions that are asked again and again. It ends after a minute, because docker may wait
+// for ever for a container that was restarted meanwhile.
+func (e *Engine) Exec(ctx context.Context, out, errOut io.Writer, service, user string, args ...string) error {
+	container, err := e.Container(ctx, service)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	cmd := e.Docker(ctx, append([]string{"exec", "--user", user, container.ID}, args...)...)
+	cmd.Stdout, cmd.Stderr = out, errOut
+	return cmd.Run()
+}
+
+// ClientServed returns nil if the latest request of the running client was served, else the reason.
+func (e *Engine) ClientServed(ctx context.Context) error {
+	var said bytes.Buffer
+	err := e.Exec(ctx, &said, &said, lab.Client, lab.ClientUser, "probe", lab.HealthURL)
+	if err != nil && said.Len() > 0 {
+		return errors.New(LastLine(said.String()))
+	}
+	return err
+}
+
+// UsesOwnCompose reports whether Compose is the one that the lab has built.
+func (e *Engine) UsesOwnCompose() bool { return e.compose == e.OwnCompose() }

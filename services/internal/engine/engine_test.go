@@ -1,0 +1,283 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test's own program stand in for docker and docker compose.
+func TestMain(m *testing.M) {
+	if rules := os.Getenv("FAKE_DOCKER"); rules != "" {
+		os.Exit(fakeDocker(rules, os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+// fakeDocker answers by the first rule "WORDS => STATUS TEXT" whose words are in the command line; " | " in the text is a line break.
+// With a status over 0 the text goes to the standard error.
+func fakeDocker(rules string, args []string) int {
+	line := strings.Join(args, " ")
+	for rule := range strings.Lines(rules) {
+		words, answer, ok := strings.Cut(strings.TrimSpace(rule), " => ")
+		if !ok || !strings.Contains(line, words) {
+			continue
+		}
+		status, text, _ := strings.Cut(answer, " ")
+		out := os.Stdout
+		if status != "0" {
+			out = os.Stderr
+		}
+		fmt.Fprintln(out, strings.ReplaceAll(strings.ReplaceAll(text, " | ", "\n"), "ARGS", line))
+		return int(status[0] - '0')
+	}
+	fmt.Fprintln(os.Stderr, "unexpected:", line)
+	return 9
+}
+
+const (
+	version = `version --format => 0 {"Server":{"APIVersion":"1.44","Version":"25.0.1","Os":"linux","Arch":"arm64","Components":[{"Name":"Engine"}]}}
+`
+	info = `info --format => 0 {"ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v1","Path":"/x"},{"Name":"compose","Version":"v2.40.0","Path":"COMPOSE"}]}}
+`
+)
+
+// fake returns an engine whose docker answers by rules.
+func fake(t *testing.T, rules string) *Engine {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs, dir := t.TempDir(), t.TempDir()
+	for _, name := range []string{"docker", "docker-compose"} {
+		if err := os.Symlink(self, filepath.Join(programs, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, ".env"), goodEnv)
+	t.Setenv("PATH", programs)
+	t.Setenv("FAKE_DOCKER", strings.ReplaceAll(rules, "COMPOSE", filepath.Join(programs, "docker-compose")))
+	t.Setenv("COMPOSE_PROJECT_NAME", "p")
+	e, err := New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const goodEnv = "SPIRE_VERSION=1.15.3\nSPIRE_REGISTRY=ghcr.io/spiffe\nGO_IMAGE=golang:1.26-alpine\nTOOLS_BASE_IMAGE=buildpack-deps:bookworm-curl\nLAB_TAG=local\n"
+
+// TestSettings: .env is read as Compose reads it.
+func TestSettings(t *testing.T) {
+	none := func(string) string { return "" }
+	for name, c := range map[string]struct{ text, tag, problem string }{
+		"as it is":               {goodEnv, "local", ""},
+		"no newline at the end":  {strings.TrimSuffix(goodEnv, "\n"), "local", ""},
+		"quotes":                 {strings.Replace(goodEnv, "=local", `="local"`, 1), "local", ""},
+		"single quotes":          {strings.Replace(goodEnv, "=local", `='local'`, 1), "local", ""},
+		"a comment":              {strings.Replace(goodEnv, "=local", "=local # mine", 1), "local", ""},
+		"export":                 {strings.Replace(goodEnv, "LAB_TAG", "export LAB_TAG", 1), "local", ""},
+		"indentation":            {strings.Replace(goodEnv, "LAB_TAG", "  LAB_TAG", 1), "local", ""},
+		"spaces around =":        {strings.Replace(goodEnv, "LAB_TAG=", "LAB_TAG = ", 1), "local", ""},
+		"a byte order mark":      {"\ufeff" + goodEnv, "local", ""},
+		"line endings of DOS":    {strings.ReplaceAll(goodEnv, "\n", "\r\n"), "local", ""},
+		"another variable in it": {"TAG=local\n" + strings.Replace(goodEnv, "=local", "=${TAG}", 1), "local", ""},
+		"no tag":                 {strings.Replace(goodEnv, "LAB_TAG=local", "", 1), "", ".env does not set LAB_TAG"},
+		"nonsense":               {goodEnv + "this is nothing\n", "", ".env: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), ".env")
+			write(t, file, c.text)
+			settings, err := readSettings(file, none)
+			if err == nil {
+				_, err = override(settings, none)
+			}
+			if c.problem != "" {
+				if err == nil || !strings.Contains(err.Error(), c.problem) {
+					t.Errorf("the error is %v, want %q", err, c.problem)
+				}
+				return
+			}
+			if err != nil || settings["LAB_TAG"] != c.tag {
+				t.Errorf("LAB_TAG is %q, error %v", settings["LAB_TAG"], err)
+			}
+		})
+	}
+	if _, err := readSettings(filepath.Join(t.TempDir(), ".env"), none); err == nil || !strings.Contains(err.Error(), "has no file .env") {
+		t.Errorf("without .env: %v", err)
+	}
+}
+
+// TestOverride: a version of the environment wins, and is told; an empty one does not count.
+func TestOverride(t *testing.T) {
+	settings := map[string]string{"SPIRE_VERSION": "1.15.3", "SPIRE_REGISTRY": "r", "GO_IMAGE": "g", "TOOLS_BASE_IMAGE": "t", "LAB_TAG": "local"}
+	differ, err := override(settings, func(name string) string {
+		return map[string]string{"SPIRE_VERSION": "1.14.0", "LAB_TAG": "mine", "GO_IMAGE": "", "NAME": "x"}[name]
+	})
+	if err != nil || settings["SPIRE_VERSION"] != "1.14.0" || settings["LAB_TAG"] != "mine" || settings["GO_IMAGE"] != "g" {
+		t.Errorf("settings are %v, error %v", settings, err)
+	}
+	if want := []string{"SPIRE_VERSION is 1.14.0: your environment sets it, and .env has 1.15.3"}; !slices.Equal(differ, want) {
+		t.Errorf("differ is %q, want %q", differ, want)
+	}
+}
+
+// TestEnvironment: what steers docker from outside is not passed on.
+func TestEnvironment(t *testing.T) {
+	got := environment([]string{"HOME=/h", "COMPOSE_FILE=x", "COMPOSE_PROJECT_NAME=p", "DOCKER_HOST=h", "BUILDX_BUILDER=b", "DOCKER_DEFAULT_PLATFORM=p", "LAB_TAG=", "AGENT_TTL=1s", "SPIRE_VERSION=1"},
+		map[string]string{"LAB_TAG": "local", "SPIRE_VERSION": "1"})
+	if want := []string{"HOME=/h", "COMPOSE_PROJECT_NAME=p", "DOCKER_HOST=h", "SPIRE_VERSION=1"}; !slices.Equal(got, want) {
+		t.Errorf("environment is %q, want %q", got, want)
+	}
+}
+
+// TestConnect has an engine for each thing that may be wrong with one.
+func TestConnect(t *testing.T) {
+	for name, c := range map[string]struct{ rules, problem, hint string }{
+		"a good engine":        {version + info, "", ""},
+		"one that is too old":  {strings.Replace(version, "1.44", "1.40", 1) + info, "Docker Engine 25.0.1 is too old: it has version 1.40 of Docker's API", "Docker Engine 20.10"},
+		"Windows containers":   {strings.Replace(version, `"linux"`, `"windows"`, 1) + info, "runs Windows containers", "Switch to Linux containers"},
+		"no permission":        {"version --format => 1 Got permission denied while trying to connect", "your user may not use the Docker Engine", "rights of root"},
+		"no engine":            {"version --format => 1 Cannot connect to the Docker daemon \n--version => 0 Docker version 25", "no Docker Engine answers: Cannot connect", "start Docker Desktop"},
+		"Podman's own command": {"version --format => 1 nothing\n--version => 0 podman version 5", "the docker command is Podman's own", "DOCKER_HOST"},
+		"an answer in words":   {"version --format => 0 hello\n" + info, "not JSON", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := fake(t, c.rules)
+			err := e.Connect(context.Background())
+			if c.problem == "" {
+				if err != nil || e.Arch != "arm64" || !e.HasCompose() || e.UsesOwnCompose() {
+					t.Errorf("error %v, architecture %q, compose %q", err, e.Arch, e.compose)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.problem) {
+				t.Fatalf("the error is %v, want %q", err, c.problem)
+			}
+			var problem *Problem
+			if c.hint != "" && (!errors.As(err, &problem) || !strings.Contains(problem.Hint(), c.hint)) {
+				t.Errorf("the hint is not %q: %+v", c.hint, problem)
+			}
+		})
+	}
+}
+
+// TestConnectWithoutDocker: the docker command may be missing.
+func TestConnectWithoutDocker(t *testing.T) {
+	e := fake(t, version)
+	t.Setenv("PATH", t.TempDir())
+	if err := e.Connect(context.Background()); err == nil || !strings.Contains(err.Error(), "the docker command was not found") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestOldPlugin: a Compose that is too old is not used.
+func TestOldPlugin(t *testing.T) {
+	e := fake(t, version+strings.Replace(info, "v2.40.0", "v2.19.9", 1))
+	if err := e.Connect(context.Background()); err != nil || !e.UsesOwnCompose() || e.HasCompose() {
+		t.Errorf("error %v, compose %q", err, e.compose)
+	}
+}
+
+// TestPodman: its containers get no DNS server of their own.
+func TestPodman(t *testing.T) {
+	e := fake(t, strings.Replace(version, `"Engine"`, `"Podman Engine"`, 1)+info)
+	if err := e.Connect(context.Background()); err != nil || e.Podman != "25.0.1" || !slices.Contains(e.Docker(context.Background()).Env, "LAB_DNS=") {
+		t.Errorf("error %v, Podman %q", err, e.Podman)
+	}
+}
+
+func TestAtLeast(t *testing.T) {
+	for _, c := range []struct {
+		version, minimum string
+		want             bool
+	}{{"2.20.0", "2.20", true}, {"v2.40.3", "2.20", true}, {"2.9.1", "2.20", false}, {"5.0", "2.20", true}, {"1.99", "2.20", false}, {"dev", "2.20", false}, {"", "1.41", false}} {
+		if got := AtLeast(c.version, c.minimum); got != c.want {
+			t.Errorf("AtLeast(%q, %q) is %t", c.version, c.minimum, got)
+		}
+	}
+}
+
+const twoContainers = `ps --all => 0 {"ID":"b2","Name":"p-server-1","State":"running","Status":"Up","Project":"p","Service":"server","Folder":"/a,b"} | {"ID":"a1","Name":"p-client-1","State":"exited","Status":"Exited (0)","Project":"p","Service":"client","Folder":"/a,b"}
+`
+
+func TestContainers(t *testing.T) {
+	e := fake(t, twoContainers)
+	all, err := e.Containers(context.Background())
+	if err != nil || len(all) != 2 || all[0].Service != "client" || all[1].ID != "b2" || !all[1].Runs() || all[0].Runs() {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := e.Container(context.Background(), "node"); !errors.Is(err, ErrNoContainer) {
+		t.Errorf("the container of node: %v", err)
+	}
+	if folders, err := e.Folders(context.Background()); err != nil || !slices.Equal(folders, []string{"/a,b"}) {
+		t.Errorf("folders are %q, %v", folders, err)
+	}
+	if whole, err := e.Whole(context.Background()); whole || err != nil {
+		t.Errorf("a lab with a stopped client is whole: %t, %v", whole, err)
+	}
+}
+
+// TestLog: each line has its time; a container that does not exist has no log, and a failure is not an empty log.
+func TestLog(t *testing.T) {
+	e := fake(t, twoContainers+"logs --timestamps --since 2026-11-28T12:00:00Z b2 => 0 2026-11-28T12:00:01.5Z one two\nlogs --timestamps a1 => 1 no such container\n")
+	lines, err := e.Log(context.Background(), "server", time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC))
+	if err != nil || len(lines) != 1 || lines[0].Text != "one two" || lines[0].Time.Nanosecond() != 500_000_000 {
+		t.Errorf("%+v, %v", lines, err)
+	}
+	if _, err := e.Log(context.Background(), "client", time.Time{}); err == nil || !strings.Contains(err.Error(), "no such container") {
+		t.Errorf("a log that cannot be read: %v", err)
+	}
+	if _, err := e.Log(context.Background(), "node", time.Time{}); !errors.Is(err, ErrNoContainer) {
+		t.Errorf("a log of no container: %v", err)
+	}
+}
+
+// TestRun: docker compose is this lab's, without a terminal; the exit status is the command's.
+func TestRun(t *testing.T) {
+	e := fake(t, version+info+"exec -T => 3 refused\n--project-directory => 0 compose: ARGS\nvolume ls => 0 docker: ARGS\n")
+	if err := e.Connect(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		words  string
+		status int
+		want   string
+	}{
+		{"docker compose exec client svid", 3, "refused"},
+		{"docker compose ps --all", 0, "compose: --project-directory " + e.Dir + " ps --all"},
+		{"docker volume ls", 0, "docker: volume ls"},
+	} {
+		var out bytes.Buffer
+		status, err := e.Run(context.Background(), nil, strings.Fields(c.words), nil, &out, &out)
+		if err != nil || status != c.status || strings.TrimSpace(out.String()) != c.want {
+			t.Errorf("%s: status %d, %v, %q", c.words, status, err, out.String())
+		}
+	}
+	if _, err := e.Run(context.Background(), nil, []string{"curl", "x"}, nil, nil, nil); err == nil {
+		t.Error("curl is taken for a docker command")
+	}
+}
+
+// TestOthers: what bears the project's name without its label is somebody else's.
+func TestOthers(t *testing.T) {
+	e := fake(t, `volume ls => 0 {"Name":"p_data","Project":"p"} | {"Name":"p_other","Project":""}`)
+	if others, err := e.Others(context.Background(), "volume"); err != nil || !slices.Equal(others, []string{"p_other"}) {
+		t.Errorf("%q, %v", others, err)
+	}
+}

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+)
+
+// Settings are the names of what .env sets. The environment may set them too, and wins, as it does for Compose.
+var Settings = []string{"SPIRE_VERSION", "SPIRE_REGISTRY", "GO_IMAGE", "TOOLS_BASE_IMAGE", "LAB_TAG"}
+
+// readSettings reads .env as Compose reads it.
+func readSettings(file string, getenv func(string) string) (map[string]string, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &Problem{"the lab's folder has no file .env", "git checkout -- .env"}
+	}
+	if err != nil {
+		return nil, &Problem{".env cannot be read: " + err.Error(), "make it readable for your user"}
+	}
+	settings, err := dotenv.ParseWithLookup(strings.NewReader(string(text)), func(name string) (string, bool) {
+		value := getenv(name)
+		return value, value != ""
+	})
+	if err != nil {
+		return nil, &Problem{".env: " + err.Error(), "git diff .env shows what was changed"}
+	}
+	return settings, nil
+}
+
+// override gives the environment's versions precedence over those of .env, and returns a sentence for each that differs.
+func override(settings map[string]string, getenv func(string) string) ([]string, error) {
+	var differ []string
+	for _, name := range Settings {
+		value := getenv(name)
+		if value != "" && value != settings[name] && name != "LAB_TAG" {
+			differ = append(differ, name+" is "+value+": your environment sets it, and .env has "+settings[name])
+		}
+		if value != "" {
+			settings[name] = value
+		}
+		if settings[name] == "" {
+			return nil, &Problem{".env does not set " + name, "git diff .env shows what was changed"}
+		}
+	}
+	return differ, nil
+}
+
+// steering matches variables that would steer docker, Compose and BuildKit from outside. What chooses an engine (DOCKER_HOST,
+// DOCKER_CONTEXT) is left.
+var steering = regexp.MustCompile(`^(COMPOSE_.*|BUILDX_.*|BUILDKIT_.*|DOCKER_BUILDKIT|DOCKER_DEFAULT_PLATFORM|DOCKER_API_VERSION|LAB_DNS|AGENT_TTL|SPIRE_SERVER_DISK|CDPATH)$`)
+
+// environment returns what docker and docker compose get: no variable that steers them, and no empty one that would hide a setting
+// of .env.
+func environment(environ []string, settings map[string]string) []string {
+	var kept []string
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if _, ours := settings[name]; ours && value == "" {
+			continue
+		}
+		if steering.MatchString(name) && name != "COMPOSE_PROJECT_NAME" {
+			continue
+		}
+		kept = append(kept, variable)
+	}
+	return kept
+}

@@ -1,0 +1,332 @@
+// Package launch brings the lab's images up to date, starts the lab, and removes it.
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
+)
+
+// Launcher starts and removes one lab.
+type Launcher struct {
+	*engine.Engine
+	Screen *screen.Screen
+}
+
+// Up brings the images up to date, starts the lab, and waits until its client has been served.
+func (l *Launcher) Up(ctx context.Context) error {
+	if err := l.Preflight(ctx); err != nil {
+		return err
+	}
+	if err := l.Build(ctx, false); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := l.start(ctx); err != nil {
+		return l.giveUp(ctx, err)
+	}
+	return l.tell(ctx, time.Since(began))
+}
+
+// start runs docker compose up, and waits for the client.
+func (l *Launcher) start(ctx context.Context) error {
+	before, err := l.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	// Podman 4 gives Compose a network's name where Compose asks for its ID. So Compose wants to replace every container, and Podman
+	// refuses to replace one that others depend on.
+	if strings.HasPrefix(l.Podman, "4.") && len(before) > 0 {
+		l.Screen.Say("Podman 4 cannot replace single containers: all containers of the lab are recreated")
+		if err := l.run(ctx, "removing the containers", l.Compose(ctx, nil, "down")); err != nil {
+			return fmt.Errorf("the lab's containers cannot be removed: %w", err)
+		}
+		before = nil
+	}
+	if err := l.run(ctx, "starting the lab", l.Compose(ctx, nil, "up", "--detach", "--remove-orphans")); err != nil {
+		return fmt.Errorf("the lab did not start: %w", err)
+	}
+	after, err := l.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	recreated := replaced(before, after)
+	if len(recreated) > 0 {
+		l.Screen.Say("recreated (image or configuration changed): %s", strings.Join(recreated, ", "))
+	}
+	if slices.Contains(recreated, lab.SPIREServer) {
+		if err := l.restartAgent(ctx); err != nil {
+			return err
+		}
+	}
+	return Until(ctx, time.Minute, "the client is served", func() error { return l.ClientServed(ctx) })
+}
+
+// replaced returns the services whose container is not the one from before.
+func replaced(before, after []engine.Container) []string {
+	var services []string
+	for _, now := range after {
+		for _, then := range before {
+			if then.Service == now.Service && then.ID != now.ID {
+				services = append(services, now.Service)
+			}
+		}
+	}
+	return services
+}
+
+// restartAgent replaces what the agent has cached: it would go on serving SVIDs that an earlier SPIRE server has signed.
+func (l *Launcher) restartAgent(ctx context.Context) error {
+	l.Screen.Say("the agent is restarted, because it has cached SVIDs from before the SPIRE server was recreated")
+	if err := l.run(ctx, "restarting the agent", l.Compose(ctx, nil, "restart", lab.SPIREAgent)); err != nil {
+		return fmt.Errorf("the agent cannot be restarted: %w", err)
+	}
+	return Until(ctx, 30*time.Second, "the agent issues SVIDs again", func() error {
+		var out strings.Builder
+		if err := l.Exec(ctx, &out, &out, lab.Client, lab.ClientUser, "svid"); err != nil {
+			return errors.New(engine.LastLine(out.String()))
+		}
+		return nil
+	})
+}
+
+// tell says what was started.
+func (l *Launcher) tell(ctx context.Context, took time.Duration) error {
+	lines, err := l.Log(ctx, lab.Bootstrap, time.Time{})
+	if err != nil {
+		return err
+	}
+	for _, line := range lines[max(0, len(lines)-12):] {
+		l.Screen.Say("  %s", line.Text)
+	}
+	answer, err := l.lastAnswer(ctx)
+	if err != nil {
+		return err
+	}
+	l.Screen.Say("the client is served (%d s): %s", int(took.Seconds()), answer)
+	if err := l.Table(ctx); err != nil {
+		return err
+	}
+	l.Screen.Say(`
+Try next:
+  make scenario-bad-id    run the client as the wrong user, and see who refuses
+  make scenarios          all that can be broken on purpose
+  make svid               the identity that each user gets
+  make logs               what the two programs log
+  make down               remove everything`)
+	return nil
+}
+
+// lastAnswer returns what the client has printed last. It prints only answers on its standard output.
+func (l *Launcher) lastAnswer(ctx context.Context) (string, error) {
+	client, err := l.Container(ctx, lab.Client)
+	if err != nil {
+		return "", err
+	}
+	said, err := l.Ask(ctx, "logs", client.ID)
+	return engine.LastLine(said), err
+}
+
+// Table prints the state of each running container.
+func (l *Launcher) Table(ctx context.Context) error {
+	all, err := l.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	width := len("SERVICE")
+	for _, container := range all {
+		width = max(width, len(container.Service))
+	}
+	l.Screen.Say("%-*s   %s", width, "SERVICE", "STATUS")
+	for _, container := range all {
+		if container.Runs() {
+			l.Screen.Say("%-*s   %s", width, container.Service, container.Status)
+		}
+	}
+	return nil
+}
+
+// giveUp explains a start that failed: by the doctor's finding, else by the last lines of the service that is in trouble.
+func (l *Launcher) giveUp(ctx context.Context, failure error) error {
+	if ctx.Err() != nil {
+		return failure
+	}
+	if err := l.composeFile(ctx); err != nil {
+		return err
+	}
+	l.keepStory("error: " + failure.Error())
+	if finding, ok := l.doctor(ctx); ok {
+		return &engine.Problem{What: failure.Error() + "\n" + strings.TrimRight(finding, "\n")}
+	}
+	service := l.inTrouble(ctx)
+	lines, err := l.Log(ctx, service, time.Time{})
+	if err != nil {
+		return failure
+	}
+	for _, line := range lines[max(0, len(lines)-15):] {
+		l.Screen.Say("  %s", line.Text)
+	}
+	return &engine.Problem{What: failure.Error() + "; the lines above are of " + service, Remedy: "make down removes what was started"}
+}
+
+// composeFile returns an error if Compose cannot read compose.yaml.
+func (l *Launcher) composeFile(ctx context.Context) error {
+	out, err := l.Compose(ctx, nil, "config", "--quiet").CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	return &engine.Problem{What: "Compose cannot read compose.yaml: " + engine.LastLine(string(out)), Remedy: "git diff compose.yaml scripts/scenarios shows what was changed"}
+}
+
+// keepStory keeps the errors of a failed start for the doctor.
+func (l *Launcher) keepStory(text string) {
+	_ = os.WriteFile(l.story(), []byte(text+"\n"), 0o644) // without it the doctor asks the engine alone
+}
+
+func (l *Launcher) story() string { return l.Cache("up-" + l.Project + ".txt") }
+
+// doctor returns the doctor's finding, and whether there is one.
+func (l *Launcher) doctor(ctx context.Context) (string, bool) {
+	out, err := l.Command(ctx, nil, "bash", filepath.Join(l.Dir, "scripts", "doctor.sh")).Output()
+	var exit *exec.ExitError
+	return string(out), errors.As(err, &exit) && exit.ExitCode() == 1
+}
+
+// inTrouble returns the first service, in the order of their start, that is not as it should be; else the client.
+func (l *Launcher) inTrouble(ctx context.Context) string {
+	for _, service := range lab.Services {
+		inspection, err := l.Inspect(ctx, service)
+		if err != nil {
+			continue
+		}
+		well := inspection.State.Status == "running" && inspection.RestartCount == 0
+		if !lab.Lasts(service) {
+			well = inspection.State.Status == "exited" && inspection.State.ExitCode == 0
+		}
+		if !well {
+			return service
+		}
+	}
+	return lab.Client
+}
+
+// run runs a long command. On a terminal it shows its own progress; elsewhere there is a line every 10 s, and its output only if it
+// fails.
+func (l *Launcher) run(ctx context.Context, what string, cmd *exec.Cmd) error {
+	if l.Screen.Terminal {
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return errors.New("the lines above say why")
+		}
+		return nil
+	}
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := l.Screen.While("still "+what, cmd.Run); err != nil {
+		for line := range strings.Lines(out.String()) {
+			l.Screen.Say("  %s", strings.TrimRight(line, "\r\n"))
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return errors.New(engine.LastLine(out.String()))
+	}
+	return nil
+}
+
+// Until polls a condition until it holds. Its error has what was waited for and what the condition said last.
+func Until(ctx context.Context, limit time.Duration, what string, condition func() error) error {
+	for began := time.Now(); ; {
+		err := condition()
+		if err == nil {
+			return nil
+		}
+		if time.Since(began) >= limit {
+			return fmt.Errorf("timed out after %d s waiting until %s: %w", int(limit.Seconds()), what, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// Down removes the containers, networks and volumes of this lab, and nothing that somebody else made.
+func (l *Launcher) Down(ctx context.Context) error {
+	if err := l.needOwn(ctx); err != nil {
+		return err
+	}
+	if err := l.run(ctx, "removing the lab", l.Compose(ctx, nil, "--profile", "*", "down", "--volumes", "--remove-orphans")); err != nil {
+		if file := l.composeFile(ctx); file != nil {
+			return file
+		}
+		return fmt.Errorf("the lab cannot be removed: %w", err)
+	}
+	// Compose leaves a volume that no service uses at the moment: the empty disk of the scenario server-wiped.
+	volumes, err := l.Volumes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, volume := range volumes {
+		if !slices.Contains(lab.Volumes, strings.TrimPrefix(volume, l.Project+"_")) {
+			l.Screen.Say("the volume %s stays: the lab did not make it", volume)
+		} else if _, err := l.Ask(ctx, "volume", "rm", volume); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"unfinished-", "screen-"} {
+		_ = os.Remove(l.Cache(name + l.Project))
+	}
+	_ = os.Remove(l.story())
+	return nil
+}
+
+// Need makes sure that there are an engine and a Compose that the lab works with.
+func (l *Launcher) Need(ctx context.Context) error {
+	if err := l.Connect(ctx); err != nil {
+		return err
+	}
+	return l.needCompose(ctx)
+}
+
+// Clean removes the lab, and what was built in its folder. Images stay.
+func (l *Launcher) Clean(ctx context.Context) error {
+	if err := l.Need(ctx); err != nil {
+		return err
+	}
+	if err := l.Down(ctx); err != nil {
+		return err
+	}
+	if target, err := os.Readlink(pluginLink()); err == nil && target == l.OwnCompose() {
+		if err := os.Remove(pluginLink()); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(l.Cache())
+}
+
+// pluginLink returns where docker looks for its Compose plugin.
+func pluginLink() string {
+	config := os.Getenv("DOCKER_CONFIG")
+	if config == "" {
+		home, _ := os.UserHomeDir()
+		config = filepath.Join(home, ".docker")
+	}
+	name := "docker-compose"
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return filepath.Join(config, "cli-plugins", name)
+}

@@ -1,0 +1,174 @@
+package launch
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+)
+
+// Preflight looks for what would stop a start, the cheapest first, before anything is changed.
+func (l *Launcher) Preflight(ctx context.Context) error {
+	for _, look := range []func(context.Context) error{l.needNoPolicy, l.needWritable, l.needUnixLines, l.Connect, l.needCompose, l.needOwn} {
+		if err := look(ctx); err != nil {
+			return err
+		}
+	}
+	for _, sentence := range l.Overridden {
+		l.Screen.Say("%s", sentence)
+	}
+	return nil
+}
+
+// Findings returns every finding of those looks that need no engine, and of the one that asks whose this lab is: for a report.
+func (l *Launcher) Findings(ctx context.Context) []error {
+	var all []error
+	for _, look := range []func(context.Context) error{l.needNoPolicy, l.needWritable, l.needUnixLines, l.needOwn} {
+		if err := look(ctx); err != nil {
+			all = append(all, err)
+		}
+	}
+	return all
+}
+
+// needNoPolicy refuses to overrule somebody's decision.
+func (l *Launcher) needNoPolicy(context.Context) error {
+	switch os.Getenv("DOCKER_CONTENT_TRUST") {
+	case "", "0", "false":
+		return nil
+	}
+	return &engine.Problem{What: "DOCKER_CONTENT_TRUST is set, and nobody has signed the lab's own images", Remedy: "for this lab: unset DOCKER_CONTENT_TRUST"}
+}
+
+// needWritable finds folders and files that cannot be written, such as those of a command that was run with sudo.
+func (l *Launcher) needWritable(context.Context) error {
+	if probe, err := os.CreateTemp("", "lab"); err != nil {
+		return &engine.Problem{What: "TMPDIR is " + os.TempDir() + ", where nothing can be written", Remedy: "unset TMPDIR, or name a folder of yours"}
+	} else {
+		probe.Close()
+		os.Remove(probe.Name())
+	}
+	if err := os.MkdirAll(l.Cache(), 0o755); err != nil {
+		return &engine.Problem{What: l.Dir + " cannot be written", Remedy: "copy the folder to a place of your own: git clone '" + l.Dir + "' ~/spiffe-lab"}
+	}
+	entries, err := os.ReadDir(l.Cache())
+	if err != nil {
+		return err
+	}
+	files := []string{l.Cache()}
+	for _, entry := range entries {
+		if entry.Type().IsRegular() || entry.IsDir() {
+			files = append(files, l.Cache(entry.Name()))
+		}
+	}
+	for _, file := range files {
+		if !writable(file) {
+			return &engine.Problem{What: file + " cannot be written", Remedy: "it was perhaps made with sudo: sudo chown -R \"$(id -u)\" '" + l.Cache() + "'"}
+		}
+	}
+	return nil
+}
+
+// needUnixLines finds files with the line endings of Windows that would go into an image.
+func (l *Launcher) needUnixLines(context.Context) error {
+	for _, start := range []string{"compose.yaml", "scripts/scenarios/extras.yaml", "spire", "services"} {
+		var found string
+		err := filepath.WalkDir(filepath.Join(l.Dir, filepath.FromSlash(start)), func(file string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() || filepath.Ext(file) == ".png" {
+				return err
+			}
+			text, err := os.ReadFile(file)
+			if err == nil && bytes.ContainsRune(text, '\r') {
+				found = file
+				return fs.SkipAll
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if found != "" {
+			name, err := filepath.Rel(l.Dir, found)
+			if err != nil {
+				return err
+			}
+			name = filepath.ToSlash(name)
+			return &engine.Problem{What: name + " has the line endings of Windows, which the lab's programs do not understand",
+				Remedy: "git checkout -- " + name + ", or have your editor save it with LF"}
+		}
+	}
+	return nil
+}
+
+var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+
+// needOwn refuses to start or remove anything in a project that another folder or another program uses.
+func (l *Launcher) needOwn(ctx context.Context) error {
+	name := l.Project
+	if !projectName.MatchString(name) {
+		proposal := strings.TrimLeft(regexp.MustCompile(`[^a-z0-9_-]`).ReplaceAllString(strings.ToLower(name), "-"), "-_")
+		if proposal == "" {
+			proposal = "my-lab"
+		}
+		return &engine.Problem{What: fmt.Sprintf("COMPOSE_PROJECT_NAME is %q, which is not a valid name of a Compose project", name),
+			Remedy: "small letters, digits, - and _: COMPOSE_PROJECT_NAME=" + proposal}
+	}
+	remedy := "give this lab another name: COMPOSE_PROJECT_NAME=" + name + "-2, for each of its commands"
+	folders, err := l.Folders(ctx)
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if !sameFile(folder, l.Dir) {
+			if folder == "" {
+				folder = "an unknown folder"
+			}
+			return &engine.Problem{What: name + " is in use: its containers were started from " + folder, Remedy: remedy}
+		}
+	}
+	thing, err := l.othersThing(ctx)
+	if err != nil {
+		return err
+	}
+	if thing != "" {
+		return &engine.Problem{What: name + " is in use: the " + thing + " exists and was not created by this lab", Remedy: remedy}
+	}
+	return nil
+}
+
+func sameFile(a, b string) bool {
+	left, errLeft := os.Stat(a)
+	right, errRight := os.Stat(b)
+	return errLeft == nil && errRight == nil && os.SameFile(left, right)
+}
+
+// othersThing returns a container, network or volume of somebody else that has a name which this lab would give to one of its own.
+func (l *Launcher) othersThing(ctx context.Context) (string, error) {
+	wanted := map[string][]string{"network": {l.Project + "_default"}}
+	for _, service := range slices.Concat(lab.Services, lab.Extras) {
+		wanted["container"] = append(wanted["container"], l.Project+"-"+service+"-1")
+	}
+	for _, volume := range lab.Volumes {
+		wanted["volume"] = append(wanted["volume"], l.Project+"_"+volume)
+	}
+	for _, kind := range []string{"container", "network", "volume"} {
+		things, err := l.Others(ctx, kind)
+		if err != nil {
+			return "", err
+		}
+		for _, thing := range things {
+			if slices.Contains(wanted[kind], thing) {
+				return kind + " " + thing, nil
+			}
+		}
+	}
+	return "", nil
+}

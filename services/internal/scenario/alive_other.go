@@ -1,0 +1,14 @@
+//go:build !windows
+
+package scenario
+
+import (
+	"errors"
+	"syscall"
+)
+
+// alive reports whether there is a process of this number.
+func alive(pid int) bool {
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}

@@ -1,0 +1,87 @@
+// Package scenario runs the scripts of scripts/scenarios. They are shell scripts which an interpreter within this program runs, so
+// that no bash, grep or sed is needed on the learner's machine. What they can call are the helper functions of this package: each
+// is a Go function, found by its name in helpers.go.
+package scenario
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+)
+
+const folder = "scripts/scenarios"
+
+// Script is one scenario, as it is in its file.
+type Script struct {
+	Name        string
+	Expectation string // its second line: what must be true
+	Lesson      string // the file that explains it, relative to the lab's folder; empty if there is none
+	file        string
+}
+
+// List returns all scenarios, by name.
+func List(dir string) ([]Script, error) {
+	files, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(folder), "*.sh"))
+	if err != nil {
+		return nil, err
+	}
+	sort.Strings(files)
+	var all []Script
+	for _, file := range files {
+		script, err := Read(file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, script)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("there are no scenarios in %s", filepath.Join(dir, filepath.FromSlash(folder)))
+	}
+	return all, nil
+}
+
+// Find returns the scenario of a name.
+func Find(dir, name string) (Script, error) {
+	all, err := List(dir)
+	if err != nil {
+		return Script{}, err
+	}
+	for _, script := range all {
+		if script.Name == name {
+			return script, nil
+		}
+	}
+	return Script{}, &engine.Problem{What: fmt.Sprintf("there is no scenario %q", name), Remedy: "make scenarios lists them"}
+}
+
+// Read returns the script of a file.
+func Read(file string) (Script, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return Script{}, err
+	}
+	script := Script{Name: strings.TrimSuffix(filepath.Base(file), ".sh"), file: file}
+	if lines := strings.SplitN(string(text), "\n", 3); len(lines) > 2 {
+		script.Expectation = strings.TrimPrefix(strings.TrimRight(lines[1], "\r"), "# ")
+	}
+	if _, err := os.Stat(strings.TrimSuffix(file, ".sh") + ".md"); err == nil {
+		script.Lesson = folder + "/" + script.Name + ".md"
+	}
+	return script, nil
+}
+
+// parse returns the syntax tree. Positions in it name the file by its last part.
+func (s Script) parse() (*syntax.File, error) {
+	file, err := os.Open(s.file)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)).Parse(file, filepath.Base(s.file))
+}

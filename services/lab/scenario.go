@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
+)
+
+func (a *app) scenarios() *cobra.Command {
+	return &cobra.Command{
+		Use:   "scenarios",
+		Short: "list the scenarios with their expectations",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := scenario.List(a.dir)
+			if err != nil {
+				return err
+			}
+			for _, script := range all {
+				fmt.Printf("  %-22s %s\n", script.Name, script.Expectation)
+			}
+			fmt.Println("\nrun one with: make scenario-NAME, or scripts/lab scenario NAME")
+			return nil
+		},
+	}
+}
+
+func (a *app) scenario() *cobra.Command {
+	options := scenario.Options{}
+	var pause bool
+	command := &cobra.Command{
+		Use:   "scenario NAME",
+		Short: "run one scenario",
+		Long: `Run one scenario: in steps, with each command as you could type it, its real output, and what
+that shows. It ends with PASS and leaves the lab as it found it. If a check does not hold, or if
+you interrupt it, the lab is reset.`,
+		Example:           "  scripts/lab scenario bad-id\n  scripts/lab scenario rotation --pause",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeScenarios,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			script, err := scenario.Find(a.dir, args[0])
+			if err != nil {
+				return err
+			}
+			l, err := a.launcher()
+			if err != nil {
+				return err
+			}
+			if pause {
+				if !term.IsTerminal(int(os.Stdin.Fd())) {
+					return usageError{fmt.Errorf("--pause waits for Enter, and the standard input is not a terminal")}
+				}
+				options.Pause = os.Stdin
+			}
+			return runScript(cmd, l, script, options)
+		},
+	}
+	flags := command.Flags()
+	flags.BoolVar(&options.Quick, "quick", false, "the short form, with shorter waits")
+	flags.BoolVar(&pause, "pause", false, "wait for Enter between the steps")
+	flags.BoolVar(&options.Keep, "keep", false, "if it fails, leave the lab as it is for inspection")
+	flags.DurationVar(&options.RunLimit, "run-limit", scenario.DefaultRunLimit, "the longest that a command may take")
+	flags.DurationVar(&options.LogLimit, "log-limit", scenario.DefaultLogLimit, "the longest wait for a line in a log")
+	return command
+}
+
+// runScript runs a scenario in the lab of this folder.
+func runScript(cmd *cobra.Command, l *launch.Launcher, script scenario.Script, options scenario.Options) error {
+	if info, err := os.Stat(l.Cache("fault-" + l.Project)); err == nil && info.Size() > 0 {
+		return &engine.Problem{What: "you have an unsolved fault in this lab, and scenarios need a healthy lab",
+			Remedy: "make check, or make reset; or run it in another lab: COMPOSE_PROJECT_NAME=other make scenario-" + script.Name}
+	}
+	if err := os.MkdirAll(l.Cache(), 0o755); err != nil {
+		return err
+	}
+	place := scenario.Place{Dir: l.Dir, Cache: l.Cache(), Project: l.Project}
+	if scenario.Run(cmd.Context(), l, place, script, l.Screen, options) {
+		return nil
+	}
+	if cmd.Context().Err() != nil {
+		return exitStatus(exitInterrupt)
+	}
+	return exitStatus(exitFailure)
+}
+
+func (a *app) completeScenarios(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	all, err := scenario.List(a.dir)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []cobra.Completion
+	for _, script := range all {
+		names = append(names, cobra.CompletionWithDesc(script.Name, script.Expectation))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// script is hidden: the tests run their own scripts with it.
+func (a *app) script() *cobra.Command {
+	return &cobra.Command{
+		Use:    "script FILE",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			script, err := scenario.Read(args[0])
+			if err != nil {
+				return err
+			}
+			l, err := a.launcher()
+			if err != nil {
+				return err
+			}
+			return runScript(cmd, l, script, scenario.Options{Quick: true, RunLimit: scenario.DefaultRunLimit, LogLimit: scenario.DefaultLogLimit})
+		},
+	}
+}
