@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -469,6 +472,28 @@ func TestTyped(t *testing.T) {
 	} {
 		if got := typed(c.words); got != c.want {
 			t.Errorf("typed(%q) = %s, want %s", c.words, got, c.want)
+		}
+	}
+}
+
+// TestWritingNamesEveryHelper: the page for authors names every helper function and filter, and none that does not exist.
+func TestWritingNamesEveryHelper(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root(t), "scripts", "scenarios", "WRITING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range [][]string{slices.Collect(maps.Keys(helpers)), slices.Collect(maps.Keys(tools))} {
+		for _, name := range names {
+			if name != "__held" && !regexp.MustCompile(`(?m)(^|[ ;:,] ?)`+name+`\b`).Match(text) {
+				t.Errorf("WRITING.md does not name %s", name)
+			}
+		}
+	}
+	for _, block := range regexp.MustCompile("(?s)```\n(.*?)```").FindAllSubmatch(text, -1) {
+		for _, found := range regexp.MustCompile(`(?m)^([a-z_]+)[ ,].*$`).FindAllSubmatch(block[1], -1) {
+			if name := string(found[1]); helpers[name] == nil && tools[name] == nil {
+				t.Errorf("WRITING.md names %s, which does not exist", name)
+			}
 		}
 	}
 }
