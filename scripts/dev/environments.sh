@@ -143,6 +143,7 @@ does() { [ -n "$skip" ] || [ -n "$wrong" ] || (cd "$folder" && "$@") >"$box/did"
 # lab TARGET...: $said, $status.
 lab() {
 	status=0
+	case $1 in scenario-*) set -- scenario "${1#scenario-}" ;; esac
 	local began=$SECONDS
 	said=$(cd "$folder" && umask "$mask" && env "${settings[@]}" ${within[@]+"${within[@]}"} scripts/lab "$@" 2>&1 </dev/null) || status=$?
 	# shellcheck disable=SC2034 # for the case
