@@ -1,6 +1,6 @@
 # The commands of the lab: scripts/lab does what a learner or trainer needs, scripts/dev the rest; `make` alone lists them.
 SHELL := /bin/sh
-lab = @scripts/lab
+lab = @sh scripts/lab
 dev = @bash scripts/dev
 # A variable counts only if it is on make's command line: an environment may have a NAME or a PORT of its own.
 given = $(if $(findstring command line,$(origin $1)),$2)
