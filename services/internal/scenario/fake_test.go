@@ -383,6 +383,22 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestFind: a mistyped name gets a proposal.
+func TestFind(t *testing.T) {
+	for name, want := range map[string]string{
+		"Bad-ID": "did you mean bad-id? make scenarios lists them",
+		"bad":    "did you mean bad-id or bad-server-id? make scenarios lists them",
+		"xyz":    "make scenarios lists them",
+		"":       "make scenarios lists them",
+	} {
+		_, err := Find(root(t), name)
+		var problem *engine.Problem
+		if !errors.As(err, &problem) || problem.Remedy != want {
+			t.Errorf("%q: the hint is %+v, want %q", name, problem, want)
+		}
+	}
+}
+
 // TestLint has a line for each thing that a script must not have.
 func TestLint(t *testing.T) {
 	for lines, want := range map[string]string{

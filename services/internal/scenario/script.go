@@ -57,7 +57,21 @@ func Find(dir, name string) (Script, error) {
 			return script, nil
 		}
 	}
-	return Script{}, &engine.Problem{What: fmt.Sprintf("there is no scenario %q", name), Remedy: "make scenarios lists them"}
+	return Script{}, &engine.Problem{What: fmt.Sprintf("there is no scenario %q", name), Remedy: didYouMean(name, all) + "make scenarios lists them"}
+}
+
+// didYouMean proposes the scenarios whose names have the mistyped one in them, or are in it.
+func didYouMean(name string, all []Script) string {
+	var near []string
+	for _, script := range all {
+		if typed := strings.ToLower(name); typed != "" && (strings.Contains(script.Name, typed) || strings.Contains(typed, script.Name)) {
+			near = append(near, script.Name)
+		}
+	}
+	if len(near) == 0 {
+		return ""
+	}
+	return "did you mean " + strings.Join(near, " or ") + "? "
 }
 
 // Read returns the script of a file.
