@@ -55,7 +55,7 @@ give-up: ## show the cause of the fault, and fix it
 reset: ## fix the fault: the lab is as before
 	$(lab) reset
 classroom: ## start N labs on this machine, each verified: N=20
-	$(lab) classroom $(call argument,N)
+	$(lab) classroom -- $(call argument,N)
 classroom-down: ## remove the labs of the classroom
 	$(lab) classroom-down
 kit: ## pack the lab with its images into one file; KIT=folder

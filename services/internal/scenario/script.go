@@ -90,6 +90,14 @@ func Read(file string) (Script, error) {
 	return script, nil
 }
 
+// path returns the script's file, relative to the lab's folder if it is there.
+func (s Script) path(dir string) string {
+	if path, err := filepath.Rel(dir, s.file); err == nil && filepath.IsLocal(path) {
+		return filepath.ToSlash(path)
+	}
+	return s.file
+}
+
 // parse returns the syntax tree. Positions in it name the file by its last part.
 func (s Script) parse() (*syntax.File, error) {
 	file, err := os.Open(s.file)
