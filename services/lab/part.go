@@ -104,7 +104,9 @@ func newPart(a *app) *cobra.Command {
 				return answers[args[0]](cmd.Context(), l)
 			}
 			if len(args) == 4 && args[0] == "compile-compose" {
-				return a.onLab(func(ctx context.Context, l *launch.Launcher) error { return l.CompileCompose(ctx, args[1], args[2], args[3]) })(cmd, nil)
+				return a.onLab(func(ctx context.Context, l *launch.Launcher) error {
+					return l.CompileCompose(ctx, args[1], args[2], args[3])
+				})(cmd, nil)
 			}
 			if len(args) == 0 || parts[args[0]] == nil {
 				return usageError{fmt.Errorf("part wants one of %q", slices.Concat(slices.Sorted(maps.Keys(parts)), slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(answers))))}

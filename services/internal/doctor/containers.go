@@ -17,8 +17,8 @@ var containerChecks = []check{
 			}
 			return &evidence{seen: "no container of the project " + l.Host.Project, expected: strings.Join(services, ", ")}
 		}},
-	{"LAB032", "`was cut off here`", "a scenario was cut off, and what it changed is not yet put back",
-		"make scenario-happy-path resets the lab first; so do make down and make up. Both delete entries that you created by hand", "scripts/scenarios/README.md",
+	{"LAB032", "`was interrupted`", "a scenario was interrupted, and what it changed is not yet restored",
+		"make scenario-happy-path resets the lab first; so do make down and make up. Both delete entries that you created by hand", "scripts/scenarios/WRITING.md",
 		func(l *lab) *evidence {
 			if l.Host.Cut == "" {
 				return nil

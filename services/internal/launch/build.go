@@ -48,6 +48,9 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 	if known, err := readState(stamp); err == nil && known.equal(before) && before.complete() {
 		return nil
 	}
+	if err := l.composeFile(ctx); err != nil {
+		return err
+	}
 	if err := produce(ctx, tools); err != nil {
 		return err
 	}

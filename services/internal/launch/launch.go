@@ -165,7 +165,11 @@ func (l *Launcher) giveUp(ctx context.Context, failure error) error {
 	if err := l.composeFile(ctx); err != nil {
 		return err
 	}
-	l.keepStory("error: " + failure.Error())
+	story := "error: " + failure.Error()
+	if cause := errors.Unwrap(failure); cause != nil {
+		story = cause.Error() + "\n" + story // by which the doctor knows what Compose said
+	}
+	l.keepStory(story)
 	if finding, ok := l.doctor(ctx); ok {
 		return &engine.Problem{What: failure.Error() + "\n" + strings.TrimRight(finding, "\n")}
 	}
