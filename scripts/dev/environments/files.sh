@@ -59,7 +59,7 @@ refused up "spire/agent/agent.conf has the line endings of Windows" "git checkou
 
 environment ".cache is a file"
 does sh -c 'rm -rf .cache && : >.cache'
-refused up "/.cache cannot be written" "sudo rm -rf"
+refused up "/.cache cannot be written" "git clone"
 
 environment ".cache is a link to a disk that is not there"
 does sh -c 'rm -rf .cache && ln -s /nowhere/at/all .cache'
@@ -68,12 +68,12 @@ refused up "/.cache cannot be written"
 environment "a folder in which nothing can be written"
 does rm -rf .cache
 read_only "$folder"
-refused up "$folder cannot be written" "git clone"
+refused up "$folder/.cache cannot be written" "git clone"
 
 environment ".cache in which nothing can be written"
 does mkdir -p .cache
 read_only "$folder/.cache"
-refused up "/.cache cannot be written" "sudo rm -rf"
+refused up "/.cache cannot be written" "git clone"
 
 environment "a symlinked folder"
 does ln -s lab ../link

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,6 +65,14 @@ func New(dir string) (*Engine, error) {
 		e.Project = name
 	}
 	return e, nil
+}
+
+// ForProject returns the engine for another lab of the same folder.
+func (e *Engine) ForProject(name string) *Engine {
+	other := *e
+	other.Project = name
+	other.environ = append(slices.Clip(e.environ), "COMPOSE_PROJECT_NAME="+name) // the last one counts
+	return &other
 }
 
 // Setting returns a value of .env, or the environment's value for the same name.
@@ -123,6 +132,17 @@ func (e *Engine) Ask(ctx context.Context, args ...string) (string, error) {
 		return string(out), fmt.Errorf("docker %s: %s", args[0], said)
 	}
 	return string(out), nil
+}
+
+// Reason returns the error of a command whose standard error was not read: its last line, if there is one.
+func Reason(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if said := LastLine(string(exit.Stderr)); said != "" {
+			return errors.New(said)
+		}
+	}
+	return err
 }
 
 // LastLine returns the last line of a text that is not empty.

@@ -43,19 +43,24 @@ func write(t *testing.T, file, text string) {
 func TestSettings(t *testing.T) {
 	none := func(string) string { return "" }
 	for name, c := range map[string]struct{ text, tag, problem string }{
-		"as it is":               {goodEnv, "local", ""},
-		"no newline at the end":  {strings.TrimSuffix(goodEnv, "\n"), "local", ""},
-		"quotes":                 {strings.Replace(goodEnv, "=local", `="local"`, 1), "local", ""},
-		"single quotes":          {strings.Replace(goodEnv, "=local", `='local'`, 1), "local", ""},
-		"a comment":              {strings.Replace(goodEnv, "=local", "=local # mine", 1), "local", ""},
-		"export":                 {strings.Replace(goodEnv, "LAB_TAG", "export LAB_TAG", 1), "local", ""},
-		"indentation":            {strings.Replace(goodEnv, "LAB_TAG", "  LAB_TAG", 1), "local", ""},
-		"spaces around =":        {strings.Replace(goodEnv, "LAB_TAG=", "LAB_TAG = ", 1), "local", ""},
-		"a byte order mark":      {"\ufeff" + goodEnv, "local", ""},
-		"line endings of DOS":    {strings.ReplaceAll(goodEnv, "\n", "\r\n"), "local", ""},
-		"another variable in it": {"TAG=local\n" + strings.Replace(goodEnv, "=local", "=${TAG}", 1), "local", ""},
-		"no tag":                 {strings.Replace(goodEnv, "LAB_TAG=local", "", 1), "", ".env does not set LAB_TAG"},
-		"nonsense":               {goodEnv + "this is nothing\n", "", ".env: "},
+		"as it is":                {goodEnv, "local", ""},
+		"no newline at the end":   {strings.TrimSuffix(goodEnv, "\n"), "local", ""},
+		"quotes":                  {strings.Replace(goodEnv, "=local", `="local"`, 1), "local", ""},
+		"single quotes":           {strings.Replace(goodEnv, "=local", `='local'`, 1), "local", ""},
+		"a comment":               {strings.Replace(goodEnv, "=local", "=local # mine", 1), "local", ""},
+		"export":                  {strings.Replace(goodEnv, "LAB_TAG", "export LAB_TAG", 1), "local", ""},
+		"indentation":             {strings.Replace(goodEnv, "LAB_TAG", "  LAB_TAG", 1), "local", ""},
+		"spaces around =":         {strings.Replace(goodEnv, "LAB_TAG=", "LAB_TAG = ", 1), "local", ""},
+		"a byte order mark":       {"\ufeff" + goodEnv, "local", ""},
+		"line endings of DOS":     {strings.ReplaceAll(goodEnv, "\n", "\r\n"), "local", ""},
+		"another variable in it":  {"TAG=local\n" + strings.Replace(goodEnv, "=local", "=${TAG}", 1), "local", ""},
+		"a default value":         {strings.Replace(goodEnv, "=local", "=${NOT_SET:-local}", 1), "local", ""},
+		"a # in the value":        {strings.Replace(goodEnv, "=local", "=local#1", 1), "local#1", ""},
+		"set twice":               {goodEnv + "LAB_TAG=mine\n", "mine", ""},
+		"empty lines, tabs":       {"\n \t\n" + strings.Replace(goodEnv, "LAB_TAG", "\tLAB_TAG", 1) + "\n\n", "local", ""},
+		"a quote that stays open": {strings.Replace(goodEnv, "=local", `="local`, 1), "", ".env line 6: unterminated quoted value"},
+		"no tag":                  {strings.Replace(goodEnv, "LAB_TAG=local", "", 1), "", ".env does not set LAB_TAG"},
+		"nonsense":                {goodEnv + "this is nothing\n", "", ".env line 6: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), ".env")

@@ -22,7 +22,7 @@ import (
 var ImageSources = []string{
 	".dockerignore", "compose.yaml", "go.mod", "go.sum", "scripts/dev/tools/shell", "scripts/scenarios/extras.yaml",
 	"services/Dockerfile", "services/client", "services/extras", "services/host", "services/internal/cli", "services/internal/health",
-	"services/internal/identity", "services/server", "services/tools", "spire",
+	"services/internal/identity", "services/internal/observation", "services/server", "services/tools", "spire",
 }
 
 const goDownload = "install Go 1.26 or newer (https://go.dev/dl/)"
@@ -31,6 +31,39 @@ const goDownload = "install Go 1.26 or newer (https://go.dev/dl/)"
 // is here or can be pulled, else it is compiled from its Go module. tools asks for the tools' image too, which only scenarios need.
 func (l *Launcher) Build(ctx context.Context, tools bool) error {
 	return l.build(ctx, tools, l.buildAll)
+}
+
+// stamp is the file with what this folder's images were built from. Each clone of the lab has its own.
+func (l *Launcher) stamp() string { return l.Cache("built-" + l.Setting("LAB_TAG") + ".json") }
+
+// ImageOfAnotherFolder returns a service whose container runs an image that was not built in this folder, though this folder has built
+// one: the tag is shared by all clones of the lab on this machine, and another clone has moved it.
+func (l *Launcher) ImageOfAnotherFolder(ctx context.Context) (service string, err error) {
+	known, err := readState(l.stamp())
+	if err != nil || len(known.Images) == 0 {
+		return "", nil // nothing was built here
+	}
+	containers, err := l.Containers(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, container := range containers {
+		if !slices.Contains(lab.Services, container.Service) {
+			continue
+		}
+		inspection, err := l.Inspect(ctx, container.Service)
+		if err != nil {
+			return "", err
+		}
+		own := false
+		for _, id := range known.Images {
+			own = own || id == inspection.Image
+		}
+		if !own {
+			return container.Service, nil
+		}
+	}
+	return "", nil
 }
 
 // Adopt takes the images that are here as built from the sources that are here: a kit brought both.
@@ -44,7 +77,7 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 	if err != nil {
 		return err
 	}
-	stamp := l.Cache("built-" + l.Setting("LAB_TAG") + ".json")
+	stamp := l.stamp()
 	if known, err := readState(stamp); err == nil && known.equal(before) && before.complete() {
 		return nil
 	}
@@ -68,7 +101,11 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(stamp, append(text, '\n'), 0o644)
+	// A disk that is full must not leave half of it.
+	if err := os.WriteFile(stamp+".part", append(text, '\n'), 0o644); err != nil {
+		return l.Unwritable(stamp, err)
+	}
+	return os.Rename(stamp+".part", stamp)
 }
 
 // state is what images were built from, and which they are.

@@ -57,7 +57,7 @@ func (l *Launcher) needWritable(context.Context) error {
 		os.Remove(probe.Name())
 	}
 	if err := os.MkdirAll(l.Cache(), 0o755); err != nil {
-		return &engine.Problem{What: l.Dir + " cannot be written", Remedy: "copy the folder to a place of your own: git clone '" + l.Dir + "' ~/spiffe-lab"}
+		return l.Unwritable(l.Cache(), err)
 	}
 	entries, err := os.ReadDir(l.Cache())
 	if err != nil {
@@ -70,11 +70,15 @@ func (l *Launcher) needWritable(context.Context) error {
 		}
 	}
 	for _, file := range files {
-		if !writable(file) {
-			return &engine.Problem{What: file + " cannot be written", Remedy: "it was perhaps made with sudo: sudo chown -R \"$(id -u)\" '" + l.Cache() + "'"}
+		if err := writable(file); err != nil {
+			return l.Unwritable(file, err)
 		}
 	}
-	return nil
+	// A full disk is seen only by who writes to it.
+	probe := l.Cache("probe")
+	err = os.WriteFile(probe, bytes.Repeat([]byte("x"), 1<<16), 0o644)
+	_ = os.Remove(probe)
+	return l.Unwritable(probe, err)
 }
 
 // needUnixLines finds files with the line endings of Windows that would go into an image.
@@ -127,7 +131,7 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 		return err
 	}
 	for _, folder := range folders {
-		if !sameFile(folder, l.Dir) {
+		if !SameFile(folder, l.Dir) {
 			if folder == "" {
 				folder = "an unknown folder"
 			}
@@ -144,7 +148,8 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 	return nil
 }
 
-func sameFile(a, b string) bool {
+// SameFile reports whether two paths lead to one file or folder.
+func SameFile(a, b string) bool {
 	left, errLeft := os.Stat(a)
 	right, errRight := os.Stat(b)
 	return errLeft == nil && errRight == nil && os.SameFile(left, right)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,8 @@ func Lock(path, what string) (unlock func(), err error) {
 		if err == nil {
 			_, err = fmt.Fprintln(file, me)
 			if err := errors.Join(err, file.Close()); err != nil {
-				return nil, errors.Join(err, os.Remove(path))
+				_ = os.Remove(path)
+				return nil, unwritable(path, err)
 			}
 			return func() {
 				if holder(path) == me {
@@ -32,12 +34,14 @@ func Lock(path, what string) (unlock func(), err error) {
 			}, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return nil, &engine.Problem{What: "the lab cannot be locked: " + err.Error(), Remedy: "make the folder .cache writable for your user"}
+			return nil, unwritable(path, err)
 		}
 		pid := holder(path)
 		if number, err := strconv.Atoi(pid); err == nil && !alive(number) {
 			if holder(path) == pid {
-				_ = os.Remove(path)
+				if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return nil, unwritable(path, err)
+				}
 			}
 			continue
 		}
@@ -47,6 +51,11 @@ func Lock(path, what string) (unlock func(), err error) {
 		return nil, &engine.Problem{What: what + " (process " + pid + ")", Remedy: "wait until it has ended; if it never does: rm " + path}
 	}
 	return nil, &engine.Problem{What: what, Remedy: "try again"}
+}
+
+// unwritable explains an error of writing a file in .cache.
+func unwritable(path string, err error) error {
+	return engine.Unwritable(filepath.Dir(filepath.Dir(path)), path, err)
 }
 
 // holder returns the process that holds a lock.
