@@ -57,7 +57,7 @@ func newRoot() *cobra.Command {
 		}
 	}
 	add("lab", a.up(), a.down(), a.status(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
-	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer())
+	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer(), a.console(), a.handshake())
 	a.addScripts(add)
 	root.AddCommand(newPart(a), a.script())
 	wrongArguments(root)
