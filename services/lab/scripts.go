@@ -13,9 +13,8 @@ import (
 )
 
 // orders are the variables by which the scripts below take their options. In the learner's environment they are no orders: WSL sets
-// NAME, conda sets AS, and platforms set PORT.
-var orders = []string{"all", "AS", "FULL", "FAULTS_KEPT", "KEEP", "KEEP_OPEN", "NAME", "ONLY", "OPEN", "PATIENCE", "PAUSE", "PORT", "QUICK", "REPORT", "RESET",
-	"WAIT", "WHO"}
+// NAME.
+var orders = []string{"all", "FULL", "FAULTS_KEPT", "KEEP", "KEEP_OPEN", "NAME", "ONLY", "PATIENCE", "PAUSE", "QUICK", "REPORT", "RESET", "WAIT", "WHO"}
 
 // addScripts adds the commands that are shell scripts. They need bash.
 func (a *app) addScripts(add func(group string, commands ...*cobra.Command)) {
@@ -49,28 +48,6 @@ func (a *app) addScripts(add func(group string, commands ...*cobra.Command)) {
 	}
 	add("lab", &cobra.Command{Use: "report [FILE]", Short: "write all facts about the lab into one file, without secrets", Args: cobra.MaximumNArgs(1),
 		RunE: script("report.sh", func(args []string) []string { return args }, nil)})
-	{
-		var port, open string
-		var quiet bool
-		command := &cobra.Command{Use: "console", Short: "show the lab in a browser, live", Args: cobra.NoArgs}
-		command.Flags().StringVar(&port, "port", "", "port on 127.0.0.1 (8089)")
-		command.Flags().BoolVar(&quiet, "no-open", false, "open no browser")
-		run := script("console.sh", fixed(), map[string]*string{"PORT": &port, "OPEN": &open})
-		command.RunE = func(cmd *cobra.Command, args []string) error {
-			if quiet {
-				open = "0"
-			}
-			return run(cmd, args)
-		}
-		add("learn", command)
-	}
-	{
-		var as string
-		command := &cobra.Command{Use: "handshake", Short: "perform one real TLS handshake, and show its messages", Args: cobra.NoArgs}
-		command.Flags().StringVar(&as, "as", "", "client-workload, server-workload, or nobody, who shows no certificate (client-workload)")
-		command.RunE = script("handshake.sh", fixed(), map[string]*string{"AS": &as})
-		add("learn", command)
-	}
 	{
 		var reset bool
 		var value string

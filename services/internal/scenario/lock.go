@@ -67,8 +67,14 @@ func holder(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// waitForLock tries to lock again and again.
-func waitForLock(ctx context.Context, path string, limit time.Duration, what string) (unlock func(), err error) {
+// Held reports whether a living process holds a lock.
+func Held(path string) bool {
+	number, err := strconv.Atoi(holder(path))
+	return err == nil && alive(number)
+}
+
+// WaitForLock tries to lock again and again until the limit.
+func WaitForLock(ctx context.Context, path string, limit time.Duration, what string) (unlock func(), err error) {
 	for began := time.Now(); ; {
 		if unlock, err = Lock(path, what); err == nil || time.Since(began) > limit {
 			return unlock, err
