@@ -256,7 +256,7 @@ func (e *Engine) findCompose(said string) error {
 	}
 	e.compose = e.OwnCompose()
 	for _, plugin := range info.ClientInfo.Plugins {
-		if plugin.Name == "compose" && AtLeast(plugin.Version, MinimumCompose) {
+		if _, err := os.Stat(plugin.Path); plugin.Name == "compose" && AtLeast(plugin.Version, MinimumCompose) && err == nil {
 			e.compose = plugin.Path
 		}
 	}
@@ -275,10 +275,12 @@ func (e *Engine) OwnCompose() string {
 // ComposeProgram returns the program that is run as docker compose; known after Connect.
 func (e *Engine) ComposeProgram() string { return e.compose }
 
-// HasCompose reports whether there is a Compose to run.
-func (e *Engine) HasCompose() bool {
-	_, err := os.Stat(e.compose)
-	return err == nil
+// HasCompose reports whether there is a Compose to run. The one that the lab has built is asked, because its build may have ended halfway.
+func (e *Engine) HasCompose(ctx context.Context) bool {
+	if e.UsesOwnCompose() {
+		return e.Command(ctx, nil, e.compose, "version").Run() == nil
+	}
+	return true
 }
 
 var versionNumber = regexp.MustCompile(`^v?(\d+)\.(\d+)`)

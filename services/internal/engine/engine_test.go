@@ -117,13 +117,13 @@ func TestConnect(t *testing.T) {
 		"no permission":        {"version --format => 1 Got permission denied while trying to connect", "your user may not use the Docker Engine", "rights of root"},
 		"no engine":            {"version --format => 1 Cannot connect to the Docker daemon \n--version => 0 Docker version 25", "no Docker Engine answers: Cannot connect", "start Docker Desktop"},
 		"Podman's own command": {"version --format => 1 nothing\n--version => 0 podman version 5", "the docker command is Podman's own", "DOCKER_HOST"},
-		"an answer in words":   {"version --format => 0 hello\n" + info, "not JSON", ""},
+		"an answer in words":   {"version --format => 0 hello\n" + info, "cannot tell: docker version failed: its answer is not JSON", "docker version must work"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := fake(t, c.rules)
 			err := e.Connect(context.Background())
 			if c.problem == "" {
-				if err != nil || e.Arch != "arm64" || !e.HasCompose() || e.UsesOwnCompose() {
+				if err != nil || e.Arch != "arm64" || !e.HasCompose(context.Background()) || e.UsesOwnCompose() {
 					t.Errorf("error %v, architecture %q, compose %q", err, e.Arch, e.compose)
 				}
 				return
@@ -151,8 +151,30 @@ func TestConnectWithoutDocker(t *testing.T) {
 // TestOldPlugin: a Compose that is too old is not used.
 func TestOldPlugin(t *testing.T) {
 	e := fake(t, version+strings.Replace(info, "v2.40.0", "v2.19.9", 1))
-	if err := e.Connect(context.Background()); err != nil || !e.UsesOwnCompose() || e.HasCompose() {
+	if err := e.Connect(context.Background()); err != nil || !e.UsesOwnCompose() || e.HasCompose(context.Background()) {
 		t.Errorf("error %v, compose %q", err, e.compose)
+	}
+}
+
+// TestOwnCompose: a Compose whose build ended halfway is none, and neither is a plugin whose file is gone.
+func TestOwnCompose(t *testing.T) {
+	e := fake(t, version+`info --format => 0 {"ClientInfo":{"Plugins":[{"Name":"compose","Version":"v2.40.0","Path":"/nowhere/docker-compose"}]}}`+"\nversion => 0 good\n")
+	if err := e.Connect(context.Background()); err != nil || !e.UsesOwnCompose() || e.HasCompose(context.Background()) {
+		t.Fatalf("error %v, compose %q", err, e.compose)
+	}
+	if err := os.MkdirAll(filepath.Dir(e.OwnCompose()), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, e.OwnCompose(), "half")
+	if err := os.Chmod(e.OwnCompose(), 0o755); err != nil || e.HasCompose(context.Background()) {
+		t.Errorf("half a program is a Compose: %v", err)
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = errors.Join(os.Remove(e.OwnCompose()), os.Symlink(self, e.OwnCompose()))
+	}
+	if err != nil || !e.HasCompose(context.Background()) {
+		t.Errorf("a Compose that answers is none: %v", err)
 	}
 }
 

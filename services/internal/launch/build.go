@@ -230,14 +230,21 @@ func (l *Launcher) FromModules(ctx context.Context, tools bool) error {
 	}
 	cmd := l.Command(ctx, nil, "bash", args...)
 	cmd.Stdout, cmd.Stderr = l.Screen, l.Screen
-	if err := cmd.Run(); err != nil {
-		return errSaid
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &exit):
+		return ErrSaid
+	case err != nil:
+		return &engine.Problem{What: "the lab's images could not be built from Go modules: " + err.Error(), Remedy: "install bash, or let the engine pull the images"}
 	}
 	return nil
 }
 
-// errSaid ends a command after the script that it called has said what is wrong.
-var errSaid = errors.New("the images could not be built from Go modules; the lines above say why")
+// ErrSaid ends a command after the script that it called has said what is wrong and what to do.
+var ErrSaid = errors.New("the images could not be built from Go modules; the lines above say why")
 
 // pullAll returns what the registry said where one of the images cannot be had.
 func (l *Launcher) pullAll(ctx context.Context, tools bool) error {
@@ -271,6 +278,8 @@ func remedy(refusal string) string {
 		return "the registry limits how much one network address may pull: docker login gives you a limit of your own, or wait six hours"
 	case has("getting credentials", "docker-credential"):
 		return "a credential helper that Docker's config.json names does not work: remove credsStore and credHelpers from " + filepath.Join(filepath.Dir(filepath.Dir(pluginLink())), "config.json")
+	case has("expired or is not yet valid"):
+		return "compare the time of this machine and of the engine with a clock: date; docker info --format '{{.SystemTime}}'"
 	case has("x509", "certificate"):
 		return "the engine does not trust a certificate between here and the registry: add your network's CA to Docker"
 	case has("unauthorized", "denied", "not found", "manifest unknown"):
@@ -285,7 +294,7 @@ func remedy(refusal string) string {
 
 // needCompose builds Compose from its Go module where docker has none that is new enough.
 func (l *Launcher) needCompose(ctx context.Context) error {
-	if !l.HasCompose() {
+	if !l.HasCompose(ctx) {
 		if err := l.buildCompose(ctx); err != nil {
 			return err
 		}

@@ -61,7 +61,9 @@ func TestPreflight(t *testing.T) {
 			"the container p-client-1 exists and was not created by this lab", "COMPOSE_PROJECT_NAME=p-2"},
 		"somebody's network": {`network ls => 0 {"Name":"p_default","Project":"q"}` + "\n" + quiet, nil, "the network p_default exists", "COMPOSE_PROJECT_NAME=p-2"},
 		"somebody's volume":  {`volume ls => 0 {"Name":"p_workload-api","Project":""}` + "\n" + quiet, nil, "the volume p_workload-api exists", "COMPOSE_PROJECT_NAME=p-2"},
-		"a name like one":    {`volume ls => 0 {"Name":"p_mine","Project":""}` + "\n" + quiet, nil, "", ""},
+		"a docker that crashes": {"ps --all --no-trunc => 0\ncontainer ls => 2 fork: resource temporarily unavailable\n" + quiet, nil,
+			"cannot tell: docker container failed: fork: resource temporarily unavailable", "docker container must work"},
+		"a name like one": {`volume ls => 0 {"Name":"p_mine","Project":""}` + "\n" + quiet, nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, _ := fake(t, c.rules)

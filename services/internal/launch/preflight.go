@@ -3,6 +3,7 @@ package launch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -81,6 +82,10 @@ func (l *Launcher) needWritable(context.Context) error {
 	return l.Unwritable(probe, err)
 }
 
+func (l *Launcher) copyFolder() string {
+	return "copy the folder to a place of your own: git clone '" + l.Dir + "' ~/spiffe-lab"
+}
+
 // needUnixLines finds files with the line endings of Windows that would go into an image.
 func (l *Launcher) needUnixLines(context.Context) error {
 	for _, start := range []string{"compose.yaml", "scripts/scenarios/extras.yaml", "spire", "services"} {
@@ -128,7 +133,7 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 	remedy := "give this lab another name: COMPOSE_PROJECT_NAME=" + name + "-2, for each of its commands"
 	folders, err := l.Folders(ctx)
 	if err != nil {
-		return err
+		return cannotTellOwner(err)
 	}
 	for _, folder := range folders {
 		if !SameFile(folder, l.Dir) {
@@ -140,7 +145,7 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 	}
 	thing, err := l.othersThing(ctx)
 	if err != nil {
-		return err
+		return cannotTellOwner(err)
 	}
 	if thing != "" {
 		return &engine.Problem{What: name + " is in use: the " + thing + " exists and was not created by this lab", Remedy: remedy}
@@ -153,6 +158,16 @@ func SameFile(a, b string) bool {
 	left, errLeft := os.Stat(a)
 	right, errRight := os.Stat(b)
 	return errLeft == nil && errRight == nil && os.SameFile(left, right)
+}
+
+// cannotTellOwner explains an error of docker. It says nothing of the lab.
+func cannotTellOwner(err error) error {
+	var problem *engine.Problem
+	if errors.As(err, &problem) {
+		return problem
+	}
+	command, _, _ := strings.Cut(err.Error(), ":")
+	return &engine.Problem{What: "no Docker Engine answers the question whose lab this is: " + err.Error(), Remedy: command + " must work; nothing was changed"}
 }
 
 // othersThing returns a container, network or volume of somebody else that has a name which this lab would give to one of its own.

@@ -23,7 +23,7 @@ func TestNew(t *testing.T) {
 		changes, colours bool
 	}{
 		"a terminal":      {terminal, "xterm-256color", "", true, true},
-		"without TERM":    {terminal, "", "", true, true},
+		"without TERM":    {terminal, "", "", false, false},
 		"TERM=dumb":       {terminal, "dumb", "", false, false},
 		"NO_COLOR":        {terminal, "xterm", "1", true, false},
 		"dumb, NO_COLOR":  {terminal, "dumb", "1", false, false},
