@@ -205,7 +205,7 @@ var entryChecks = []check{
 			return nil
 		}},
 	{"LAB068", "`unexpected ID`, although the entry is right", "several entries match one program, and its default SVID is the wrong one",
-		separate + " with spire-server entry delete", "scripts/scenarios/wrong-selector.md",
+		separate + " with spire-server entry delete", "scripts/scenarios/two-identities.md",
 		func(l *lab) *evidence {
 			for _, w := range workloads {
 				t := l.Observations[w.user]

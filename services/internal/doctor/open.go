@@ -46,7 +46,7 @@ var openChecks = []check{
 			return nil
 		}},
 	{"LAB112", "two SVIDs in `make svid`", "several entries match one program, so it gets several SVIDs, and its default is the one whose entry ID sorts first",
-		separate + " with spire-server entry delete", "scripts/scenarios/wrong-selector.md",
+		separate + " with spire-server entry delete", "scripts/scenarios/two-identities.md",
 		func(l *lab) *evidence {
 			for _, w := range workloads {
 				if others := l.othersOf(w); len(others) > 0 {
