@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report/reporttest"
 )
 
 // healthy is the recorded report, and what in it differs from one recording to the next.
