@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/classroom"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/doctor"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/grader"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
@@ -25,7 +24,6 @@ import (
 // returns its exit status.
 var parts = map[string]func(args []string, in io.Reader, out, errOut io.Writer) int{
 	"classroom": classroom.Main,
-	"doctor":    doctor.Main,
 	"grader":    grader.Main,
 	"traffic":   traffic.Main,
 }
@@ -70,12 +68,6 @@ var answers = map[string]func(ctx context.Context, l *launch.Launcher) error{
 		fmt.Printf("COMPOSE=%s\n", l.ComposeProgram())
 		return printEngine(l)
 	},
-	"findings": func(ctx context.Context, l *launch.Launcher) error {
-		for _, finding := range l.Findings(ctx) {
-			report(ctx, finding)
-		}
-		return nil
-	},
 }
 
 func printEngine(l *launch.Launcher) error {
@@ -104,7 +96,9 @@ func newPart(a *app) *cobra.Command {
 				return answers[args[0]](cmd.Context(), l)
 			}
 			if len(args) == 4 && args[0] == "compile-compose" {
-				return a.onLab(func(ctx context.Context, l *launch.Launcher) error { return l.CompileCompose(ctx, args[1], args[2], args[3]) })(cmd, nil)
+				return a.onLab(func(ctx context.Context, l *launch.Launcher) error {
+					return l.CompileCompose(ctx, args[1], args[2], args[3])
+				})(cmd, nil)
 			}
 			if len(args) == 0 || parts[args[0]] == nil {
 				return usageError{fmt.Errorf("part wants one of %q", slices.Concat(slices.Sorted(maps.Keys(parts)), slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(answers))))}

@@ -51,7 +51,7 @@ func newRoot() *cobra.Command {
 			root.AddCommand(command)
 		}
 	}
-	add("lab", a.up(), a.down(), a.status(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
+	add("lab", a.up(), a.down(), a.status(), a.doctor(), a.report(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
 	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer())
 	a.addScripts(add)
 	root.AddCommand(newPart(a), a.script())

@@ -11,8 +11,8 @@ put_away() {
 	docker rm --force "$impostor"
 	[ -z "$planted" ] || rm -f "$fault" "$fault.hints"
 } >/dev/null 2>&1
-doctor() { bash "$LAB_DIR/scripts/doctor.sh" "$@"; }
-report() { WAIT=30 bash "$LAB_DIR/scripts/report.sh" "$report" >/dev/null; } # it waits for each answer
+doctor() { "$LAB_DIR/scripts/lab" doctor "$@"; }
+report() { "$LAB_DIR/scripts/lab" report --patience 30s "$report" >/dev/null; } # it waits for each answer
 
 # finds CODE: what it says is in $scratch/said.
 finds() {
@@ -67,7 +67,7 @@ for path in token=planted-token home/planted-user/file -----BEGIN%20PRIVATE%20KE
 	inside client client-workload client -url "https://server:8443/$path" >/dev/null
 done
 report
-expect "it has the server's log" grep -qF 'GET "~/file"' "$report"
+expect "it has the server's log" grep -qF 'GET \"~/file\"' "$report"
 for text in planted-token planted-user planted-key; do absent_text "$text" "$text"; done
 passed "what looks like a token, a home folder or a key is taken out"
 secrets=$(file_of spire-agent /run/host-credential/key.pem | grep -v -e ----- && file_of spire-server /var/lib/spire/server/keys.json | grep -oE '[A-Za-z0-9+/=]{60,}')
@@ -80,11 +80,11 @@ passed "nor where home and the lab are on this machine"
 
 step "A part is dead"
 changes
-sections=$(grep -c '^## section: ' "$report")
+sections=$(grep -c '"question": ' "$report")
 docker stop "$(container_of spire-agent)" >/dev/null
 found LAB051 "the agent is stopped"
 report
-expect "no section of the report is missing" [ "$(grep -c '^## section: ' "$report")" -eq "$sections" ]
+expect "no section of the report is missing" [ "$(grep -c '"question": ' "$report")" -eq "$sections" ]
 docker start "$(container_of spire-agent)" >/dev/null
 docker stop "$(container_of spire-server)" >/dev/null
 found LAB041 "the SPIRE server is stopped"
@@ -163,8 +163,8 @@ cat >"$scratch/cli-plugins/docker-compose" <<-END
 	exec "$COMPOSE" "\$@"
 END
 chmod +x "$scratch/cli-plugins/docker-compose"
-output=$(DOCKER_CONFIG=$scratch COMPOSE_PROJECT_NAME=$project-2 bash "$LAB_DIR/scripts/up.sh" 2>&1) && fail "up succeeds where Compose does not"
-rm -f "$CACHE_DIR/up-$project-2.txt"
+output=$(DOCKER_CONFIG=$scratch COMPOSE_PROJECT_NAME=$project-2 "$LAB_DIR/scripts/lab" up 2>&1) && fail "up succeeds where Compose does not"
+rm -f "$CACHE_DIR/up-$project-2.json"
 expect_output "LAB025" "make up, when it fails, ends with the finding"
 
 step "While a fault is open that is to be found without the doctor"

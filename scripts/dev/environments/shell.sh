@@ -95,7 +95,7 @@ stub base64 'case "$*" in *-w*) echo "base64: illegal option" >&2; exit 1 ;; esa
 works up "the client is served"
 works scenario-bad-id "PASS bad-id"
 works doctor "all is well"
-works report "report.txt"
+works report "report.json"
 
 starts "the tools of Alpine: busybox in place of GNU's"
 holds "busybox was not found (on Debian: apt-get install busybox)" command -v busybox
@@ -109,7 +109,7 @@ works up "the client is served"
 works scenario-bad-id "PASS bad-id"
 works scenario-rotation "PASS rotation"
 works doctor "all is well"
-works report "report.txt"
+works report "report.json"
 
 environment "make 3.81, as a Mac has it: no word of a newer one in the Makefile"
 holds "the Makefile has one" sh -c '! grep -nE "!=|::=|\.ONESHELL|\.RECIPEPREFIX|\$\((file|guile|let|intcmp) " "$0"' "$LAB_DIR/Makefile"

@@ -38,7 +38,7 @@ const logLines = "80"
 type Options struct {
 	Patience  time.Duration                 // for all answers together; 0 is Patience
 	Preflight func(context.Context) []error // asks what would stop a start; may be nil
-	Start     *facts.Start                  // the last start, if it failed
+	Start     *facts.Problem                // why the last start failed
 	Cut       string                        // what is known of a scenario that was cut off
 }
 

@@ -286,13 +286,14 @@ func write(out *bytes.Buffer, value any) {
 }
 
 // redacted redacts all that goes into facts.
-func (p places) redacted(host facts.Host, preflight []facts.Problem, start *facts.Start, sections []*facts.Section) (facts.Host, []facts.Problem, *facts.Start, []*facts.Section) {
+func (p places) redacted(host facts.Host, preflight []facts.Problem, start *facts.Problem, sections []*facts.Section) (facts.Host, []facts.Problem, *facts.Problem, []*facts.Section) {
 	host.Cut = p.redact(host.Cut)
 	for i := range preflight {
 		preflight[i] = p.problem(preflight[i])
 	}
 	if start != nil {
-		start = &facts.Start{Problem: p.problem(start.Problem), Output: p.lines(start.Output)}
+		told := p.problem(*start)
+		start = &told
 	}
 	for _, s := range sections {
 		s.Command, s.Status = p.redact(s.Command), p.redact(s.Status)
