@@ -41,7 +41,7 @@ list() {
 		fi
 	fi
 	now=$(open_fault)
-	for file in $(fault_files); do
+	for file in "$FAULTS"/[0-9][0-9]-*.sh; do
 		name=$(name_of "$file")
 		of=$((of + 1))
 		state_of=''
@@ -82,7 +82,7 @@ need_lab() {
 # next_fault: the first that is neither solved nor shown, else the first that is not solved.
 next_fault() {
 	local file name second=''
-	for file in $(fault_files); do
+	for file in "$FAULTS"/[0-9][0-9]-*.sh; do
 		name=$(name_of "$file")
 		case $(progress_of "$name") in
 		'') say "$name" && return ;;

@@ -149,7 +149,7 @@ if [ -n "${ONLY:-}" ]; then
 		names+=("$found")
 	done
 else
-	for file in $(fault_files); do names+=("$(name_of "$file")"); done
+	for file in "$FAULTS"/[0-9][0-9]-*.sh; do names+=("$(name_of "$file")"); done
 fi
 ensure_compose
 part build

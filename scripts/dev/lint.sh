@@ -21,7 +21,7 @@ check() {
 
 formatted() {
 	local files
-	files=$(gofmt -l services scripts/dev/tools)
+	files=$(gofmt -l services scripts/dev/tools scripts/dev/tests)
 	[ -z "$files" ] || { say "gofmt would change: $files" && return 1; }
 }
 
@@ -32,7 +32,7 @@ shell_scripts() {
 }
 
 # The lab's modules of Go of its own; the other ones only pin tools.
-modules='. scripts/dev/tools/bench scripts/dev/tools/browser'
+modules='. scripts/dev/tests scripts/dev/tools/bench scripts/dev/tools/browser'
 
 # in_modules COMMAND...: in each.
 in_modules() {
@@ -82,7 +82,7 @@ links_point() {
 }
 
 # What only the engine, SPIRE and other commands say, in trouble that no test of the lab makes.
-words_of_others='--privileged|/exe: permission denied|Admin : true|Downstream : true|Paused|curl -k|name resolver error|server misbehaving|unable to parse trust bundle'
+words_of_others='could not find an available, non-overlapping IPv4 address pool|host is unreachable|no children to pick from|--privileged|/exe: permission denied|Admin : true|Downstream : true|Paused|curl -k|name resolver error|server misbehaving|unable to parse trust bundle'
 
 # quotes: what the tables of README.md quote of what one may see; a piece a line.
 quotes() {
@@ -119,6 +119,20 @@ messages_quoted() {
 	return "$bad"
 }
 
+lessons() { go -C scripts/dev/tests test -run '^TestLessons$' .; }
+
+# other_systems: the program and its tests compile for Windows and macOS: `true` runs each test. What vet finds does not depend on the architecture.
+other_systems() {
+	local system arch
+	for system in windows darwin; do
+		for arch in amd64 arm64; do
+			GOOS=$system GOARCH=$arch CGO_ENABLED=0 go build -o /dev/null ./services/lab/... ./services/console ./services/internal/... || return 1
+			GOOS=$system GOARCH=$arch CGO_ENABLED=0 go test -vet off -exec true ./services/lab/... ./services/console ./services/internal/... || return 1
+		done
+		GOOS=$system CGO_ENABLED=0 go vet ./services/lab/... ./services/console ./services/internal/... || return 1
+	done
+}
+
 workflow() { go run -modfile "$LAB_DIR/scripts/dev/tools/lint/go.mod" github.com/rhysd/actionlint/cmd/actionlint; }
 
 cd "$LAB_DIR"
@@ -130,8 +144,9 @@ need_built
 check "gofmt" formatted
 check "go vet" in_modules go vet ./...
 check "staticcheck" in_modules staticcheck
+check "the program on Windows and macOS" other_systems
 check "shellcheck" shell_clean
-check "every scenario has a lesson" scripts/dev/lessons.sh
+check "every scenario has a lesson" lessons
 check "every mutant fits and compiles" scripts/dev/mutants.sh check
 check "README links the mTLS lines" links_point
 check "README quotes what is said" quotes_said

@@ -42,8 +42,6 @@ hint() { hint_conditions+=("$1") hint_texts+=("$2"); }
 
 # --- which fault
 
-fault_files() { ls "$FAULTS"/[0-9][0-9]-*.sh; }
-
 # name_of FILE, number_of NAME
 name_of() {
 	local file=${1##*/}
@@ -53,12 +51,12 @@ name_of() {
 # find_fault WORD: the name, NN-NAME, of the fault with that number, name, or both.
 find_fault() {
 	local file name number=${1#0}
-	for file in $(fault_files); do
+	for file in "$FAULTS"/[0-9][0-9]-*.sh; do
 		name=$(name_of "$file")
 		case $1 in "$name" | "${name#*-}") say "$name" && return ;; esac
 		case ${name%%-*} in "$number" | "0$number") say "$name" && return ;; esac
 	done
-	die "there is no fault \"$1\"" "make faults lists them: NAME=1, or NAME=$(name_of "$(fault_files | head -n 1)" | sed 's/^[0-9]*-//')"
+	die "there is no fault \"$1\"" "make faults lists them: NAME=1, or NAME=$(name_of "$file" | sed 's/^[0-9]*-//')"
 }
 
 # load_fault NAME: what its file says, and its functions.

@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab script scripts/dev/checks/default-svid.sh
 # of several SVIDs a program must show the one whose entry ID sorts first
-# shellcheck source=../../lib/scenario.sh
-. "$(dirname "$0")/../../lib/scenario.sh"
-begin
 
 # entry ID PATH: one more entry for the guest's user, on this host.
 entry() {
@@ -11,7 +8,11 @@ entry() {
 }
 
 # gets PATH...: the Workload API gives the guest's user these SVIDs, in this order.
-gets() { [ "$(inside client guest-workload svid 2>/dev/null | sed -n 's#^SPIFFE ID *spiffe://example.org/##p' | xargs)" = "$*" ]; }
+gets() {
+	local ids
+	ids=$(inside client guest-workload svid 2>/dev/null | captured '^SPIFFE ID *spiffe://example.org/(.*)$')
+	test "$(echo $ids)" = "$*"
+}
 
 # shows PATH WHY: a program of that user that does not choose shows this SVID to the server.
 shows() {

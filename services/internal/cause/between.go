@@ -44,8 +44,8 @@ var betweenCauses = []Cause{
 	{
 		Code:   "LAB104",
 		Sees:   "`connection refused`",
-		Means:  "nobody listens at the server's port",
-		Do:     "docker compose logs server; does it say serving on, and the port that the client asks?",
+		Means:  "no process listens on the server's port",
+		Do:     "docker compose logs server shows the port: serving on ... If it is right, a firewall may reject the connection",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).nobodyListens,
@@ -53,8 +53,8 @@ var betweenCauses = []Cause{
 	{
 		Code:   "LAB105",
 		Sees:   "`first record does not look like a TLS handshake`",
-		Means:  "who answers there does not speak TLS",
-		Do:     "docker compose ps server; docker compose up --detach --force-recreate server",
+		Means:  "what answers on the server's port does not speak TLS",
+		Do:     "check docker compose ps server; then docker compose up --detach --force-recreate server",
 		Lesson: "scripts/scenarios/plain-http.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).noTLS,
@@ -62,8 +62,8 @@ var betweenCauses = []Cause{
 	{
 		Code:   "LAB106",
 		Sees:   "the client: `remote error: tls: bad certificate`",
-		Means:  "the server refuses the client; why, stands in the server's log",
-		Do:     "docker compose logs server",
+		Means:  "the server refuses the client, and the reason is in the server's log",
+		Do:     "read docker compose logs server",
 		Lesson: "scripts/scenarios/bad-id.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).serverRefuses,
@@ -72,7 +72,7 @@ var betweenCauses = []Cause{
 		Code:   "LAB107",
 		Sees:   "the client: `Error connecting to`, with a reason of its own",
 		Means:  "the client refuses the server",
-		Do:     "docker compose logs client",
+		Do:     "read docker compose logs client",
 		Lesson: "scripts/scenarios/bad-server-id.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).clientRefuses,
@@ -81,7 +81,7 @@ var betweenCauses = []Cause{
 		Code:   "LAB108",
 		Sees:   "`Client.Timeout exceeded`",
 		Means:  "the server does not answer in time",
-		Do:     "docker compose logs server; docker stats: what keeps the machine busy?",
+		Do:     "read docker compose logs server; docker stats shows whether the machine is busy. If neither helps, look for a firewall that drops packets between containers",
 		Lesson: "scripts/scenarios/sleep.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).serverHangs,
@@ -90,7 +90,7 @@ var betweenCauses = []Cause{
 		Code:   "LAB109",
 		Sees:   "`unhealthy`, `the client is not served`",
 		Means:  "the running client is not served, although the same request is",
-		Do:     "docker compose logs client server; docker compose restart client",
+		Do:     "read docker compose logs client server; then docker compose restart client",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).notServed,
@@ -140,7 +140,7 @@ func (l *view) nobodyListens() *evidence {
 	if r == nil || !strings.Contains(r.Error, "connection refused") || l.starting(server) {
 		return nil
 	}
-	e := &evidence{seen: r.Error, expected: "somebody listens there"}
+	e := &evidence{seen: r.Error, expected: "a process listens there"}
 	if server != nil && server.Flag("listen") != "" {
 		e.seen += "; the server was told -listen " + server.Flag("listen")
 	}
@@ -174,7 +174,7 @@ func (l *view) clientRefuses() *evidence {
 	case r.Refused != "":
 		return &evidence{seen: r.Refused, expected: "an SVID of " + lab.ServerID}
 	case r.Peer != nil && r.Peer.ID != lab.ServerID:
-		return &evidence{seen: "the server shows " + r.Peer.ID, expected: lab.ServerID}
+		return &evidence{seen: "the server presents " + r.Peer.ID, expected: lab.ServerID}
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (l *view) notServed() *evidence {
 	// A client that has failed asks again within 5 s: it is asked twice.
 	for _, w := range workloads {
 		if text := l.unhealthy(w.user); text != "" && (l.waited() || l.Host.Calm && late(text)) && !l.starting(l.Service(w.service)) {
-			return &evidence{finding: fmt.Sprintf("%s says that it is not well", w.service), seen: text, expected: "ok"}
+			return &evidence{finding: fmt.Sprintf("%s reports that it is unhealthy", w.service), seen: text, expected: "ok"}
 		}
 	}
 	r := l.request()
@@ -198,7 +198,7 @@ func (l *view) notServed() *evidence {
 		return &evidence{finding: "the client is not served", seen: r.Error, expected: "Success!!!"}
 	}
 	if r != nil && r.Error == "" && (r.Status != 200 || r.Body != "Success!!!") {
-		return &evidence{finding: "the client gets another answer than the server's", seen: fmt.Sprintf("HTTP %d: %s", r.Status, r.Body), expected: "Success!!!"}
+		return &evidence{finding: "the client gets an answer that is not the server's", seen: fmt.Sprintf("HTTP %d: %s", r.Status, r.Body), expected: "Success!!!"}
 	}
 	return nil
 }

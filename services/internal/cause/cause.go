@@ -100,13 +100,18 @@ func (c *Cause) find(l *view) *evidence {
 	if c.Expected == "" {
 		return nil
 	}
-	for _, problem := range l.Preflight {
-		if problem.Code == c.Code {
-			return &evidence{seen: problem.What, expected: c.Expected}
-		}
+	problems := slices.Clone(l.Preflight)
+	if l.Start != nil && !l.whole() {
+		problems = append(problems, *l.Start)
 	}
-	if l.Start != nil && l.Start.Code == c.Code && !l.whole() {
-		return &evidence{seen: l.Start.What, expected: c.Expected}
+	for _, problem := range problems {
+		if problem.Code == c.Code {
+			e := &evidence{seen: problem.What, expected: c.Expected}
+			if !hidden(problem.Remedy) {
+				e.do = problem.Remedy
+			}
+			return e
+		}
 	}
 	return nil
 }
@@ -300,7 +305,7 @@ const settle = 5 * time.Second
 // lastError is the last line of a log that tells of an error; empty if none does.
 func (l *view) lastError(service string) string {
 	for _, line := range slices.Backward(l.Log(service)) {
-		for _, mark := range []string{"level=error", "level=fatal", "Agent crashed", "Server crashed", "client: ", "server: ", "Error ", "bootstrap: "} {
+		for _, mark := range []string{"level=error", "level=fatal", "Failed to retrieve attestation result", "Agent crashed", "Server crashed", "client: ", "server: ", "Error ", "bootstrap: "} {
 			if strings.Contains(line.Text, mark) && !strings.Contains(line.Text, "No identity issued") && line.Text != "bootstrap: done" {
 				return sifted(line.Text)
 			}

@@ -527,3 +527,42 @@ func TestText(t *testing.T) {
 		})
 	}
 }
+
+// What the commands of the lab report is a cause that can be found by it.
+func TestReported(t *testing.T) {
+	text, err := os.ReadFile("../lab/codes.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`"(LAB[0-9]{3})"`).FindAllStringSubmatch(string(text), -1)
+	if len(codes) < 20 {
+		t.Fatalf("%d codes", len(codes))
+	}
+	for _, code := range codes {
+		i := slices.IndexFunc(All, func(c Cause) bool { return c.Code == code[1] })
+		if i < 0 {
+			t.Errorf("%s is no cause", code[1])
+			continue
+		}
+		if All[i].Expected == "" {
+			continue // the engine is asked for it
+		}
+		v := Judge(read(t, preflight(code[1], "what was wrong")), false)
+		if v.Finding == nil || v.Finding.Code != code[1] || v.Finding.Seen != "what was wrong" {
+			t.Errorf("%s: %s", code[1], v.Text())
+		}
+	}
+}
+
+// The remedy of the command that has found it is more to the point than the general one, if it can be shown.
+func TestReportedRemedy(t *testing.T) {
+	f := read(t)
+	f.Preflight = []facts.Problem{{Code: "LAB012", What: "./.cache cannot be written", Remedy: `sudo chown -R "$(id -u)" .cache`}}
+	if v := Judge(f, false); v.Finding == nil || v.Finding.Do != f.Preflight[0].Remedy {
+		t.Errorf("%s", v.Text())
+	}
+	f.Preflight[0].Remedy = "sudo chown -R 1000 '~/lab/.cache'"
+	if v := Judge(f, false); v.Finding == nil || strings.Contains(v.Finding.Do, "~") {
+		t.Errorf("%s", v.Text())
+	}
+}

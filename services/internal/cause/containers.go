@@ -23,17 +23,17 @@ var containerCauses = []Cause{
 	},
 	{
 		Code:   "LAB032",
-		Sees:   "`was cut off here`",
-		Means:  "a scenario was cut off, and what it changed is not yet put back",
+		Sees:   "`was interrupted`",
+		Means:  "a scenario was interrupted, and what it changed is not yet restored",
 		Do:     "make scenario-happy-path resets the lab first; so do make down and make up. Both delete entries that you created by hand",
-		Lesson: "scripts/scenarios/README.md",
+		Lesson: "scripts/scenarios/WRITING.md",
 		look:   (*view).cutOff,
 	},
 	{
 		Code:   "LAB033",
 		Sees:   "containers that are `Paused`",
-		Means:  "a container of the lab is paused: it answers nobody, and does not end either",
-		Do:     "docker unpause, with the names of the containers",
+		Means:  "a container of the lab is paused, so it neither answers nor exits",
+		Do:     "run docker unpause with the names of the containers",
 		Lesson: "scripts/scenarios/sleep.md",
 		Needs:  []string{"containers"},
 		look:   (*view).paused,
@@ -41,8 +41,8 @@ var containerCauses = []Cause{
 	{
 		Code:   "LAB034",
 		Sees:   "`OOMKilled`",
-		Means:  "the kernel ended a program of the lab, for want of memory",
-		Do:     "give the engine more memory, or end what else runs; then make up",
+		Means:  "the kernel killed a program of the lab because memory ran out",
+		Do:     "give the engine more memory, or stop other programs; then make up",
 		Lesson: "scripts/scenarios/agent-restart.md",
 		Needs:  []string{"containers"},
 		look:   (*view).outOfMemory,
@@ -50,7 +50,7 @@ var containerCauses = []Cause{
 	{
 		Code:   "LAB035",
 		Sees:   "`node` is not running",
-		Means:  "the host is gone: the container node owns the PID namespace in which the agent sees its workloads",
+		Means:  "the container node, which owns the PID namespace of the lab's host, is not running, so the agent cannot see any workload",
 		Do:     "docker compose up --detach",
 		Lesson: "scripts/scenarios/unregistered.md",
 		Needs:  []string{"containers"},
@@ -60,7 +60,7 @@ var containerCauses = []Cause{
 		Code:   "LAB036",
 		Sees:   "`cannot join PID of a non running container`, or the like",
 		Means:  "the engine cannot start a container",
-		Do:     "docker compose up --detach says it again; what is missing is named in it",
+		Do:     "run docker compose up --detach, and read what its error names",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
 		look:   (*view).cannotStart,
@@ -68,8 +68,8 @@ var containerCauses = []Cause{
 	{
 		Code:   "LAB037",
 		Sees:   "a program that the agent does not see",
-		Means:  "a container is not on the host: it has another PID namespace than node",
-		Do:     "docker compose up --detach --force-recreate, with the names of the services",
+		Means:  "a container is not on the lab's host, because its PID namespace is not that of node",
+		Do:     "set pid: service:node in compose.yaml; then docker compose up --detach --force-recreate with the names of the services",
 		Lesson: "scripts/scenarios/unregistered.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -98,7 +98,7 @@ func (l *view) cutOff() *evidence {
 	if l.Host.Cut == "" {
 		return nil
 	}
-	return &evidence{seen: "the scenario " + l.Host.Cut + " has not ended, and does not run", expected: "every scenario has put back what it changed"}
+	return &evidence{seen: "the scenario " + l.Host.Cut + " was interrupted", expected: "every scenario has restored what it changed"}
 }
 
 func (l *view) paused() *evidence {
@@ -149,7 +149,7 @@ func (l *view) notOnHost() *evidence {
 				mode = "a PID namespace of its own"
 			}
 			return &evidence{
-				finding: name + " is not on the host: it has another PID namespace than node",
+				finding: name + " is not on the lab's host, because its PID namespace is not that of node",
 				seen:    fmt.Sprintf("%s runs in %s", name, mode), expected: "the PID namespace of " + node.Name + " (pid: service:node)",
 				do: "see that compose.yaml has pid: service:node for it; docker compose up --detach --force-recreate " + name,
 			}

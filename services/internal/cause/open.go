@@ -33,8 +33,8 @@ var openCauses = []Cause{
 	{
 		Code:   "LAB113",
 		Sees:   "`Success!!!` for the wrong SPIFFE ID",
-		Means:  "the server authorizes more than its client: anybody of the trust domain is served",
-		Do:     "authorize one exact ID (tlsconfig.AuthorizeID): git diff services/server compose.yaml, then make up",
+		Means:  "the server authorizes every workload of the trust domain, not only its client",
+		Do:     "authorize one exact ID (tlsconfig.AuthorizeID; git diff services/server compose.yaml), then make up",
 		Lesson: "scripts/scenarios/bad-id.md",
 		Needs:  []string{"observer-server-workload"},
 		look:   (*view).authorizesAny,
@@ -42,8 +42,8 @@ var openCauses = []Cause{
 	{
 		Code:   "LAB114",
 		Sees:   "`Success!!!` for `curl -k`",
-		Means:  "the server serves whoever shows no certificate",
-		Do:     "ask for and verify a client certificate (tlsconfig.MTLSServerConfig): git diff services/server, then make up",
+		Means:  "the server serves clients that present no certificate",
+		Do:     "ask for and verify a client certificate (tlsconfig.MTLSServerConfig; git diff services/server), then make up",
 		Lesson: "scripts/scenarios/no-certificate.md",
 		Needs:  []string{"observer-server-workload"},
 		look:   (*view).noCertificateNeeded,
@@ -51,8 +51,8 @@ var openCauses = []Cause{
 	{
 		Code:   "LAB115",
 		Sees:   "`Reused, TLSv1.3`",
-		Means:  "the server gives session tickets: who resumes a session is not verified again",
-		Do:     "SessionTicketsDisabled = true: git diff services/server, then make up",
+		Means:  "the server issues session tickets, and it does not verify a client that resumes a session",
+		Do:     "set SessionTicketsDisabled = true (git diff services/server), then make up",
 		Lesson: "scripts/scenarios/resumption.md",
 		Needs:  []string{"observer-server-workload", "observer-client-workload"},
 		look:   (*view).sessionTickets,
@@ -69,8 +69,8 @@ var openCauses = []Cause{
 	{
 		Code:   "LAB117",
 		Sees:   "`--privileged`, `pid: host` or Docker's socket in compose.yaml",
-		Means:  "a container of the lab may do much more to this machine than it needs",
-		Do:     "git diff compose.yaml; docker compose up --detach",
+		Means:  "a container of the lab has more rights on this machine than it needs",
+		Do:     "restore compose.yaml (git diff compose.yaml), then docker compose up --detach",
 		Lesson: "scripts/scenarios/stolen-user.md",
 		Needs:  []string{"containers"},
 		look:   (*view).powerfulContainer,
@@ -78,8 +78,8 @@ var openCauses = []Cause{
 	{
 		Code:   "LAB118",
 		Sees:   "a volume of SPIRE's in a program's container",
-		Means:  "a program can reach what is the SPIRE server's or the host's alone: its admin socket, its data, or the host's key",
-		Do:     "git diff compose.yaml; docker compose up --detach",
+		Means:  "a program can reach the SPIRE server's admin socket or data, or the host's key",
+		Do:     "restore compose.yaml (git diff compose.yaml), then docker compose up --detach",
 		Lesson: "scripts/scenarios/revocation.md",
 		Needs:  []string{"containers"},
 		look:   (*view).reachesSPIRE,
@@ -137,7 +137,7 @@ func (l *view) authorizesAny() *evidence {
 	if t := l.Observations["server-workload"]; t != nil && t.Program == "server" {
 		for _, r := range t.Requests {
 			if r.WithSVID && r.Status == 200 && len(t.SVIDs) > 0 && t.SVIDs[0].ID != lab.ClientID {
-				return &evidence{seen: fmt.Sprintf("the server served %s", t.SVIDs[0].ID), expected: "it refuses everybody but " + lab.ClientID}
+				return &evidence{seen: fmt.Sprintf("the server served %s", t.SVIDs[0].ID), expected: "it refuses every SPIFFE ID except " + lab.ClientID}
 			}
 		}
 	}
@@ -159,7 +159,7 @@ func (l *view) sessionTickets() *evidence {
 	return l.eachObserved(func(w workload, t *observation.Observation) *evidence {
 		for _, r := range t.Requests {
 			if r.Tickets > 0 && l.answeredBy(&r) == "" {
-				return &evidence{seen: fmt.Sprintf("the server gave %d session tickets with one response", r.Tickets), expected: "none"}
+				return &evidence{seen: fmt.Sprintf("the server issued %d session tickets with one response", r.Tickets), expected: "none"}
 			}
 		}
 		return nil

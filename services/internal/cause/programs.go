@@ -18,7 +18,7 @@ var programCauses = []Cause{
 		Code:   "LAB091",
 		Sees:   "exit status 2, `want`",
 		Means:  "a program does not understand its command line",
-		Do:     "mend command: in compose.yaml (git diff compose.yaml), and docker compose up --detach",
+		Do:     "correct command: in compose.yaml (git diff compose.yaml), then docker compose up --detach",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -28,7 +28,7 @@ var programCauses = []Cause{
 		Code:   "LAB092",
 		Sees:   "`the socket does not exist`, with an agent that runs",
 		Means:  "a program looks for the Workload API where the agent does not offer it",
-		Do:     "SPIFFE_ENDPOINT_SOCKET in compose.yaml, or socket_path in spire/agent/agent.conf",
+		Do:     "correct SPIFFE_ENDPOINT_SOCKET in compose.yaml, or socket_path in spire/agent/agent.conf; then make up",
 		Lesson: "scripts/scenarios/unregistered.md",
 		Needs:  []string{"containers", "file-agent.conf"},
 		Stays:  true,
@@ -38,7 +38,7 @@ var programCauses = []Cause{
 		Code:   "LAB093",
 		Sees:   "`the socket does not exist`, with the right path",
 		Means:  "the agent and a program do not share the directory of the Workload API's socket",
-		Do:     "volumes: workload-api on " + socketDir + " in both (compose.yaml), and docker compose up --detach",
+		Do:     "mount the volume workload-api on " + socketDir + " in both (volumes: in compose.yaml), then docker compose up --detach",
 		Lesson: "scripts/scenarios/unregistered.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -47,8 +47,8 @@ var programCauses = []Cause{
 	{
 		Code:   "LAB094",
 		Sees:   "`Error connecting to`, with a URL that is not the server's",
-		Means:  "the client asks another URL than the server's",
-		Do:     "-url of the client (compose.yaml), and docker compose up --detach client",
+		Means:  "the client requests the wrong URL",
+		Do:     "correct -url of the client in compose.yaml, then docker compose up --detach client",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -57,8 +57,8 @@ var programCauses = []Cause{
 	{
 		Code:   "LAB095",
 		Sees:   "the client: `unexpected ID`",
-		Means:  "the client expects another server",
-		Do:     "-server-id of the client (compose.yaml), and docker compose up --detach client",
+		Means:  "the client authorizes the wrong SPIFFE ID",
+		Do:     "correct -server-id of the client in compose.yaml, then docker compose up --detach client",
 		Lesson: "scripts/scenarios/bad-server-id.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -67,8 +67,8 @@ var programCauses = []Cause{
 	{
 		Code:   "LAB096",
 		Sees:   "the server: `unexpected ID`",
-		Means:  "the server expects another client",
-		Do:     "-client-id of the server (compose.yaml), and docker compose up --detach server",
+		Means:  "the server authorizes the wrong SPIFFE ID",
+		Do:     "correct -client-id of the server in compose.yaml, then docker compose up --detach server",
 		Lesson: "scripts/scenarios/bad-id.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -86,8 +86,8 @@ var programCauses = []Cause{
 	{
 		Code:   "LAB098",
 		Sees:   "`server` or `client` is `Restarting`",
-		Means:  "a program ends by itself",
-		Do:     "docker compose logs of it: its last line says why",
+		Means:  "a program keeps exiting",
+		Do:     "read the last line of docker compose logs with its name",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
 		look:   (*view).programCrashes,
@@ -170,7 +170,7 @@ func (l *view) wrongServerID() *evidence {
 	}
 	if text := l.unhealthy("client-workload"); strings.Contains(text, fmt.Sprintf("unexpected ID %q", lab.ServerID)) {
 		return &evidence{seen: "the client refuses the right server: " + text, expected: "it authorizes " + lab.ServerID,
-			do: "the ID stands in the program itself: git diff services/client, then make up"}
+			do: "correct the SPIFFE ID in the program (git diff services/client), then make up"}
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func (l *view) wrongClientID() *evidence {
 	}
 	if line != "" && l.unserved() {
 		return &evidence{seen: "the server refuses the right client: " + line, expected: "it authorizes " + lab.ClientID,
-			do: "the ID stands in the program itself: git diff services/server, then make up"}
+			do: "correct the SPIFFE ID in the program (git diff services/server), then make up"}
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (l *view) programCrashes() *evidence {
 	for _, w := range workloads {
 		c := l.Service(w.service)
 		if how, byHand := ended(c); c != nil && !runs(c) && !byHand {
-			return &evidence{finding: w.service + " ends by itself", seen: how + because(l.lastError(w.service)), expected: "it runs"}
+			return &evidence{finding: w.service + " keeps exiting", seen: how + because(l.lastError(w.service)), expected: "it runs"}
 		}
 	}
 	return nil

@@ -16,7 +16,7 @@ const wiped = "scripts/scenarios/server-wiped.md"
 var serverCauses = []Cause{
 	{
 		Code:   "LAB041",
-		Sees:   "`spire-server` is not running",
+		Sees:   "`spire-server` is not running; `no children to pick from`, `connection refused` in the agent's log",
 		Means:  "the SPIRE server is stopped",
 		Do:     "docker compose up --detach",
 		Lesson: outages,
@@ -26,8 +26,8 @@ var serverCauses = []Cause{
 	{
 		Code:   "LAB042",
 		Sees:   "`spire-server` is `Restarting`",
-		Means:  "the SPIRE server ends by itself",
-		Do:     "docker compose logs spire-server: its last error says why; spire-server validate checks its configuration",
+		Means:  "the SPIRE server keeps exiting",
+		Do:     "read the last error in docker compose logs spire-server; spire-server validate checks its configuration",
 		Lesson: outages,
 		Needs:  []string{"containers"},
 		look:   (*view).serverCrashes,
@@ -36,7 +36,7 @@ var serverCauses = []Cause{
 		Code:   "LAB043",
 		Sees:   "`bootstrap: no answer from the SPIRE server`",
 		Means:  "the SPIRE server runs and does not answer its own CLI",
-		Do:     "docker compose logs spire-server; it answers some seconds after its start",
+		Do:     "wait some seconds after its start; then read docker compose logs spire-server",
 		Lesson: outages,
 		Needs:  []string{"entries"},
 		look:   (*view).serverSilent,
@@ -197,7 +197,7 @@ var agentCauses = []Cause{
 	},
 	{
 		Code:   "LAB055",
-		Sees:   "`no such host`, `connection refused` in the agent's log",
+		Sees:   "`no children to pick from`, `no such host`, `connection refused` in the agent's log",
 		Means:  "the agent is configured for a different SPIRE server",
 		Do:     "correct spire/agent/agent.conf (git diff spire), then make up",
 		Lesson: outages,
@@ -207,7 +207,7 @@ var agentCauses = []Cause{
 	},
 	{
 		Code:   "LAB056",
-		Sees:   "`name resolver error` in the agent's log",
+		Sees:   "`name resolver error`, `no children to pick from` in the agent's log",
 		Means:  "the agent and the SPIRE server share no network",
 		Do:     "docker compose up --detach --force-recreate spire-server spire-agent",
 		Lesson: outages,
@@ -218,8 +218,8 @@ var agentCauses = []Cause{
 	{
 		Code:   "LAB057",
 		Sees:   "`/exe: permission denied`",
-		Means:  "the agent may not look at the programs' files: it cannot attest any process",
-		Do:     "compose.yaml: cap_add: [SYS_PTRACE] for spire-agent; then make up",
+		Means:  "the agent may not read the program files of processes, so it cannot attest any workload",
+		Do:     "set cap_add: [SYS_PTRACE] for spire-agent in compose.yaml; then make up",
 		Lesson: "scripts/scenarios/stolen-user.md",
 		Needs:  []string{"file-agent.conf"},
 		Stays:  true,
@@ -229,7 +229,7 @@ var agentCauses = []Cause{
 		Code:   "LAB058",
 		Sees:   "`spire-agent` is `Restarting`, `Agent crashed`",
 		Means:  "the agent cannot attest, so it never joins the trust domain",
-		Do:     "docker compose logs spire-agent: its last error says why",
+		Do:     "read the last error in docker compose logs spire-agent",
 		Lesson: "scripts/scenarios/agent-restart.md",
 		Needs:  []string{"agents"},
 		look:   (*view).agentCannotAttest,
@@ -237,8 +237,8 @@ var agentCauses = []Cause{
 	{
 		Code:   "LAB059",
 		Sees:   "`connection refused` or no answer from the Workload API",
-		Means:  "the agent runs, and does not answer on its socket",
-		Do:     "docker compose logs spire-agent; docker compose restart spire-agent",
+		Means:  "the agent runs, but it does not answer on the socket of the Workload API",
+		Do:     "read docker compose logs spire-agent; then docker compose restart spire-agent",
 		Lesson: "scripts/scenarios/agent-restart.md",
 		Needs:  []string{"observer-server-workload", "observer-client-workload"},
 		look:   (*view).agentSilent,

@@ -26,8 +26,8 @@ var svidCauses = []Cause{
 	{
 		Code:   "LAB071",
 		Sees:   "`certificate has expired or is not yet valid`",
-		Means:  "an SVID has expired: it was not renewed in time",
-		Do:     "docker compose logs spire-agent: does it reach the SPIRE server?",
+		Means:  "an SVID has expired, because it was not renewed in time",
+		Do:     "docker compose logs spire-agent shows whether the agent reaches the SPIRE server",
 		Lesson: "scripts/scenarios/expired.md",
 		Needs:  []string{"observer-server-workload", "observer-client-workload"},
 		look:   (*view).expired,
@@ -44,8 +44,8 @@ var svidCauses = []Cause{
 	{
 		Code:   "LAB073",
 		Sees:   "times in the logs that are not yours",
-		Means:  "the engine's clock is another one than this machine's",
-		Do:     "restart Docker Desktop, or set the clock; after a laptop's sleep its virtual machine may be late",
+		Means:  "the engine's clock differs from the clock of this machine",
+		Do:     "restart Docker Desktop, whose virtual machine may be late after a laptop has slept; or set the clock",
 		Lesson: "scripts/scenarios/sleep.md",
 		look:   (*view).clocksApart,
 	},
@@ -57,12 +57,12 @@ func (l *view) expired() *evidence {
 	}
 	for _, w := range workloads {
 		if text := l.unhealthy(w.user); strings.Contains(text, "expired") && (l.unserved() || l.waited() || w.service == "server") {
-			return &evidence{finding: fmt.Sprintf("%s meets an SVID that has expired: it was not renewed in time", w.service),
-				seen: text, expected: "an SVID is renewed at half of its life"}
+			return &evidence{finding: fmt.Sprintf("%s sees an SVID that has expired, because it was not renewed in time", w.service),
+				seen: text, expected: "an SVID is renewed at half of its lifetime"}
 		}
 		if t := l.Observations[w.user]; t != nil && len(t.SVIDs) > 0 && t.Time.After(t.SVIDs[0].NotAfter) {
 			return &evidence{finding: fmt.Sprintf("the agent gives %s an SVID that has expired", w.service),
-				seen: fmt.Sprintf("it expired at %s, and it is %s", clock(t.SVIDs[0].NotAfter), clock(t.Time)), expected: "an SVID is renewed at half of its life"}
+				seen: fmt.Sprintf("it expired at %s, and it is %s", clock(t.SVIDs[0].NotAfter), clock(t.Time)), expected: "an SVID is renewed at half of its lifetime"}
 		}
 	}
 	return nil
@@ -83,7 +83,7 @@ var trustCauses = []Cause{
 	{
 		Code:   "LAB081",
 		Sees:   "`certificate signed by unknown authority`",
-		Means:  "the agent gives out a trust bundle that the SPIRE server does not have any more",
+		Means:  "the agent distributes a trust bundle that is no longer the SPIRE server's",
 		Do:     "docker compose up --detach, then docker compose restart spire-agent",
 		Lesson: wiped,
 		Needs:  []string{"bundle", "observer-server-workload", "observer-client-workload"},
@@ -92,8 +92,8 @@ var trustCauses = []Cause{
 	{
 		Code:   "LAB082",
 		Sees:   "the client: `certificate signed by unknown authority`",
-		Means:  "the server shows an SVID of a CA that is not in the client's trust bundle",
-		Do:     "docker compose restart server: it gets an SVID of today's CA; then read docker compose logs server",
+		Means:  "the server presents an SVID of a CA that is not in the client's trust bundle",
+		Do:     "docker compose restart server gives it a new SVID; then read docker compose logs server",
 		Lesson: "scripts/scenarios/foreign-server-ca.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).serverOfOtherCA,
@@ -102,7 +102,7 @@ var trustCauses = []Cause{
 		Code:   "LAB083",
 		Sees:   "the server: `certificate signed by unknown authority`",
 		Means:  "the client shows an SVID of a CA that is not in the server's trust bundle",
-		Do:     "docker compose restart client; then read docker compose logs client",
+		Do:     "docker compose restart client gives it a new SVID; then read docker compose logs client",
 		Lesson: "scripts/scenarios/foreign-ca.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).clientOfOtherCA,
@@ -110,8 +110,8 @@ var trustCauses = []Cause{
 	{
 		Code:   "LAB084",
 		Sees:   "`no X.509 bundle for trust domain`",
-		Means:  "a program is to speak with another trust domain, and has no trust bundle of it: they do not federate, or not any more",
-		Do:     "spire-server federation create; then add -federatesWith to the entries of both programs" + repeat,
+		Means:  "a program needs the trust bundle of another trust domain and does not have it, because the two trust domains do not federate",
+		Do:     "run spire-server federation create; then add -federatesWith to the entries of both programs" + repeat,
 		Lesson: "scripts/scenarios/federation.md",
 		Needs:  []string{"entries"},
 		look:   (*view).notFederated,
@@ -158,7 +158,7 @@ func (l *view) notFederated() *evidence {
 		}
 	}
 	if l.Section("bundles").OK() && l.Section("entries").OK() && runs(l.Service("partner-server")) {
-		const want = "spire-server bundle list has partner.test, and the entry of whoever speaks with it federates with it"
+		const want = "spire-server bundle list has partner.test, and the entries of the programs that need it federate with it"
 		if !slices.Contains(l.Federated, partner) {
 			return &evidence{seen: "the SPIRE server of partner.test is here, and the one of example.org has no bundle of it", expected: want}
 		}

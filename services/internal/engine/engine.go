@@ -114,7 +114,7 @@ func (e *Engine) Ask(ctx context.Context, args ...string) (string, error) {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", &Problem{lab.NoDocker, "the docker command was not found", "install Docker Engine 20.10 or newer, or Docker Desktop: https://docs.docker.com/get-docker/"}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return "", &Problem{lab.NoEngine, fmt.Sprintf("no Docker Engine answers: docker %s waited for %s", args[0], patience), "restart Docker Desktop or the docker service; docker " + args[0] + " must work (" + endpoint() + ")"}
+		return "", &Problem{lab.NoEngine, fmt.Sprintf("no Docker Engine answers: docker %s waited for %d s", args[0], int(patience.Seconds())), "restart Docker Desktop or the docker service; docker " + args[0] + " must work (" + endpoint() + ")"}
 	case Failure(err, errOut.String(), args[0] == "exec") != "":
 		return "", cannotTell(args[0], Failure(err, errOut.String(), args[0] == "exec"))
 	case err != nil:

@@ -49,6 +49,9 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 	if known, err := readState(stamp); err == nil && known.equal(before) && before.complete() {
 		return nil
 	}
+	if err := l.composeFile(ctx); err != nil {
+		return err
+	}
 	if err := produce(ctx, tools); err != nil {
 		return err
 	}
@@ -178,7 +181,7 @@ func (l *Launcher) buildAll(ctx context.Context, tools bool) error {
 	if _, err := exec.LookPath("go"); err != nil {
 		return &engine.Problem{Code: report.ProblemOf(refusal).Code, What: refusal.Error(), Remedy: remedy(refusal.Error()) + "; or bring the images with docker load; or install Go 1.26 (https://go.dev/dl/), with which all of them can be built from a Go module mirror"}
 	}
-	l.Screen.Say("%v", refusal)
+	l.Screen.Say("%s", report.Secrets(refusal.Error()))
 	l.Screen.Say("building every image from Go modules instead")
 	return l.FromModules(ctx, tools)
 }
@@ -191,8 +194,9 @@ func (l *Launcher) FromModules(ctx context.Context, tools bool) error {
 	}
 	cmd := l.Command(ctx, nil, "bash", args...)
 	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = l.Screen, io.MultiWriter(l.Screen, &said)
-	err := cmd.Run()
+	shown := &report.Writer{Out: l.Screen} // go names its proxy, which may have a password
+	cmd.Stdout, cmd.Stderr = l.Screen, io.MultiWriter(shown, &said)
+	err := errors.Join(cmd.Run(), shown.Flush())
 	var exit *exec.ExitError
 	switch {
 	case err == nil || ctx.Err() != nil:

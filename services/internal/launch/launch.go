@@ -82,7 +82,7 @@ func (l *Launcher) start(ctx context.Context) error {
 		}
 		again = time.Since(began) + 2*firstLook
 		// Some causes do not pass by waiting.
-		if v := cause.Judge(l.Report(ctx, report.Options{}), false); v.Finding != nil && v.Finding.Stays {
+		if v := cause.Judge(l.Report(ctx, report.Options{Patience: 2 * report.Patience}), true); v.Finding != nil && v.Finding.Stays {
 			return hopeless{errors.New("the client is not served")}
 		}
 		return err
@@ -110,7 +110,7 @@ func (l *Launcher) composeUp(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if !l.Screen.Terminal {
-		l.Screen.Say("  %s", strings.ReplaceAll(strings.TrimSpace(out.String()), "\n", "\n  "))
+		l.Screen.Say("  %s", report.Secrets(strings.ReplaceAll(strings.TrimSpace(out.String()), "\n", "\n  ")))
 	}
 	if file := l.composeFile(ctx); file != nil {
 		return file
@@ -291,7 +291,7 @@ func (l *Launcher) run(ctx context.Context, what string, cmd *exec.Cmd) error {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := l.Screen.While("still "+what, cmd.Run); err != nil {
 		for line := range strings.Lines(out.String()) {
-			l.Screen.Say("  %s", strings.TrimRight(line, "\r\n"))
+			l.Screen.Say("  %s", report.Secrets(strings.TrimRight(line, "\r\n")))
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()

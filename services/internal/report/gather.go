@@ -137,7 +137,7 @@ func (g *gatherer) ask(name string, read func(s *facts.Section, out []byte) erro
 			cmd.Stderr = &out
 		}
 		cmd.Cancel = func() error { return cmd.Process.Kill() }
-		cmd.WaitDelay = 50 * time.Millisecond
+		cmd.WaitDelay = time.Second
 		err := cmd.Run()
 		q.answer(g, args[0], err, out.Bytes(), errOut.String(), read)
 	}()
