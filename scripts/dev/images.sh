@@ -110,8 +110,10 @@ prebuild_programs() {
 	done
 }
 
-# The tools that know nothing of SPIFFE are this machine's own, with the libraries they need.
+# The tools that know nothing of SPIFFE are this machine's own, with the libraries they need. Beside them are the
+# programs that only scenarios run.
 prebuild_tools() {
+	go_build . "$prebuilt/extras" -ldflags '-s -w' ./services/extras
 	[ "$(uname -s)" = Linux ] ||
 		die "the image of the tools (curl, openssl) cannot be built on $(uname -s) without a registry" "the scenarios that need no tools run all the same; for the others use Linux or WSL 2, or let the machine pull $TOOLS_BASE_IMAGE"
 	rm -rf "$prebuilt/tools"

@@ -202,7 +202,8 @@ func (c course) problems() []string {
 	var names []string
 	for name, expectation := range c.expectations {
 		names = append(names, name)
-		if row := fmt.Sprintf("| [%s](scripts/scenarios/%s.md) | %s |", name, name, expectation); !slices.Contains(readme, row) {
+		row := fmt.Sprintf("| [%s](scripts/scenarios/%s.md) | %s |", name, name, expectation)
+		if !slices.Contains(readme, row) && !slices.Contains(readme, row+" core |") {
 			problem("README.md lacks this row: %s", row)
 		}
 	}

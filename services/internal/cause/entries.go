@@ -87,7 +87,7 @@ var entryCauses = []Cause{
 		Sees:   "`unexpected ID`, although the entry is right",
 		Means:  "several entries match one program, and its default SVID is the wrong one",
 		Do:     separate + " with spire-server entry delete",
-		Lesson: "scripts/scenarios/wrong-selector.md",
+		Lesson: "scripts/scenarios/two-identities.md",
 		Needs:  []string{"observer-server-workload", "observer-client-workload"},
 		look:   (*view).wrongDefaultSVID,
 	},

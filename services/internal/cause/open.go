@@ -26,7 +26,7 @@ var openCauses = []Cause{
 		Sees:   "two SVIDs in `make svid`",
 		Means:  "several entries match one program, so it gets several SVIDs, and its default is the one whose entry ID sorts first",
 		Do:     separate + " with spire-server entry delete",
-		Lesson: "scripts/scenarios/wrong-selector.md",
+		Lesson: "scripts/scenarios/two-identities.md",
 		Needs:  []string{"entries"},
 		look:   (*view).severalSVIDs,
 	},

@@ -52,7 +52,7 @@ func override(settings map[string]string, getenv func(string) string) ([]string,
 
 // steering matches variables that would steer docker, Compose and BuildKit from outside. What chooses an engine (DOCKER_HOST,
 // DOCKER_CONTEXT) is left.
-var steering = regexp.MustCompile(`^(COMPOSE_.*|BUILDX_.*|BUILDKIT_.*|DOCKER_BUILDKIT|DOCKER_DEFAULT_PLATFORM|DOCKER_API_VERSION|LAB_DNS|AGENT_TTL|SPIRE_SERVER_DISK|CDPATH)$`)
+var steering = regexp.MustCompile(`^(COMPOSE_.*|BUILDX_.*|BUILDKIT_.*|DOCKER_BUILDKIT|DOCKER_DEFAULT_PLATFORM|DOCKER_API_VERSION|LAB_DNS|AGENT_TTL|CACHE_RELOAD_INTERVAL|SYNC_INTERVAL|SPIRE_SERVER_DISK|CDPATH)$`)
 
 // environment returns what docker and docker compose get: no variable that steers them, and no empty one that would hide a setting
 // of .env.

@@ -22,7 +22,7 @@ import (
 // ImageSources lists the files and folders that go into the images.
 var ImageSources = []string{
 	".dockerignore", "compose.yaml", "go.mod", "go.sum", "scripts/dev/tools/shell", "scripts/scenarios/extras.yaml",
-	"services/Dockerfile", "services/client", "services/host", "services/internal/cli", "services/internal/health",
+	"services/Dockerfile", "services/client", "services/extras", "services/host", "services/internal/cli", "services/internal/health",
 	"services/internal/identity", "services/server", "services/tools", "spire",
 }
 
