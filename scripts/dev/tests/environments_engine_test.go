@@ -65,7 +65,7 @@ func engines() []environment {
 		}),
 		quick("a docker command for which there is no process left", func(m *machine) {
 			m.stubDocker("ps", `echo "fork/exec: resource temporarily unavailable" >&2; exit 2`)
-			m.refused("up", "docker ps: fork/exec: resource temporarily unavailable", "docker ps must work")
+			m.refused("up", "cannot tell: docker ps failed: fork/exec: resource temporarily unavailable", "docker ps must work")
 		}),
 		quick("a docker command that answers in words", func(m *machine) {
 			m.stubDocker("version", `echo "Emulate Docker CLI using podman. Create /etc/containers/nodocker to quiet msg."; exit`)

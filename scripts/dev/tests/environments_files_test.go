@@ -96,27 +96,27 @@ func files() []environment {
 		quick(".cache is a file", func(m *machine) {
 			m.remove(".cache")
 			m.write(".cache", "")
-			m.refused("up", m.folder+"/.cache cannot be written", "git clone")
+			m.refused("up", m.folder+"/.cache", "cannot be written", "git clone")
 		}),
 		quick(".cache is a link to a disk that is not there", func(m *machine) {
 			m.remove(".cache")
 			must(m.t, os.Symlink("/nowhere/at/all", m.in(".cache")))
-			m.refused("up", m.folder+"/.cache cannot be written", "git clone")
+			m.refused("up", m.folder+"/.cache", "cannot be written", "git clone")
 		}),
 		quick("a folder in which nothing can be written, before the first command", func(m *machine) {
 			m.remove(".cache")
 			m.readOnly(m.folder)
-			m.refused("up", m.folder+"/.cache cannot be written", "git clone")
+			m.refused("up", m.folder+"/.cache", "cannot be written", "git clone")
 		}),
 		quick("a folder in which nothing can be written, later", func(m *machine) {
 			m.readOnly(m.folder)
-			m.refused("up", m.folder+"/.cache cannot be written", "git clone", "sudo chown")
+			m.refused("up", m.folder+"/.cache", "cannot be written", "git clone")
 			m.works("scenarios", "bad-id")
 			m.works("down")
 		}),
 		quick(".cache in which nothing can be written", func(m *machine) {
 			m.readOnly(m.in(".cache"))
-			m.refused("up", m.folder+"/.cache cannot be written", "sudo chown")
+			m.refused("up", m.folder+"/.cache", "cannot be written", "git clone")
 			m.silent("rm -rf") // what a learner has earned is in it
 		}),
 		quick("a program of the lab that was written halfway", func(m *machine) {
