@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 )
 
 // sourcesHash identifies the sources of this program; services/lab/build sets it.
@@ -55,6 +57,8 @@ func report(ctx context.Context, err error) int {
 		return 0
 	case errors.As(err, &status):
 		return int(status)
+	case errors.Is(err, launch.ErrSaid):
+		return exitFailure
 	}
 	fmt.Fprintln(os.Stderr, "error:", err)
 	if errors.As(err, &hint) && hint.Hint() != "" {

@@ -13,9 +13,8 @@ import (
 )
 
 // orders are the variables by which the scripts below take their options. In the learner's environment they are no orders: WSL sets
-// NAME, conda sets AS, and platforms set PORT.
-var orders = []string{"all", "AS", "FULL", "FAULTS_KEPT", "KEEP", "KEEP_OPEN", "KIT", "N", "NAME", "ONLY", "OPEN", "PATIENCE", "PAUSE", "PORT", "QUICK", "REPORT", "RESET",
-	"WAIT", "WHO", "YES"}
+// NAME.
+var orders = []string{"all", "FULL", "FAULTS_KEPT", "KEEP", "KEEP_OPEN", "NAME", "ONLY", "PATIENCE", "PAUSE", "QUICK", "REPORT", "RESET", "WAIT", "WHO"}
 
 // addScripts adds the commands that are shell scripts. They need bash.
 func (a *app) addScripts(add func(group string, commands ...*cobra.Command)) {
@@ -50,28 +49,6 @@ func (a *app) addScripts(add func(group string, commands ...*cobra.Command)) {
 	add("lab", &cobra.Command{Use: "report [FILE]", Short: "write all facts about the lab into one file, without secrets", Args: cobra.MaximumNArgs(1),
 		RunE: script("report.sh", func(args []string) []string { return args }, nil)})
 	{
-		var port, open string
-		var quiet bool
-		command := &cobra.Command{Use: "console", Short: "show the lab in a browser, live", Args: cobra.NoArgs}
-		command.Flags().StringVar(&port, "port", "", "port on 127.0.0.1 (8089)")
-		command.Flags().BoolVar(&quiet, "no-open", false, "open no browser")
-		run := script("console.sh", fixed(), map[string]*string{"PORT": &port, "OPEN": &open})
-		command.RunE = func(cmd *cobra.Command, args []string) error {
-			if quiet {
-				open = "0"
-			}
-			return run(cmd, args)
-		}
-		add("learn", command)
-	}
-	{
-		var as string
-		command := &cobra.Command{Use: "handshake", Short: "perform one real TLS handshake, and show its messages", Args: cobra.NoArgs}
-		command.Flags().StringVar(&as, "as", "", "client-workload, server-workload, or nobody, who shows no certificate (client-workload)")
-		command.RunE = script("handshake.sh", fixed(), map[string]*string{"AS": &as})
-		add("learn", command)
-	}
-	{
 		var reset bool
 		var value string
 		command := &cobra.Command{Use: "faults", Short: "list the faults that you can find and fix, with your progress", Args: cobra.NoArgs}
@@ -105,32 +82,6 @@ func (a *app) addScripts(add func(group string, commands ...*cobra.Command)) {
 	}
 	for _, verb := range [][2]string{{"ticket", "show the complaint again"}, {"hint", "show the next of three hints"}, {"give-up", "show what the fault was, and fix it"}, {"reset", "fix the fault without a word"}} {
 		add("faults", &cobra.Command{Use: verb[0], Short: verb[1], Args: cobra.NoArgs, RunE: script("faults.sh", fixed(verb[0]), nil)})
-	}
-	{
-		var folder string
-		command := &cobra.Command{Use: "kit", Short: "pack the lab with its images into one file, for a room without a network", Args: cobra.NoArgs}
-		command.Flags().StringVar(&folder, "to", "", "folder for the file (.cache/kit)")
-		command.RunE = script("kit.sh", fixed(), map[string]*string{"KIT": &folder})
-		add("trainer", command)
-	}
-	add("trainer",
-		&cobra.Command{Use: "classroom N", Short: "start N labs on this machine, each verified", Args: cobra.ExactArgs(1),
-			RunE: script("classroom.sh", func(args []string) []string { return append([]string{"up"}, args...) }, nil)},
-		&cobra.Command{Use: "classroom-down", Short: "remove the labs of the classroom", Args: cobra.NoArgs, RunE: script("classroom.sh", fixed("down"), nil)})
-	for _, verb := range [][2]string{{"up", "start the lab on the cluster of the current kubectl context"}, {"bad-id", "run the client there under the server's service account"},
-		{"down", "remove the lab from that cluster"}} {
-		var yes bool
-		var value string
-		command := &cobra.Command{Use: "k8s-" + verb[0], Short: verb[1], Args: cobra.NoArgs}
-		command.Flags().BoolVar(&yes, "yes", false, "do not ask whether the cluster is the right one")
-		run := script("kubernetes.sh", fixed(verb[0]), map[string]*string{"YES": &value})
-		command.RunE = func(cmd *cobra.Command, args []string) error {
-			if yes {
-				value = "1"
-			}
-			return run(cmd, args)
-		}
-		add("trainer", command)
 	}
 }
 

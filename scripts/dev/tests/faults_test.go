@@ -129,7 +129,7 @@ func (l *lab) everyFaultIsWhole(t *testing.T) {
 		if !strings.Contains(one("debrief"), "https://") {
 			problem("has no link to where it happened in life")
 		}
-		shown := regexp.MustCompile(`make scenario-([a-z-]+)`).FindAllStringSubmatch(one("debrief"), -1)
+		shown := regexp.MustCompile(`make scenario-([a-z0-9-]+)`).FindAllStringSubmatch(one("debrief"), -1)
 		if len(shown) == 0 {
 			problem("names no scenario that shows it")
 		}

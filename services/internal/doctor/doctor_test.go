@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,10 +12,15 @@ import (
 	"testing"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report/reporttest"
 )
 
-//go:embed testdata/healthy.txt
-var healthy string
+// healthy is the recorded report, and what in it differs from one recording to the next.
+var (
+	healthy                     = reporttest.HealthyText(&testing.T{})
+	recorded                    = reporttest.Healthy(&testing.T{})
+	theCA, theAddress, theToday = recorded.Bundle[0].Key, recorded.Observations["client-workload"].Addresses[0], recorded.Clock
+)
 
 // edit makes another report of one.
 type edit func(t *testing.T, report string) string
@@ -123,8 +127,7 @@ func cut(t *testing.T, report, section string) (before, body, after string) {
 // now is the engine's time in the report.
 func now(t *testing.T) string {
 	t.Helper()
-	_, body, _ := cut(t, healthy, "clock")
-	return strings.Fields(strings.Split(body, "\n")[3])[0]
+	return theToday.Format(time.RFC3339Nano)
 }
 
 func read(t *testing.T, edits ...edit) *facts.Facts {
@@ -133,11 +136,7 @@ func read(t *testing.T, edits ...edit) *facts.Facts {
 	for _, change := range edits {
 		report = change(t, report)
 	}
-	f, err := facts.Read(strings.NewReader(report))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
+	return reporttest.Parse(t, report)
 }
 
 const (

@@ -207,16 +207,17 @@ func (l *lab) whole() bool {
 // said is the first line that has one of the words: of what is known before a start, and of the last start
 // if that failed and has left a lab that is not whole.
 func (l *lab) said(words ...string) string {
-	sections := []string{"preflight"}
-	if !l.whole() {
-		sections = append(sections, "up")
+	var lines []string
+	for _, problem := range l.Preflight {
+		lines = append(lines, problem.What)
 	}
-	for _, name := range sections {
-		for _, line := range l.Section(name).Lines {
-			for _, word := range words {
-				if strings.Contains(line, word) {
-					return strings.TrimPrefix(strings.TrimSpace(line), "error: ")
-				}
+	if l.Start != nil && !l.whole() {
+		lines = append(append(lines, l.Start.Output...), l.Start.What)
+	}
+	for _, line := range lines {
+		for _, word := range words {
+			if strings.Contains(line, word) {
+				return strings.TrimSpace(line)
 			}
 		}
 	}
@@ -269,37 +270,15 @@ func (l *lab) lastError(service string) string {
 
 // sifted takes from a line of SPIRE's log what is not told: when, where and how long.
 func sifted(line string) string {
-	message, ok := field(line, "msg")
+	fields := facts.Fields(line)
+	message, ok := fields["msg"]
 	if !ok {
 		return line
 	}
-	if err, ok := field(line, "error"); ok {
+	if err, ok := fields["error"]; ok {
 		message += ": " + err
 	}
 	return message
-}
-
-// field is a field of a line as SPIRE logs it, NAME=VALUE or NAME="VALUE".
-func field(line, name string) (string, bool) {
-	i := strings.Index(" "+line, " "+name+"=")
-	if i < 0 {
-		return "", false
-	}
-	rest := line[i+len(name)+1:]
-	if !strings.HasPrefix(rest, `"`) {
-		value, _, _ := strings.Cut(rest, " ")
-		return value, true
-	}
-	rest = rest[1:]
-	for end := 0; end < len(rest); end++ {
-		switch rest[end] {
-		case '\\':
-			end++
-		case '"':
-			return strings.ReplaceAll(rest[:end], `\"`, `"`), true
-		}
-	}
-	return rest, true
 }
 
 // recently is the last line of a log that has the words and is at most a minute old. What the server says of

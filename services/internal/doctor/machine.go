@@ -45,11 +45,8 @@ var machineChecks = []check{
 	{"LAB004", "`is too old: it has version`", "the engine is older than Docker 20.10 or Podman 4",
 		"update it", readme,
 		func(l *lab) *evidence {
-			for _, line := range l.Section("engine").Lines {
-				fields := strings.Fields(line)
-				if len(fields) > 3 && fields[0] == "server" && fields[2] == "api" && older(fields[3], 1, 41) {
-					return &evidence{seen: fmt.Sprintf("engine %s speaks version %s of Docker's API", fields[1], fields[3]), expected: "1.41 or newer"}
-				}
+			if s := l.Section("engine"); s.OK() && older(l.Engine.API, 1, 41) {
+				return &evidence{seen: fmt.Sprintf("engine %s speaks version %s of Docker's API", l.Engine.Server, l.Engine.API), expected: "1.41 or newer"}
 			}
 			return nil
 		}},
@@ -65,10 +62,8 @@ var machineChecks = []check{
 	{"LAB008", "`the Docker Engine runs Windows containers`", "Docker Desktop on Windows is set to Windows containers, and the lab's are Linux containers",
 		"Docker Desktop's menu: Switch to Linux containers", readme,
 		func(l *lab) *evidence {
-			for _, line := range l.Section("engine").Lines {
-				if strings.HasPrefix(line, "server ") && strings.Contains(line, " windows/") {
-					return &evidence{seen: line, expected: "linux/..."}
-				}
+			if l.Engine.OS == "windows" {
+				return &evidence{seen: "the engine's containers are for windows/" + l.Engine.Arch, expected: "linux/..."}
 			}
 			return nil
 		}},
@@ -129,16 +124,14 @@ var machineChecks = []check{
 	{"LAB025", "`the lab did not start`", "Compose could not start the lab, and has left nothing of it",
 		"what it says is about this machine, not about SPIRE; then make up", readme,
 		func(l *lab) *evidence {
-			up := l.Section("up")
-			if len(up.Lines) == 0 || l.present() || !l.Section("containers").OK() {
+			if l.Start == nil || l.present() || !l.Section("containers").OK() {
 				return nil
 			}
-			for _, line := range slices.Backward(up.Lines) {
-				if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "error: ") && !strings.HasPrefix(line, "hint: ") {
-					return &evidence{seen: line, expected: "containers for " + strings.Join(services, ", ")}
-				}
+			seen := l.Start.What
+			if len(l.Start.Output) > 0 {
+				seen = l.Start.Output[len(l.Start.Output)-1]
 			}
-			return nil
+			return &evidence{seen: seen, expected: "containers for " + strings.Join(services, ", ")}
 		}},
 	{"LAB026", "`Compose cannot read compose.yaml`", "compose.yaml was edited, and is not right",
 		"the message names the line or the key: git diff compose.yaml", readme,

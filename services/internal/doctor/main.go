@@ -17,7 +17,7 @@ import (
 	"unicode"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 )
 
 // Exit statuses.
@@ -59,7 +59,7 @@ func run(args []string, in io.Reader, out io.Writer) (int, error) {
 	if *table {
 		return well, printTable(out)
 	}
-	f, err := facts.Read(in)
+	f, err := report.Read(in)
 	if err != nil {
 		return usage, err
 	}

@@ -2,7 +2,6 @@ package grader
 
 import (
 	"bytes"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +9,8 @@ import (
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report/reporttest"
 )
 
 // trials are the tries in a lab that is well.
@@ -36,11 +37,12 @@ status: 0
 // healthy is the doctor's report of a lab that is well, with the trials.
 func healthy(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../doctor/testdata/healthy.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text) + "\n" + trials
+	return reporttest.HealthyText(t) + "\n" + trials
+}
+
+func parsed(t *testing.T, before, broken, now string) snapshots {
+	t.Helper()
+	return snapshots{reporttest.Parse(t, before), reporttest.Parse(t, broken), reporttest.Parse(t, now)}
 }
 
 type edit struct{ section, old, new string }
@@ -172,12 +174,7 @@ func TestJudge(t *testing.T) {
 		{"no answer", deleted, []edit{{"entries", "status: 0", "status: no answer within 10 s"}}, false, []string{"cannot tell", "entries"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			in := "## snapshot: before\n" + well + "## snapshot: broken\n" + edited(t, well, c.broken) + "## snapshot: now\n" + edited(t, well, c.now)
-			s, err := read(strings.NewReader(in))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := judge(s, c.lost)
+			got := judge(parsed(t, well, edited(t, well, c.broken), edited(t, well, c.now)), c.lost)
 			said := got.wrong
 			if len(got.unknown) > 0 {
 				said = append([]string{"cannot tell"}, got.unknown...)
@@ -202,11 +199,7 @@ func TestLostData(t *testing.T) {
 		{"a learner has lost it, and the fault something else", well, true, "what the SPIRE server knew is lost: its CA is another one than before"},
 		{"the fault itself has lost it", gone, true, ""},
 	} {
-		s, err := read(strings.NewReader("## snapshot: before\n" + well + "## snapshot: broken\n" + c.broken + "## snapshot: now\n" + gone))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Join(judge(s, c.lost).wrong, "\n"); got != c.want {
+		if got := strings.Join(judge(parsed(t, well, c.broken, gone), c.lost).wrong, "\n"); got != c.want {
 			t.Errorf("%s: %q, not %q", c.name, got, c.want)
 		}
 	}
@@ -235,7 +228,11 @@ func TestPinnedProgram(t *testing.T) {
 }
 
 func TestCommandLine(t *testing.T) {
-	well := healthy(t)
+	var saved strings.Builder
+	if err := report.Save(&saved, reporttest.Healthy(t)); err != nil {
+		t.Fatal(err)
+	}
+	well := saved.String() + trials
 	same := "## snapshot: before\n" + well + "## snapshot: broken\n" + well + "## snapshot: now\n" + well
 	for _, c := range []struct {
 		name   string
@@ -247,7 +244,7 @@ func TestCommandLine(t *testing.T) {
 		{"mended", nil, same, 0, ""},
 		{"not yet", nil, strings.ReplaceAll(same, "status: 0\n  Success!!!", "status: 3\n"), 1, ""},
 		{"nothing", nil, "", 2, "grader: there is no snapshot"},
-		{"no report", nil, "## snapshot: before\nx\n## snapshot: broken\nx\n## snapshot: now\nx\n", 2, "this is no report of the lab"},
+		{"no report", nil, "## snapshot: before\nx\n## snapshot: broken\nx\n## snapshot: now\nx\n", 2, "it is not a report of the lab"},
 		{"an argument", []string{"now.txt"}, same, 2, `grader: unexpected argument "now.txt"`},
 		{"an unknown flag", []string{"-x"}, same, 2, "flag provided but not defined"},
 		{"help", []string{"-help"}, "", 0, "usage: grader"},

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 )
 
 const usage = `grader judges whether a lab is as it was before it was broken.
@@ -94,11 +95,29 @@ func read(in io.Reader) (snapshots, error) {
 		if text == nil {
 			return s, fmt.Errorf("there is no snapshot %q: want what scripts/faults.sh gathers", name)
 		}
-		f, err := facts.Read(strings.NewReader(text.String()))
+		whole, tried, _ := strings.Cut(text.String(), "\n## section: ")
+		f, err := report.Read(strings.NewReader(whole))
 		if err != nil {
 			return s, fmt.Errorf("snapshot %q: %w", name, err)
 		}
+		addTrials(f, tried)
 		*to = f
 	}
 	return s, nil
+}
+
+// addTrials adds what was tried out, as scripts/lib/fault.sh writes it: the name, a line with the status, and what was printed,
+// indented by two spaces.
+func addTrials(f *facts.Facts, text string) {
+	for part := range strings.SplitSeq(text, "## section: ") {
+		lines := strings.Split(strings.TrimRight(part, "\n"), "\n")
+		if len(lines) < 2 {
+			continue
+		}
+		s := &facts.Section{Question: lines[0], Status: strings.TrimPrefix(lines[1], "status: ")}
+		for _, line := range lines[2:] {
+			s.Lines = append(s.Lines, strings.TrimPrefix(line, "  "))
+		}
+		f.Add(s)
+	}
 }
