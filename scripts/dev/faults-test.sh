@@ -63,7 +63,7 @@ inject_again() {
 
 names_the_cause() {
 	local said code
-	said=$(FORCE=1 bash "$LAB_DIR/scripts/doctor.sh" -o json 2>&1) || true
+	said=$("$LAB_DIR/scripts/lab" doctor --force -o json 2>&1) || true
 	code=$(grep -oE '"code": *"LAB[0-9]+"' <<<"$said" | grep -oE 'LAB[0-9]+' | head -n 1) || true
 	if [ "$code" = "$fault_doctor" ]; then
 		result passed "the doctor names the cause first: $code"

@@ -125,7 +125,7 @@ lock images 1200 "another make images or make up is building"
 trap 'unlock images' EXIT
 [ "$GOARCH" = "$(cat "$prebuilt/architecture" 2>/dev/null)" ] || rm -f "$prebuilt"/*.made
 say "$GOARCH" >"$prebuilt/architecture"
-need_c_compiler
+(need_c_compiler) || exit 3 # services/internal/launch tells it by this status
 prebuild_spire spire-server /opt/spire/bin /etc/spire/server /run/spire/server/private /tmp/spire-server/private /var/lib/spire/server
 prebuild_spire spire-agent /opt/spire/bin /etc/spire/agent /run/spire/agent/public /tmp/spire-agent/public /var/lib/spire/agent
 prebuild_programs

@@ -82,7 +82,7 @@ links_point() {
 }
 
 # What only the engine, SPIRE and other commands say, in trouble that no test of the lab makes.
-words_of_others='--privileged|/exe: permission denied|Admin : true|Downstream : true|Paused|curl -k|name resolver error|server misbehaving|unable to parse trust bundle'
+words_of_others='could not find an available, non-overlapping IPv4 address pool|host is unreachable|no children to pick from|--privileged|/exe: permission denied|Admin : true|Downstream : true|Paused|curl -k|name resolver error|server misbehaving|unable to parse trust bundle'
 
 # quotes: what the tables of README.md quote of what one may see; a piece a line.
 quotes() {
@@ -96,7 +96,7 @@ quotes() {
 quotes_said() {
 	local quote said bad=0
 	# shellcheck disable=SC2016
-	said=$(grep -rhI '' scripts services spire --exclude '*.md' --exclude lint.sh --exclude-dir doctor && cat services/internal/doctor/*_test.go && sed 's/`[^`]*`//g' services/internal/doctor/*.go)
+	said=$(grep -rhI '' scripts services spire --exclude '*.md' --exclude lint.sh --exclude-dir cause && cat services/internal/cause/*_test.go && sed 's/`[^`]*`//g' services/internal/cause/*.go)
 	while IFS= read -r quote; do
 		grep -qF -- "$quote" <<<"$said" || { say "README.md quotes what nobody says: $quote" && bad=1; }
 	done < <(quotes | grep -vxE -e "$words_of_others")
@@ -114,7 +114,7 @@ messages_quoted() {
 	done < <(
 		sed -nE 's/.*(^|[^a-z_])die "(([^"\\]|\\.)*)".*/\2/p' scripts/dev/images.sh scripts/lib/host.sh | sed 's|\$image|spiffe-lab/|'
 		# What begins with a word of its own; what begins with a variable cannot be told from here.
-		sed -nE 's/.*Problem\{(What: )?(fmt.Sprintf\()?"(([^"\\]|\\.)*)".*/\3/p' services/internal/engine/[a-z]*.go services/internal/launch/*.go | grep -E '[a-z]{3}'
+		sed -nE 's/.*Problem\{(Code: lab\.[A-Za-z]*, |lab\.[A-Za-z]*, )?(What: )?(fmt.Sprintf\()?"(([^"\\]|\\.)*)".*/\4/p' services/internal/engine/[a-z]*.go services/internal/launch/*.go | grep -E '[a-z]{3}'
 	)
 	return "$bad"
 }

@@ -227,8 +227,8 @@ lab_state() {
 snapshot() {
 	local patience
 	for patience in 10 40; do
-		WAIT=$patience bash "$LAB_DIR/scripts/report.sh" "$1" >/dev/null || return 1
-		grep -q '^status: no answer' "$1" || return 0
+		"$LAB_DIR/scripts/lab" report --patience "${patience}s" "$1" >/dev/null || return 1
+		grep -q '"status": "no answer' "$1" || return 0
 	done
 }
 

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
+	gather "github.com/spiffe-lab/spiffe-lab/services/internal/report"
 )
 
 // sourcesHash identifies the sources of this program; services/lab/build sets it.
@@ -60,9 +61,9 @@ func report(ctx context.Context, err error) int {
 	case errors.Is(err, launch.ErrSaid):
 		return exitFailure
 	}
-	fmt.Fprintln(os.Stderr, "error:", err)
+	fmt.Fprintln(os.Stderr, "error:", gather.Secrets(err.Error()))
 	if errors.As(err, &hint) && hint.Hint() != "" {
-		fmt.Fprintln(os.Stderr, "hint:", hint.Hint())
+		fmt.Fprintln(os.Stderr, "hint:", gather.Secrets(hint.Hint()))
 	}
 	switch {
 	case errors.As(err, &usage):

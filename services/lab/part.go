@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/spiffe-lab/spiffe-lab/services/internal/doctor"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/grader"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
@@ -23,7 +22,6 @@ import (
 // parts are the programs behind those scripts that are still shell: each reads its arguments and standard input, and
 // returns its exit status.
 var parts = map[string]func(args []string, in io.Reader, out, errOut io.Writer) int{
-	"doctor":  doctor.Main,
 	"grader":  grader.Main,
 	"traffic": traffic.Main,
 }
@@ -67,12 +65,6 @@ var answers = map[string]func(ctx context.Context, l *launch.Launcher) error{
 		}
 		fmt.Printf("COMPOSE=%s\n", l.ComposeProgram())
 		return printEngine(l)
-	},
-	"findings": func(ctx context.Context, l *launch.Launcher) error {
-		for _, finding := range l.Findings(ctx) {
-			report(ctx, finding)
-		}
-		return nil
 	},
 }
 

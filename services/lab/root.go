@@ -62,7 +62,7 @@ func newRoot() *cobra.Command {
 			root.AddCommand(command)
 		}
 	}
-	add("lab", a.up(), a.down(), a.status(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
+	add("lab", a.up(), a.down(), a.status(), a.doctor(), a.report(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
 	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer(), a.console(), a.handshake())
 	add("trainer", a.kit(), a.classroom(), a.classroomDown())
 	add("trainer", a.kubernetes()...)

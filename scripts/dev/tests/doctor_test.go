@@ -56,7 +56,7 @@ type patient struct {
 // write writes a report, which waits for each answer.
 func (p *patient) write(t *testing.T) string {
 	t.Helper()
-	p.exec(t, []string{"WAIT=30"}, "bash", "scripts/report.sh", p.report).Assert(t, icmd.Success)
+	p.run(t, "report", "--patience", "30s", p.report).Assert(t, icmd.Success)
 	text, err := os.ReadFile(p.report)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func (p *patient) noSecrets(t *testing.T) {
 		p.docker(t, "exec", "--user", "client-workload", p.container("client"), "client", "-url", "https://server:8443/"+path).Assert(t, icmd.Success)
 	}
 	report := p.write(t)
-	contains(t, report, `GET "~/file"`)
+	contains(t, report, `GET \"~/file\"`)
 	secrets := []string{"planted-token", "planted-user", "planted-key", root() + "/"}
 	if home := os.Getenv("HOME"); home != "" && home != "/" {
 		secrets = append(secrets, home+"/")
@@ -148,7 +148,7 @@ func (p *patient) noSecrets(t *testing.T) {
 
 // deadParts stops the parts of the lab, one at a time.
 func (p *patient) deadParts(t *testing.T) {
-	parts := func(report string) int { return strings.Count("\n"+report, "\n## section: ") }
+	parts := func(report string) int { return strings.Count(report, `"question": `) }
 	before := parts(p.write(t))
 	p.said(t, "stop", p.container("spire-agent"))
 	p.found(t, "LAB051", "the agent is stopped")
@@ -249,7 +249,7 @@ func (p *patient) noStart(t *testing.T) {
 	if err := os.WriteFile(plugin, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Remove(cache("up-" + other.project + ".txt")) })
+	t.Cleanup(func() { _ = os.Remove(cache("up-" + other.project + ".json")) })
 	refused(t, other.exec(t, []string{"DOCKER_CONFIG=" + config}, program, "up"), 1, "LAB025")
 }
 

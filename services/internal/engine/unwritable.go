@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
 // Unwritable explains an error of writing a file in the lab's folder. It returns nil where err is nil.
@@ -19,13 +21,13 @@ func Unwritable(dir, file string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, diskFull):
-		return &Problem{What: file + cannot + "its disk is full", Remedy: "make room on the disk of '" + dir + "', and type the command again; nothing was lost"}
+		return &Problem{Code: lab.NotWritable, What: file + cannot + "its disk is full", Remedy: "make room on the disk of '" + dir + "', and type the command again; nothing was lost"}
 	case errors.Is(err, syscall.EROFS):
-		return &Problem{What: file + cannot + "its file system is read-only", Remedy: elsewhere}
+		return &Problem{Code: lab.NotWritable, What: file + cannot + "its file system is read-only", Remedy: elsewhere}
 	case errors.Is(err, fs.ErrPermission) && exists(filepath.Join(dir, ".cache")):
-		return &Problem{What: file + cannot + "permission denied", Remedy: `it was perhaps made with sudo: sudo chown -R "$(id -u)" '` + dir + `/.cache'; or ` + elsewhere}
+		return &Problem{Code: lab.NotWritable, What: file + cannot + "permission denied", Remedy: `it was perhaps made with sudo: sudo chown -R "$(id -u)" '` + dir + `/.cache'; or ` + elsewhere}
 	}
-	return &Problem{What: file + cannot + err.Error(), Remedy: elsewhere}
+	return &Problem{Code: lab.NotWritable, What: file + cannot + err.Error(), Remedy: elsewhere}
 }
 
 func exists(file string) bool {

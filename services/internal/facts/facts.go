@@ -24,7 +24,7 @@ import (
 type Facts struct {
 	Host         Host
 	Preflight    []Problem // what would stop a start
-	Start        *Start    // the last start, if it failed
+	Start        *Problem  // why the last start failed; nil if it did not
 	Engine       EngineVersion
 	Containers   []Container
 	Entries      []Entry
@@ -47,12 +47,6 @@ type Problem struct {
 	Code   string `json:"code,omitempty"` // of the cause, if it is a known one
 	What   string `json:"what"`
 	Remedy string `json:"remedy,omitempty"`
-}
-
-// Start is a start that failed.
-type Start struct {
-	Problem
-	Output []string `json:"output,omitempty"` // what Compose printed last
 }
 
 // Section is one question and its answer, which is either JSON or lines of text.
@@ -273,7 +267,7 @@ type Line struct {
 }
 
 // New reads the answers. One that cannot be read counts as not answered.
-func New(host Host, preflight []Problem, start *Start, sections []*Section) *Facts {
+func New(host Host, preflight []Problem, start *Problem, sections []*Section) *Facts {
 	f := &Facts{Host: host, Preflight: preflight, Start: start, sections: sections, Observations: map[string]*observation.Observation{}, Images: map[string]string{}}
 	f.readEngine()
 	f.readSPIRE()

@@ -1,5 +1,5 @@
 // Package grader tells whether a fault has been mended. On its standard input are reports of one lab, as
-// scripts/report.sh writes them, each after a line that names it:
+// scripts/lab report writes them, each after a line that names it:
 //
 //	## snapshot: before    how the lab was before it was broken
 //	## snapshot: broken    how it was when it had just been broken

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/sources"
 )
 
@@ -92,7 +93,7 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 		return err
 	}
 	if !after.complete() {
-		return &engine.Problem{What: "not all images are here: there is no " + after.missing(), Remedy: "docker load --input images.tar.gz, in the kit's folder"}
+		return &engine.Problem{Code: lab.NoImage, What: "not all images are here: there is no " + after.missing(), Remedy: "docker load --input images.tar.gz, in the kit's folder"}
 	}
 	if changed := after.changed(before); len(changed) > 0 {
 		l.Screen.Say("rebuilt: %s", strings.Join(changed, ", "))
@@ -207,7 +208,7 @@ func (l *Launcher) buildAll(ctx context.Context, tools bool) error {
 			if file := l.composeFile(ctx); file != nil {
 				return file
 			}
-			return &engine.Problem{What: "the lab's images could not be built with " + l.Setting("GO_IMAGE") + ": " + err.Error(), Remedy: "make images builds them from Go modules instead"}
+			return refused(lab.NotBuilt, "the lab's images could not be built with "+l.Setting("GO_IMAGE")+": "+err.Error(), err.Error(), "make images builds them from Go modules instead")
 		}
 		return nil
 	}
@@ -215,9 +216,9 @@ func (l *Launcher) buildAll(ctx context.Context, tools bool) error {
 		return ctx.Err()
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		return &engine.Problem{What: refusal.Error(), Remedy: remedy(refusal.Error()) + "; or bring the images with docker load; or install Go 1.26 (https://go.dev/dl/), with which all of them can be built from a Go module mirror"}
+		return &engine.Problem{Code: report.ProblemOf(refusal).Code, What: refusal.Error(), Remedy: remedy(refusal.Error()) + "; or bring the images with docker load; or install Go 1.26 (https://go.dev/dl/), with which all of them can be built from a Go module mirror"}
 	}
-	l.Screen.Say("%v", refusal)
+	l.Screen.Say("%s", report.Secrets(refusal.Error()))
 	l.Screen.Say("building every image from Go modules instead")
 	return l.FromModules(ctx, tools)
 }
@@ -229,22 +230,27 @@ func (l *Launcher) FromModules(ctx context.Context, tools bool) error {
 		args = append(args, lab.Node, lab.SPIREServer, lab.Bootstrap, lab.SPIREAgent)
 	}
 	cmd := l.Command(ctx, nil, "bash", args...)
-	cmd.Stdout, cmd.Stderr = l.Screen, l.Screen
-	err := cmd.Run()
+	var said strings.Builder
+	shown := &report.Writer{Out: l.Screen} // go names its proxy, which may have a password
+	cmd.Stdout, cmd.Stderr = l.Screen, io.MultiWriter(shown, &said)
+	err := errors.Join(cmd.Run(), shown.Flush())
 	var exit *exec.ExitError
 	switch {
-	case ctx.Err() != nil:
+	case err == nil || ctx.Err() != nil:
 		return ctx.Err()
-	case errors.As(err, &exit):
-		return ErrSaid
-	case err != nil:
-		return &engine.Problem{What: "the lab's images could not be built from Go modules: " + err.Error(), Remedy: "install bash, or let the engine pull the images"}
+	case errors.As(err, &exit) && exit.ExitCode() == noCompiler:
+		return &engine.Problem{Code: lab.NoCompiler, What: "there is no C compiler for SPIRE's server; the lines above say which"}
+	case !errors.As(err, &exit):
+		return &engine.Problem{Code: lab.NotBuilt, What: "the lab's images could not be built from Go modules: " + err.Error(), Remedy: "install bash, or let the engine pull the images"}
 	}
-	return nil
+	return refused(lab.NotBuilt, "the images could not be built from Go modules; the lines above say why", said.String(), "")
 }
 
 // ErrSaid ends a command after the script that it called has said what is wrong and what to do.
 var ErrSaid = errors.New("the images could not be built from Go modules; the lines above say why")
+
+// noCompiler is the exit status with which scripts/dev/images.sh reports that there is no C compiler for the engine's machine.
+const noCompiler = 3
 
 // pullAll returns what the registry said where one of the images cannot be had.
 func (l *Launcher) pullAll(ctx context.Context, tools bool) error {
@@ -262,7 +268,7 @@ func (l *Launcher) pullAll(ctx context.Context, tools bool) error {
 		cmd := l.Docker(ctx, "pull", image)
 		cmd.Stdout, cmd.Stderr = &out, &out
 		if err := l.Screen.While("still pulling "+image, cmd.Run); err != nil {
-			return fmt.Errorf("%s cannot be pulled: %s", image, engine.LastLine(out.String()))
+			return refused(lab.NotPulled, image+" cannot be pulled: "+engine.LastLine(out.String()), out.String(), "")
 		}
 	}
 	return nil
@@ -309,11 +315,11 @@ func (l *Launcher) buildCompose(ctx context.Context) error {
 	const plugin = "install the plugin: https://docs.docker.com/compose/install/"
 	missing := "docker compose " + engine.MinimumCompose + " or newer was not found"
 	if _, err := exec.LookPath("go"); err != nil {
-		return &engine.Problem{What: missing + ", and there is no Go to build it with", Remedy: goDownload + ", or " + plugin}
+		return &engine.Problem{Code: lab.NoCompose, What: missing + ", and there is no Go to build it with", Remedy: goDownload + ", or " + plugin}
 	}
 	l.Screen.Say("%s: building it from its Go module, about 3 minutes, once", missing)
 	if err := l.CompileCompose(ctx, runtime.GOOS, runtime.GOARCH, l.OwnCompose()); err != nil {
-		return &engine.Problem{What: "docker compose could not be built: " + err.Error(), Remedy: plugin}
+		return &engine.Problem{Code: lab.NoCompose, What: "docker compose could not be built: " + err.Error(), Remedy: plugin}
 	}
 	return nil
 }

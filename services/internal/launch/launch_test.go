@@ -14,6 +14,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine/enginetest"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
@@ -285,5 +286,50 @@ inspect spire-agent-id => 0 [{"State":{"Status":"restarting"},"RestartCount":3}]
 `)
 	if got := l.inTrouble(context.Background()); got != lab.Bootstrap {
 		t.Errorf("in trouble is %q", got)
+	}
+}
+
+// TestRefused has what engines say that cannot do what they are asked for.
+func TestRefused(t *testing.T) {
+	for said, want := range map[string]string{
+		"failed to create network x_default: Error response from daemon: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network": lab.NoNetworkLeft,
+		"Error response from daemon: all predefined address pools have been fully subnetted":                                                                                         lab.NoNetworkLeft,
+		"failed to register layer: write /usr/bin/x: no space left on device":                                                                                                        lab.DiskFull,
+		"write /home/eve/x: disk quota exceeded":                                                                                                                                     lab.DiskFull,
+		"network x_default was found but has incorrect label":                                                                                                                        lab.NotStarted,
+	} {
+		problem := refused(lab.NotStarted, "the lab did not start", "the first line\n"+said+"\nthe last line", "")
+		if problem.Code != want {
+			t.Errorf("%q is %s, want %s", said, problem.Code, want)
+		}
+		if what := "the lab did not start: " + said; want != lab.NotStarted && problem.What != what {
+			t.Errorf("%q, want %q", problem.What, what)
+		}
+	}
+}
+
+// TestStartRefused: a start that the engine refuses ends with its cause, and the cause is kept for a report.
+func TestStartRefused(t *testing.T) {
+	const said = "failed to create network p_default: Error response from daemon: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
+	l, out := fake(t, "up --detach => 1  Network p_default  Error | "+said+"\nconfig --quiet => 0\nimage ls => 0 \n"+quiet)
+	if err := errors.Join(l.Connect(context.Background()), os.MkdirAll(l.Cache(), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	failure := l.start(context.Background())
+	if code := report.ProblemOf(failure).Code; code != lab.NoNetworkLeft || !strings.Contains(out.String(), said) {
+		t.Fatalf("%s: %v\n%s", code, failure, out)
+	}
+	err := l.giveUp(context.Background(), failure)
+	for _, want := range []string{"LAB007: ", "VPN", "default-address-pools", said} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %q", err, want)
+		}
+	}
+	if start := l.Report(context.Background(), report.Options{}).Start; start == nil || start.Code != lab.NoNetworkLeft {
+		t.Errorf("%+v is kept", start)
+	}
+	l.forgetStart()
+	if start := l.lastStart(); start != nil {
+		t.Errorf("%+v is kept still", start)
 	}
 }

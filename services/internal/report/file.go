@@ -24,7 +24,7 @@ type file struct {
 	Report    int              `json:"report"` // the version of the format
 	Host      facts.Host       `json:"host"`
 	Preflight []facts.Problem  `json:"preflight,omitempty"`
-	Start     *facts.Start     `json:"start,omitempty"`
+	Start     *facts.Problem   `json:"start,omitempty"`
 	Answers   []*facts.Section `json:"answers"`
 }
 

@@ -39,7 +39,7 @@ type Options struct {
 	Patience  time.Duration                 // for all answers together; 0 is Patience
 	Live      bool                          // ask only what changes while a lab runs, and let no observer send a request
 	Preflight func(context.Context) []error // asks what would stop a start; may be nil
-	Start     *facts.Start                  // the last start, if it failed
+	Start     *facts.Problem                // why the last start failed
 	Cut       string                        // what is known of a scenario that was cut off
 }
 
@@ -143,7 +143,7 @@ func (g *gatherer) ask(name string, read func(s *facts.Section, out []byte) erro
 			cmd.Stderr = &out
 		}
 		cmd.Cancel = func() error { return cmd.Process.Kill() }
-		cmd.WaitDelay = 50 * time.Millisecond
+		cmd.WaitDelay = time.Second
 		err := cmd.Run()
 		q.answer(g, args[0], err, out.Bytes(), errOut.String(), read)
 	}()

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -33,6 +34,7 @@ var (
 	// NAME=value, "name": "value", name: several words, -name value.
 	words    = `(?:pass(?:word|wd|phrase|code)?|pwd|pw|secret|token|api[_-]?key|apikey|access[_-]?key(?:[_-]?id)?|(?:private|secret|signing|encryption|ssh|master|shared|account|storage)[_-]?key|auth|credentials?|session(?:[_-]?(?:id|key))?|sig|signature|otp)`
 	named    = regexp.MustCompile(`(^|[^A-Za-z0-9_./\\-])(--?)?((?i:[a-z0-9_.-]*` + words + `(?:[_-]?(?:id|value|base64|b64|[0-9]+))?)|[A-Z0-9_]+_(?:KEY|PASS|PWD|PW|PSK|CRED|CREDS)(?:_[A-Z0-9]+)?)(\\?["']?\s*[:=]\s*)(.*)`)
+	inPath   = regexp.MustCompile(`([./\\])((?i:[a-z0-9_.-]*` + words + `(?:[_-]?(?:id|value|base64|b64|[0-9]+))?)|[A-Z0-9_]+_(?:KEY|PASS|PWD|PW|PSK|CRED|CREDS)(?:_[A-Z0-9]+)?)(=)(.*)`)
 	flagged  = regexp.MustCompile(`(?i)(^|\s)(--?[a-z0-9-]*(?:password|passwd|passphrase|secret|token|api-?key|private-?key))(["', ]+)(.*)`)
 	userFlag = regexp.MustCompile(`(\s(?:-u|--user|--proxy-user)[ =])([^\s:"']+:[^\s"']*[^\s"'0-9][^\s"']*)`)
 	anyName  = regexp.MustCompile(`^(?:(?i:[a-z0-9_.-]*` + words + `(?:[_-]?(?:id|value|base64|b64|[0-9]+))?)|[A-Z0-9_]+_(?:KEY|PASS|PWD|PW|PSK|CRED|CREDS)(?:_[A-Z0-9]+)?)$`)
@@ -70,7 +72,7 @@ func Secrets(text string) string {
 			return m[1] + m[2] + takenOut
 		})
 		line = userFlag.ReplaceAllString(line, "${1}"+takenOut)
-		line = withoutValues(line, named)
+		line = withoutValues(withoutValues(line, named), inPath)
 		lines[i] = withoutValues(line, flagged)
 	}
 	return strings.Join(lines, "\n")
@@ -286,13 +288,14 @@ func write(out *bytes.Buffer, value any) {
 }
 
 // redacted redacts all that goes into facts.
-func (p places) redacted(host facts.Host, preflight []facts.Problem, start *facts.Start, sections []*facts.Section) (facts.Host, []facts.Problem, *facts.Start, []*facts.Section) {
+func (p places) redacted(host facts.Host, preflight []facts.Problem, start *facts.Problem, sections []*facts.Section) (facts.Host, []facts.Problem, *facts.Problem, []*facts.Section) {
 	host.Cut = p.redact(host.Cut)
 	for i := range preflight {
 		preflight[i] = p.problem(preflight[i])
 	}
 	if start != nil {
-		start = &facts.Start{Problem: p.problem(start.Problem), Output: p.lines(start.Output)}
+		told := p.problem(*start)
+		start = &told
 	}
 	for _, s := range sections {
 		s.Command, s.Status = p.redact(s.Command), p.redact(s.Status)
@@ -303,4 +306,29 @@ func (p places) redacted(host facts.Host, preflight []facts.Problem, start *fact
 
 func (p places) problem(problem facts.Problem) facts.Problem {
 	return facts.Problem{Code: problem.Code, What: p.redact(problem.What), Remedy: p.redact(problem.Remedy)}
+}
+
+// Writer passes on whole lines, without the secrets in them.
+type Writer struct {
+	Out  io.Writer
+	rest []byte
+}
+
+// Write keeps what comes after the last line break for the next call.
+func (w *Writer) Write(text []byte) (int, error) {
+	w.rest = append(w.rest, text...)
+	end := bytes.LastIndexByte(w.rest, '\n') + 1
+	if end == 0 {
+		return len(text), nil
+	}
+	_, err := io.WriteString(w.Out, Secrets(string(w.rest[:end])))
+	w.rest = append([]byte(nil), w.rest[end:]...)
+	return len(text), err
+}
+
+// Flush writes a last line that has no line break.
+func (w *Writer) Flush() error {
+	_, err := io.WriteString(w.Out, Secrets(string(w.rest)))
+	w.rest = nil
+	return err
 }

@@ -32,7 +32,7 @@ func TestSecrets(t *testing.T) {
 			"client_secret=@", "SIGNING_KEY_2=@", "encryptionKey: @", "TLS_PSK=@", "AccountKey=@;EndpointSuffix=core",
 		},
 		"a token": {
-			`{"auth":"@"}`, `{"identitytoken":"@"}`, "//registry.npmjs.org/:_authToken=@", "token: @", "JOIN_TOKEN=@", `"token": "@",`, "-joinToken @", "?access_token=@&x=1",
+			`{"auth":"@"}`, `{"identitytoken":"@"}`, "//registry.npmjs.org/:_authToken=@", "token: @", "JOIN_TOKEN=@", `"token": "@",`, `Request received from "spiffe://example.org/client": GET "/token=@"`, "/run/x.token=@", `C:\x\token=@`, "-joinToken @", "?access_token=@&x=1",
 			"ghp_@abcdefghijklmnopqrstuvwxyz0123", "github_pat_@_abcdefghijklmnop", "glpat-@abcdefghijklmn", "eyJhbGciOiJub25l@.eyJzdWIiOiJl@.@", "xoxb-@-1234567890",
 			"AKIA@ABCDEFGHIJKL", "hvs.@abcdefghijk", "npm_@abcdefghijkl", "AGE-SECRET-KEY-1@ABCDEFG", "dckr_pat_@abcdefghij",
 		},
@@ -94,5 +94,21 @@ func TestWithout(t *testing.T) {
 		if got := (places{home: "/root", lab: "/root/lab"}).redact(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
+	}
+}
+
+func TestWriter(t *testing.T) {
+	var out strings.Builder
+	w := &Writer{Out: &out}
+	for _, part := range []string{"a\nhint: https://eve:S3C", "RET@proxy\nb", "\nc: tok", "en=S3CRET"} {
+		if n, err := w.Write([]byte(part)); n != len(part) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if want := "a\nhint: https://(taken out)@proxy\nb\nc: token=(taken out)"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
 	}
 }

@@ -52,9 +52,6 @@ func Text(f *facts.Facts) string {
 	if f.Start != nil {
 		section("start", "1")
 		fmt.Fprintf(&out, "  %s %s\n", f.Start.Code, f.Start.What)
-		for _, line := range f.Start.Output {
-			fmt.Fprintf(&out, "  %s\n", line)
-		}
 		out.WriteString("\n")
 	}
 	for _, s := range f.Sections() {
@@ -86,7 +83,7 @@ func Parse(t testing.TB, text string) *facts.Facts {
 	t.Helper()
 	var host facts.Host
 	var preflight []facts.Problem
-	var start *facts.Start
+	var start *facts.Problem
 	var sections []*facts.Section
 	for _, part := range strings.Split("\n"+text, "\n## section: ")[1:] {
 		s := &facts.Section{}
@@ -112,7 +109,8 @@ func Parse(t testing.TB, text string) *facts.Facts {
 				preflight = append(preflight, problem(line))
 			}
 		case "start":
-			start = &facts.Start{Problem: problem(s.Lines[0]), Output: s.Lines[1:]}
+			told := problem(s.Lines[0])
+			start = &told
 		case "containers":
 			s.JSON, s.Lines = json.RawMessage("["+strings.Join(s.Lines, ",")+"]"), nil
 			sections = append(sections, s)

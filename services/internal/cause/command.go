@@ -1,4 +1,4 @@
-package doctor
+package cause
 
 import (
 	"slices"
@@ -7,15 +7,16 @@ import (
 	"unicode"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
 // The entries as spire/bootstrap.sh creates them.
 func hostEntry() facts.Entry {
-	return facts.Entry{ID: "host", SPIFFEID: parsed(hostID), ParentID: parsed(aliasOf), Selectors: []facts.Selector{{Type: "spiffe_id", Value: agentID}}}
+	return facts.Entry{ID: "host", SPIFFEID: parsed(lab.HostID), ParentID: parsed(aliasOf), Selectors: []facts.Selector{{Type: "spiffe_id", Value: lab.AgentID}}}
 }
 
 func (w workload) entry() facts.Entry {
-	return facts.Entry{ID: w.service, SPIFFEID: parsed(w.id), ParentID: parsed(hostID), Selectors: []facts.Selector{{Type: "unix", Value: "user:" + w.user}}}
+	return facts.Entry{ID: w.service, SPIFFEID: parsed(w.id), ParentID: parsed(lab.HostID), Selectors: []facts.Selector{{Type: "unix", Value: "user:" + w.user}}}
 }
 
 func parsed(id string) facts.ID {
@@ -90,7 +91,7 @@ func typed(words []string) (string, bool) {
 	return text, true
 }
 
-// hidden tells whether scripts/report.sh has taken something out of a word: a token, a home folder or the lab's.
+// hidden tells whether package report has taken something out of a word: a token, a home folder or the lab's.
 func hidden(word string) bool {
 	return strings.Contains(word, "taken out)") || strings.Contains(word, "~") || strings.Contains(word, ":./")
 }

@@ -1,4 +1,4 @@
-package doctor
+package cause
 
 import (
 	"flag"
@@ -6,11 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
 // Every field that a remedy must not lose, some with what a shell would take apart.
@@ -68,20 +71,20 @@ var remedies = []struct {
 	says       string // is part of what to do, before the command
 }{
 	{"LAB062", "the alias names a different agent", []edit{replaced("host", entryWith("host", "/host", "/spire/server", ","+everything, "spiffe_id=spiffe://example.org/spire/agent/x509pop/hots"))}, "update", "host", func(e *facts.Entry) { e.Selectors = hostEntry().Selectors }, ""},
-	{"LAB062", "the alias has the wrong parent, and one selector more", []edit{replaced("host", entryWith("host", "/host", "/hosts", ","+everything, "x509pop=ca:fingerprint:942bce03c698223f8dda7992dc43ec7e95b7b889", "spiffe_id="+agentID))}, "update", "host", func(e *facts.Entry) { e.ParentID = parsed(aliasOf) }, ""},
-	{"LAB062", "the alias has the wrong SPIFFE ID", []edit{replaced("host", entryWith("host", "/hots", "/spire/server", ","+everything, "spiffe_id="+agentID))}, "update", "host", func(e *facts.Entry) { e.SPIFFEID = parsed(hostID) }, ""},
+	{"LAB062", "the alias has the wrong parent, and one selector more", []edit{replaced("host", entryWith("host", "/host", "/hosts", ","+everything, fingerprint, "spiffe_id="+lab.AgentID))}, "update", "host", func(e *facts.Entry) { e.ParentID = parsed(aliasOf) }, ""},
+	{"LAB062", "the alias has the wrong SPIFFE ID", []edit{replaced("host", entryWith("host", "/hots", "/spire/server", ","+everything, "spiffe_id="+lab.AgentID))}, "update", "host", func(e *facts.Entry) { e.SPIFFEID = parsed(lab.HostID) }, ""},
 	{"LAB062", "there is no alias", []edit{replaced("host")}, "create", "host", hostOwn, ""},
 	{"LAB062", "the alias of another host", []edit{replaced("host", entryWith("b", "/host", "/spire/server", "", "spiffe_id=spiffe://example.org/spire/agent/x509pop/host-b"))}, "create", "host", hostOwn, ""},
 	{"LAB062", "an entry of somebody else is called host", []edit{replaced("host", entryWith("host", "/b", "/spire/server", "", "spiffe_id=spiffe://example.org/spire/agent/x509pop/host-b"))}, "create", "", hostOwn, "(the ID host is taken)"},
 	{"LAB063", "no entry", []edit{denied("client-workload"), replaced("client")}, "create", "client", clientOwn, ""},
 	{"LAB063", "an entry of somebody else is called client", []edit{denied("client-workload"), own("client", "/other", "/host", "", "unix=uid:1113")}, "create", "", clientOwn, "(the ID client is taken)"},
-	{"LAB064", "the entry client has another SPIFFE ID", []edit{own("client", "/other", "/host", ","+everything, user, "unix=gid:1112")}, "update", "client", func(e *facts.Entry) { e.SPIFFEID = parsed(clientID) }, ""},
-	{"LAB064", "and another host's client has the right one", []edit{own("client", "/cleint", "/host", "", user), extra(entryWith("b", "/client", "/host-b", "", user))}, "update", "client", func(e *facts.Entry) { e.SPIFFEID = parsed(clientID) }, ""},
+	{"LAB064", "the entry client has another SPIFFE ID", []edit{own("client", "/other", "/host", ","+everything, user, "unix=gid:1112")}, "update", "client", func(e *facts.Entry) { e.SPIFFEID = parsed(lab.ClientID) }, ""},
+	{"LAB064", "and another host's client has the right one", []edit{own("client", "/cleint", "/host", "", user), extra(entryWith("b", "/client", "/host-b", "", user))}, "update", "client", func(e *facts.Entry) { e.SPIFFEID = parsed(lab.ClientID) }, ""},
 	{"LAB064", "an entry of another program of this user", []edit{own("report", "/report", "/host", "", user)},
 		"create", "client", clientOwn, "leave the entry report"},
-	{"LAB065", "a wrong parent", []edit{denied("client-workload"), own("client", "/client", "/elsewhere", ","+everything, user)}, "update", "client", func(e *facts.Entry) { e.ParentID = parsed(hostID) }, ""},
+	{"LAB065", "a wrong parent", []edit{denied("client-workload"), own("client", "/client", "/elsewhere", ","+everything, user)}, "update", "client", func(e *facts.Entry) { e.ParentID = parsed(lab.HostID) }, ""},
 	{"LAB065", "the entry of another host", []edit{denied("client-workload"), own("client-on-host-b", "/client", "/host-b", ","+everything, user)}, "create", "client", clientOwn, "leave the entry client-on-host-b"},
-	{"LAB065", "the entry of another host, and its own in the wrong place", []edit{denied("client-workload"), own("client", "/client", "/elsewhere", "", user), extra(entryWith("a", "/client", "/host-b", "", user))}, "update", "client", func(e *facts.Entry) { e.ParentID = parsed(hostID) }, ""},
+	{"LAB065", "the entry of another host, and its own in the wrong place", []edit{denied("client-workload"), own("client", "/client", "/elsewhere", "", user), extra(entryWith("a", "/client", "/host-b", "", user))}, "update", "client", func(e *facts.Entry) { e.ParentID = parsed(lab.HostID) }, ""},
 	{"LAB066", "an old hash", []edit{denied("client-workload"), own("client", "/client", "/host", ","+everything, user, "unix=sha256:00")}, "update", "client", func(e *facts.Entry) { e.Selectors[1].Value = "sha256:" + sumOfClient }, "find out why"},
 	{"LAB067", "a wrong path, between right ones", []edit{denied("client-workload"), own("client", "/client", "/host", ","+everything, user, "unix=path:/usr/local/bin/client", "unix=gid:1112")}, "update", "client", func(e *facts.Entry) { e.Selectors[1].Value = "path:/opt/spiffe-lab/bin/client" }, "correct unix:path:/usr/local/bin/client and keep"},
 	{"LAB067", "the wrong user", []edit{denied("client-workload"), own("client", "/client", "/host", ","+everything, "unix=user:guest-workload", "unix=gid:1112")}, "update", "client", func(e *facts.Entry) { e.Selectors[0].Value = "user:client-workload" }, ""},
@@ -102,7 +105,18 @@ var remedies = []struct {
 	{"LAB116", "downstream", []edit{extra(entryWith("nested", "/nested", "/host-b", `,"downstream":true,`+everything, "unix=uid:7"))}, "update", "nested", func(e *facts.Entry) { e.Downstream = false }, "replace the CA"},
 }
 
-const sumOfClient = "b99dc5c3fa5689d5dc8c7d11b2a4134636805223d1b44f379ecc3d6b9557b1c7"
+// The SHA-256 hash of the client, and a selector of the host's agent, as they were recorded.
+var (
+	sumOfClient = recorded.Observations["client-workload"].Programs["/opt/spiffe-lab/bin/client"]
+	fingerprint = func() string {
+		for _, s := range recorded.Agents[0].Selectors {
+			if strings.HasPrefix(s.Value, "ca:fingerprint:") {
+				return "x509pop=" + s.Value
+			}
+		}
+		return ""
+	}()
+)
 
 func hostOwn(e *facts.Entry)   { *e = hostEntry() }
 func clientOwn(e *facts.Entry) { *e = workloads[1].entry() }
@@ -112,11 +126,11 @@ func TestRemedies(t *testing.T) {
 	for _, test := range remedies {
 		t.Run(test.code+" "+test.name, func(t *testing.T) {
 			f := read(t, test.edits...)
-			v := judge(f, false)
+			v := Judge(f, false)
 			if v.Finding == nil || v.Finding.Code != test.code {
-				t.Fatalf("want %s, got\n%s", test.code, v.text())
+				t.Fatalf("want %s, got\n%s", test.code, v.Text())
 			}
-			command := printed(t, v.text())
+			command := printed(t, v.Text())
 			if command != v.Finding.Command {
 				t.Errorf("printed %q\nis not   %q", command, v.Finding.Command)
 			}
@@ -161,7 +175,7 @@ func TestEveryRemedyIsTested(t *testing.T) {
 		tested[r.code] = true
 	}
 	for _, c := range cases {
-		v := judge(read(t, c.edits...), false)
+		v := Judge(read(t, c.edits...), false)
 		if v.Finding != nil && strings.Contains(v.Finding.Command, "spire-server entry ") && !tested[v.Finding.Code] {
 			t.Errorf("%s proposes an entry command, and is not in the table: %s", v.Finding.Code, v.Finding.Command)
 		}
@@ -191,7 +205,7 @@ func TestWarnings(t *testing.T) {
 		{"LAB116", "ask who set the flag", "entry update"},
 	} {
 		if !slices.ContainsFunc(cases, func(c example) bool {
-			_, rest, ok := strings.Cut(judge(read(t, c.edits...), false).Finding.Do, want.first)
+			_, rest, ok := strings.Cut(Judge(read(t, c.edits...), false).Finding.Do, want.first)
 			return ok && c.code == want.code && strings.Contains(rest, want.then)
 		}) {
 			t.Errorf("%s never says %q, and then %q", want.code, want.first, want.then)
@@ -202,10 +216,10 @@ func TestWarnings(t *testing.T) {
 // What cannot be typed, or is hidden in the report, is not made up.
 func TestNoCommand(t *testing.T) {
 	for _, value := range []string{"path:/a\\u0007b", "path:/a\\u202eb", "path:~/client", "path:./client", "label:token:(taken out)"} {
-		v := judge(read(t, denied("client-workload"), replaced("client", fmt.Sprintf(
+		v := Judge(read(t, denied("client-workload"), replaced("client", fmt.Sprintf(
 			`{"id":"client","spiffe_id":{"trust_domain":"example.org","path":"/client"},"parent_id":{"trust_domain":"example.org","path":"/elsewhere"},"selectors":[{"type":"unix","value":"%s"}]}`, value))), false)
-		if v.Finding == nil || v.Finding.Code != "LAB065" || v.Finding.Command != "" || strings.Contains(v.text(), "docker compose exec") || !strings.Contains(v.text(), "copy it from make entries") {
-			t.Errorf("%s: %s", value, v.text())
+		if v.Finding == nil || v.Finding.Code != "LAB065" || v.Finding.Command != "" || strings.Contains(v.Text(), "docker compose exec") || !strings.Contains(v.Text(), "copy it from make entries") {
+			t.Errorf("%s: %s", value, v.Text())
 		}
 	}
 }
@@ -213,9 +227,9 @@ func TestNoCommand(t *testing.T) {
 // A line of what to do is never cut: half a command would drop fields.
 func TestLongCommand(t *testing.T) {
 	names := `"` + strings.Repeat(`a.example.org","`, 60) + `last.example.org"`
-	v := judge(read(t, denied("client-workload"), replaced("client", entryWith("client", "/client", "/elsewhere", `,"dns_names":[`+names+`]`, user))), false)
-	if words := split(t, printed(t, v.text())); words[len(words)-1] != "last.example.org" {
-		t.Errorf("cut: %s", v.text())
+	v := Judge(read(t, denied("client-workload"), replaced("client", entryWith("client", "/client", "/elsewhere", `,"dns_names":[`+names+`]`, user))), false)
+	if words := split(t, printed(t, v.Text())); words[len(words)-1] != "last.example.org" {
+		t.Errorf("cut: %s", v.Text())
 	}
 }
 
@@ -238,7 +252,7 @@ func TestHosts(t *testing.T) {
 	alias := func(id, path string, selectors ...string) edit {
 		return extra(entryWith(id, path, "/spire/server", "", selectors...))
 	}
-	const here, fingerprint = "spiffe_id=" + agentID, "x509pop=ca:fingerprint:942bce03c698223f8dda7992dc43ec7e95b7b889"
+	const here = "spiffe_id=" + lab.AgentID
 	for _, test := range []struct {
 		name  string
 		edits []edit
@@ -253,10 +267,10 @@ func TestHosts(t *testing.T) {
 		{"a second alias", []edit{alias("x", "/x", fingerprint)}, "/x"},
 		{"an alias with one selector too many", []edit{alias("x", "/x", here, "x509pop=serialnumber:1")}, ""},
 		{"below a second alias", []edit{alias("x", "/x", here, fingerprint), extra(entryFor("a", "/a", "/x", "uid:1", ""))}, "/a /x"},
-		{"an alias that names an alias is none", []edit{alias("x", "/x", "spiffe_id="+hostID)}, ""},
+		{"an alias that names an alias is none", []edit{alias("x", "/x", "spiffe_id="+lab.HostID)}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := &lab{read(t, test.edits...)}
+			l := &view{read(t, test.edits...)}
 			var paths []string
 			for _, id := range l.hosts() {
 				if path := parsed(id).Path; !slices.Contains([]string{"/spire/agent/x509pop/host", "/host", "/client", "/server"}, path) {
@@ -366,30 +380,32 @@ func apply(t *testing.T, entries []facts.Entry, words []string) []facts.Entry {
 	return all
 }
 
-// source is the text of each check, by its code.
+// source is the text of the function of each cause, by the cause's code.
 func source(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := map[string]string{}
+	var all string
 	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range strings.Split(string(text), "\n\t{\"")[1:] {
-			code, text, _ := strings.Cut(part, `"`)
-			text, _, _ = strings.Cut(text, "\n}\n")
-			texts[code] = text
-		}
+		all += string(text)
 	}
-	if len(texts) != len(checks) {
-		t.Fatalf("%d checks found in the source, want %d", len(texts), len(checks))
+	texts := map[string]string{}
+	for _, c := range All {
+		if c.look == nil {
+			continue
+		}
+		full := runtime.FuncForPC(reflect.ValueOf(c.look).Pointer()).Name()
+		_, text, ok := strings.Cut(all, "\nfunc (l *view) "+full[strings.LastIndex(full, ".")+1:]+"() *evidence {")
+		if !ok {
+			t.Fatalf("%s is looked for by %s, which is not a function of its own", c.Code, full)
+		}
+		texts[c.Code], _, _ = strings.Cut(text, "\n}\n")
 	}
 	return texts
 }
