@@ -68,8 +68,8 @@ k8s-down: ## remove the lab from that cluster; YES=1
 	$(lab) k8s-down $(call given,YES,--yes)
 images: ## build every image from Go modules, without a registry
 	$(lab) images
-clean: ## down, and remove what was built here (images stay)
-	$(lab) clean
+clean: ## down, and remove what was built here; ALL=1: progress too
+	$(lab) clean $(call given,ALL,--all)
 
 ##@ for maintainers
 lint: ## gofmt, vet, staticcheck, shellcheck, configuration files

@@ -37,14 +37,14 @@ fi
 project=$(project_name)
 
 # While a fault is open that is to be found without it, the doctor is off, or counts as a hint.
-fault=$CACHE_DIR/fault-$project
+fault=$LAB_DIR/.lab/$project/open/fault
 case $(sed -n 's/^level=//p' "$fault" 2>/dev/null) in
 2 | 3)
 	if [ "${FORCE:-}" != 1 ]; then
 		say "the doctor is off while fault $(sed -n 's/^number=//p' "$fault") is open: make hint, or make doctor FORCE=1, which counts as a hint"
 		exit 4
 	fi
-	say doctor >>"$fault.hints"
+	say doctor >>"${fault%/*}/hints"
 	;;
 esac
 

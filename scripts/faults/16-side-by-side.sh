@@ -14,7 +14,7 @@ ticket() {
   Please see that the programs get their identities again. They may not write where the socket is.
 END
 }
-teardown() { docker volume rm "$(project_name)_spire-server-empty-disk"; }
+teardown() { docker volume rm "${project}_spire-server-empty-disk"; }
 
 right() { lab up --detach --no-deps spire-agent; }
 
@@ -59,7 +59,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-agent_apart() { docker inspect "$(container_of spire-agent)" | grep spire-server-empty-disk; }
+agent_apart() { docker inspect "$(container_of spire-agent)" | grep -E spire-server-empty-disk; }
 inject() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {volumes: ["spire-server-empty-disk:/tmp/spire-agent/public"]}}

@@ -56,7 +56,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-elsewhere() { docker inspect "$(container_of client)" | grep agent.sock; }
+elsewhere() { docker inspect "$(container_of client)" | grep -E agent.sock; }
 inject() {
 	remake client <<-'END'
 		services: {client: {environment: {SPIFFE_ENDPOINT_SOCKET: "unix:///tmp/agent.sock"}}}

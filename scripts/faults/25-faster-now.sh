@@ -61,5 +61,5 @@ END
 
 inject() { wrong_server '	tlsConfig.SessionTicketsDisabled = true
 ' ''; }
-gives_tickets() { inside client client-workload observer -limit 5s client | grep '"tickets":[1-9]'; }
+gives_tickets() { inside client client-workload observer -limit 5s client | grep -E '"tickets":[1-9]'; }
 shows() { gives_tickets && client_served; }

@@ -14,7 +14,6 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/classroom"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/doctor"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/grader"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
@@ -26,7 +25,6 @@ import (
 var parts = map[string]func(args []string, in io.Reader, out, errOut io.Writer) int{
 	"classroom": classroom.Main,
 	"doctor":    doctor.Main,
-	"grader":    grader.Main,
 	"traffic":   traffic.Main,
 }
 
@@ -104,7 +102,9 @@ func newPart(a *app) *cobra.Command {
 				return answers[args[0]](cmd.Context(), l)
 			}
 			if len(args) == 4 && args[0] == "compile-compose" {
-				return a.onLab(func(ctx context.Context, l *launch.Launcher) error { return l.CompileCompose(ctx, args[1], args[2], args[3]) })(cmd, nil)
+				return a.onLab(func(ctx context.Context, l *launch.Launcher) error {
+					return l.CompileCompose(ctx, args[1], args[2], args[3])
+				})(cmd, nil)
 			}
 			if len(args) == 0 || parts[args[0]] == nil {
 				return usageError{fmt.Errorf("part wants one of %q", slices.Concat(slices.Sorted(maps.Keys(parts)), slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(answers))))}

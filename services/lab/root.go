@@ -53,6 +53,7 @@ func newRoot() *cobra.Command {
 	}
 	add("lab", a.up(), a.down(), a.status(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
 	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer())
+	add("faults", a.faults(), a.breakLab(), a.ticket(), a.check(), a.hint(), a.giveUp(), a.reset())
 	a.addScripts(add)
 	root.AddCommand(newPart(a), a.script())
 	wrongArguments(root)

@@ -14,8 +14,8 @@ import (
 
 // orders are the variables by which the scripts below take their options. In the learner's environment they are no orders: WSL sets
 // NAME, conda sets AS, and platforms set PORT.
-var orders = []string{"all", "AS", "FULL", "FAULTS_KEPT", "KEEP", "KEEP_OPEN", "KIT", "N", "NAME", "ONLY", "OPEN", "PATIENCE", "PAUSE", "PORT", "QUICK", "REPORT", "RESET",
-	"WAIT", "WHO", "YES"}
+var orders = []string{"all", "AS", "FULL", "KEEP", "KIT", "N", "ONLY", "OPEN", "PAUSE", "PORT", "QUICK", "REPORT", "WAIT",
+	"YES"}
 
 // addScripts adds the commands that are shell scripts. They need bash.
 func (a *app) addScripts(add func(group string, commands ...*cobra.Command)) {
@@ -70,41 +70,6 @@ func (a *app) addScripts(add func(group string, commands ...*cobra.Command)) {
 		command.Flags().StringVar(&as, "as", "", "client-workload, server-workload, or nobody, who shows no certificate (client-workload)")
 		command.RunE = script("handshake.sh", fixed(), map[string]*string{"AS": &as})
 		add("learn", command)
-	}
-	{
-		var reset bool
-		var value string
-		command := &cobra.Command{Use: "faults", Short: "list the faults that you can find and fix, with your progress", Args: cobra.NoArgs}
-		command.Flags().BoolVar(&reset, "reset", false, "forget the progress")
-		run := script("faults.sh", fixed("list"), map[string]*string{"RESET": &value})
-		command.RunE = func(cmd *cobra.Command, args []string) error {
-			if reset {
-				value = "1"
-			}
-			return run(cmd, args)
-		}
-		add("faults", command)
-	}
-	{
-		var name string
-		command := &cobra.Command{Use: "break [NAME]", Short: "inject the next fault, or this one, and show what somebody complains of", Args: cobra.MaximumNArgs(1),
-			Example: "  scripts/lab break\n  scripts/lab break clean-up\n  scripts/lab break 1"}
-		run := script("faults.sh", fixed("break"), map[string]*string{"NAME": &name})
-		command.RunE = func(cmd *cobra.Command, args []string) error {
-			name = strings.Join(args, "")
-			return run(cmd, args)
-		}
-		add("faults", command)
-	}
-	{
-		var who string
-		command := &cobra.Command{Use: "check", Short: "is the fault fixed?", Args: cobra.NoArgs}
-		command.Flags().StringVar(&who, "who", "", "your name, for the receipt; it is remembered")
-		command.RunE = script("faults.sh", fixed("check"), map[string]*string{"WHO": &who})
-		add("faults", command)
-	}
-	for _, verb := range [][2]string{{"ticket", "show the complaint again"}, {"hint", "show the next of three hints"}, {"give-up", "show what the fault was, and fix it"}, {"reset", "fix the fault without a word"}} {
-		add("faults", &cobra.Command{Use: verb[0], Short: verb[1], Args: cobra.NoArgs, RunE: script("faults.sh", fixed(verb[0]), nil)})
 	}
 	{
 		var folder string

@@ -58,8 +58,8 @@ func holder(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// waitForLock tries to lock again and again.
-func waitForLock(ctx context.Context, path string, limit time.Duration, what string) (unlock func(), err error) {
+// WaitForLock tries to lock again and again.
+func WaitForLock(ctx context.Context, path string, limit time.Duration, what string) (unlock func(), err error) {
 	for began := time.Now(); ; {
 		if unlock, err = Lock(path, what); err == nil || time.Since(began) > limit {
 			return unlock, err

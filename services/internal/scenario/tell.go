@@ -109,7 +109,7 @@ func (r *run) execute(ctx context.Context, words []string) error {
 	if slices.Contains(words, "pause") {
 		// Docker Engine 20.10 never lets go of a container that is paused while a process is being started in it, so the console must
 		// not ask anything at this moment.
-		unlock, err := waitForLock(ctx, filepath.Join(r.Cache, "lock-asks-"+r.Project), 20*time.Second, "the console is asking the lab something")
+		unlock, err := WaitForLock(ctx, filepath.Join(r.Cache, "lock-asks-"+r.Project), 20*time.Second, "the console is asking the lab something")
 		if err != nil {
 			return err
 		}
