@@ -74,7 +74,7 @@ verify() {
 	local scenario count
 	[ ! -e "$work/$1.result" ] || return 0
 	for scenario in $scenarios; do
-		if ! COMPOSE_PROJECT_NAME=$1 bash "$LAB_DIR/scripts/scenarios/$scenario.sh" >>"$work/$1.log" 2>&1 </dev/null; then
+		if ! COMPOSE_PROJECT_NAME=$1 "$LAB_DIR/scripts/lab" scenario "$scenario" >>"$work/$1.log" 2>&1 </dev/null; then
 			say "$scenario failed: see $work/$1.log" >"$work/$1.result"
 			say "  $1: $scenario FAILED"
 			return 0

@@ -35,7 +35,7 @@ start() {
 	(lock "console-$project" 0 "a console of the lab $project is running already") 2>/dev/null ||
 		die "a console of the lab $project is running already" "end it with Ctrl-C where it runs"
 	ours=1
-	part console serve -socket "$feed" -listen "127.0.0.1:$port" -project "$project" -port "$port" >"$work/SERVED" 2>&1 &
+	"$CONSOLE" serve -socket "$feed" -listen "127.0.0.1:$port" -project "$project" -port "$port" >"$work/SERVED" 2>&1 &
 	server=$!
 	wait_until 10 "the console serves its page" serves_or_ends || die "the console does not serve" "try again; the machine is busy"
 	if ! serves; then
@@ -50,7 +50,7 @@ start() {
 serves() { grep 'serving on' "$work/SERVED" >/dev/null; }
 serves_or_ends() { serves || ! kill -0 "$server" 2>/dev/null; }
 
-feed() { part console feed "$1" -socket "$feed" >/dev/null 2>&1; }
+feed() { "$CONSOLE" feed "$1" -socket "$feed" >/dev/null 2>&1; }
 
 # logs ARG...: asked for by the project's name Compose follows what starts later, too.
 logs() { (cd / && "$COMPOSE" --project-name "$project" logs --timestamps --no-color "$@" 2>/dev/null); }
@@ -155,7 +155,7 @@ lessons | feed lesson &
 follow_logs | feed log &
 tail -n +1 -F "$CACHE_DIR/screen-$project" 2>/dev/null | feed screen &
 # shellcheck disable=SC2094 # a fifo
-part console facts -socket "$feed" <"$work/FACTS" 2>/dev/null | answers >"$work/FACTS" &
+"$CONSOLE" facts -socket "$feed" <"$work/FACTS" 2>/dev/null | answers >"$work/FACTS" &
 set +m
 say "${bold}http://127.0.0.1:$port/${plain} shows the lab $project; Ctrl-C ends it"
 open_browser "http://127.0.0.1:$port/"

@@ -33,6 +33,6 @@ trace=$(compose run --rm --no-deps -T --user "$user" tools sh -c "
 	printf 'GET / HTTP/1.0\r\n\r\n' | openssl s_client -connect server:8443 -CAfile bundle.0.pem $show -trace -ign_eof 2>&1
 	exit 0" </dev/null 2>&1) ||
 	die "$user gets no SVID to show: $(tail -n 1 <<<"$trace")" "make svid; make entries"
-part console handshake -as "$as" <<<"$trace"
+"$CONSOLE" handshake -as "$as" <<<"$trace"
 socket=$(cat "$CACHE_DIR/console-socket-$project" 2>/dev/null) || socket=''
-[ ! -S "$socket" ] || part console feed trace -socket "$socket" -as "$as" <<<"$trace"
+[ ! -S "$socket" ] || "$CONSOLE" feed trace -socket "$socket" -as "$as" <<<"$trace"

@@ -74,9 +74,9 @@ engines=${ENGINES:-$every}
 for engine in $engines; do
 	case " $every " in *" $engine "*) ;; *) die "ENGINES names \"$engine\", and there is no such engine" "it may name $every" ;; esac
 done
+names=$(bash "$LAB_DIR/scripts/dev/test.sh" names)
 for test in ${ONLY:-}; do
-	[ -f "$LAB_DIR/scripts/dev/checks/$test.sh" ] || [ -f "$LAB_DIR/scripts/scenarios/$test.sh" ] ||
-		die "ONLY names \"$test\", and there is no such check or scenario" "they are the files in scripts/dev/checks and scripts/scenarios, without .sh"
+	grep -qx "$test" <<<"$names" || die "ONLY names \"$test\", and there is no such test" "it may name $(xargs <<<"$names")"
 done
 need_own_namespaces "make engines"
 part preflight

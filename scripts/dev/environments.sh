@@ -105,7 +105,9 @@ clone() {
 		cp -RPl "$CACHE_DIR/prebuilt-images" "$folder/.cache/prebuilt-images" 2>/dev/null || cp -RP "$CACHE_DIR/prebuilt-images" "$folder/.cache/"
 	fi
 	[ ! -e "$CACHE_DIR/prebuilt" ] || : >"$folder/.cache/prebuilt"
-	[ ! -e "$CACHE_DIR/built-$built_tag" ] || sed "s/:$built_tag /:$LAB_TAG /" "$CACHE_DIR/built-$built_tag" >"$folder/.cache/built-$LAB_TAG"
+	[ ! -e "$CACHE_DIR/built-$built_tag.json" ] || sed "s/:$built_tag\"/:$LAB_TAG\"/" "$CACHE_DIR/built-$built_tag.json" >"$folder/.cache/built-$LAB_TAG.json"
+	mkdir -p "$folder/.cache/bin"
+	cp -p "$CACHE_DIR/bin/lab" "$CACHE_DIR/bin/console" "$folder/.cache/bin/"
 }
 
 # set_to NAME=VALUE...: in the learner's shell.
@@ -143,6 +145,7 @@ does() { [ -n "$skip" ] || [ -n "$wrong" ] || (cd "$folder" && "$@") >"$box/did"
 # lab TARGET...: $said, $status.
 lab() {
 	status=0
+	case $1 in scenario-*) set -- scenario "${1#scenario-}" ;; esac
 	local began=$SECONDS
 	said=$(cd "$folder" && umask "$mask" && env "${settings[@]}" ${within[@]+"${within[@]}"} scripts/lab "$@" 2>&1 </dev/null) || status=$?
 	# shellcheck disable=SC2034 # for the case

@@ -110,8 +110,10 @@ prebuild_programs() {
 	done
 }
 
-# The tools that know nothing of SPIFFE are this machine's own, with the libraries they need.
+# The tools that know nothing of SPIFFE are this machine's own, with the libraries they need. Beside them are the
+# programs that only scenarios run.
 prebuild_tools() {
+	go_build . "$prebuilt/extras" -ldflags '-s -w' ./services/extras
 	[ "$(uname -s)" = Linux ] ||
 		die "the image of the tools (curl, openssl) cannot be built on $(uname -s) without a registry" "the scenarios that need no tools run all the same; for the others use Linux or WSL 2, or let the machine pull $TOOLS_BASE_IMAGE"
 	rm -rf "$prebuilt/tools"
@@ -123,7 +125,7 @@ lock images 1200 "another make images or make up is building"
 trap 'unlock images' EXIT
 [ "$GOARCH" = "$(cat "$prebuilt/architecture" 2>/dev/null)" ] || rm -f "$prebuilt"/*.made
 say "$GOARCH" >"$prebuilt/architecture"
-need_c_compiler
+(need_c_compiler) || exit 3 # services/internal/launch tells it by this status
 prebuild_spire spire-server /opt/spire/bin /etc/spire/server /run/spire/server/private /tmp/spire-server/private /var/lib/spire/server
 prebuild_spire spire-agent /opt/spire/bin /etc/spire/agent /run/spire/agent/public /tmp/spire-agent/public /var/lib/spire/agent
 prebuild_programs

@@ -21,18 +21,18 @@ check() {
 
 formatted() {
 	local files
-	files=$(gofmt -l services scripts/dev/tools)
+	files=$(gofmt -l services scripts/dev/tools scripts/dev/tests)
 	[ -z "$files" ] || { say "gofmt would change: $files" && return 1; }
 }
 
 # The scripts, by their first line; the library files have none.
 shell_scripts() {
 	grep -rlE '^#!.*(ba)?sh$' scripts spire .ci --include '*' --exclude-dir tools
-	ls scripts/lib/*.sh scripts/kubernetes/lib.sh scripts/faults/*.sh scripts/dev/{lib,environments,mutants}/*.sh
+	ls scripts/lib/*.sh scripts/kubernetes/lib.sh scripts/dev/{lib,environments,mutants}/*.sh
 }
 
 # The lab's modules of Go of its own; the other ones only pin tools.
-modules='. scripts/dev/tools/bench scripts/dev/tools/browser'
+modules='. scripts/dev/tests scripts/dev/tools/bench scripts/dev/tools/browser'
 
 # in_modules COMMAND...: in each.
 in_modules() {
@@ -82,7 +82,7 @@ links_point() {
 }
 
 # What only the engine, SPIRE and other commands say, in trouble that no test of the lab makes.
-words_of_others='--privileged|/exe: permission denied|Admin : true|Downstream : true|Paused|curl -k|name resolver error|server misbehaving|unable to parse trust bundle'
+words_of_others='could not find an available, non-overlapping IPv4 address pool|host is unreachable|no children to pick from|--privileged|/exe: permission denied|Admin : true|Downstream : true|Paused|curl -k|name resolver error|server misbehaving|unable to parse trust bundle'
 
 # quotes: what the tables of README.md quote of what one may see; a piece a line.
 quotes() {
@@ -96,7 +96,7 @@ quotes() {
 quotes_said() {
 	local quote said bad=0
 	# shellcheck disable=SC2016
-	said=$(grep -rhI '' scripts services spire --exclude '*.md' --exclude lint.sh --exclude-dir doctor && cat services/internal/doctor/*_test.go && sed 's/`[^`]*`//g' services/internal/doctor/*.go)
+	said=$(grep -rhI '' scripts services spire --exclude '*.md' --exclude lint.sh --exclude-dir cause && cat services/internal/cause/*_test.go && sed 's/`[^`]*`//g' services/internal/cause/*.go)
 	while IFS= read -r quote; do
 		grep -qF -- "$quote" <<<"$said" || { say "README.md quotes what nobody says: $quote" && bad=1; }
 	done < <(quotes | grep -vxE -e "$words_of_others")
@@ -114,9 +114,23 @@ messages_quoted() {
 	done < <(
 		sed -nE 's/.*(^|[^a-z_])die "(([^"\\]|\\.)*)".*/\2/p' scripts/dev/images.sh scripts/lib/host.sh | sed 's|\$image|spiffe-lab/|'
 		# What begins with a word of its own; what begins with a variable cannot be told from here.
-		sed -nE 's/.*Problem\{(What: )?(fmt.Sprintf\()?"(([^"\\]|\\.)*)".*/\3/p' services/internal/engine/[a-z]*.go services/internal/launch/*.go | grep -E '[a-z]{3}'
+		sed -nE 's/.*Problem\{(Code: lab\.[A-Za-z]*, |lab\.[A-Za-z]*, )?(What: )?(fmt.Sprintf\()?"(([^"\\]|\\.)*)".*/\4/p' services/internal/engine/[a-z]*.go services/internal/launch/*.go | grep -E '[a-z]{3}'
 	)
 	return "$bad"
+}
+
+lessons() { go -C scripts/dev/tests test -run '^TestLessons$' .; }
+
+# other_systems: the program and its tests compile for Windows and macOS: `true` runs each test. What vet finds does not depend on the architecture.
+other_systems() {
+	local system arch
+	for system in windows darwin; do
+		for arch in amd64 arm64; do
+			GOOS=$system GOARCH=$arch CGO_ENABLED=0 go build -o /dev/null ./services/lab/... ./services/console ./services/internal/... || return 1
+			GOOS=$system GOARCH=$arch CGO_ENABLED=0 go test -vet off -exec true ./services/lab/... ./services/console ./services/internal/... || return 1
+		done
+		GOOS=$system CGO_ENABLED=0 go vet ./services/lab/... ./services/console ./services/internal/... || return 1
+	done
 }
 
 workflow() { go run -modfile "$LAB_DIR/scripts/dev/tools/lint/go.mod" github.com/rhysd/actionlint/cmd/actionlint; }
@@ -129,9 +143,11 @@ need_built
 
 check "gofmt" formatted
 check "go vet" in_modules go vet ./...
+check "go vet of the test of the faults" go vet -tags faults ./services/internal/fault
 check "staticcheck" in_modules staticcheck
+check "the program on Windows and macOS" other_systems
 check "shellcheck" shell_clean
-check "every scenario has a lesson" scripts/dev/lessons.sh
+check "every scenario has a lesson" lessons
 check "every mutant fits and compiles" scripts/dev/mutants.sh check
 check "README links the mTLS lines" links_point
 check "README quotes what is said" quotes_said

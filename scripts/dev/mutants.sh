@@ -11,7 +11,7 @@
 #   replace FILE OLD NEW               the text OLD, which stands in FILE exactly once, becomes NEW
 #   caught_by unit DIR TEST WORDS      the Go test TEST (or TEST/subtest) in services/DIR must fail and say WORDS
 #   caught_by scenario NAME WORDS      the scenario must end with FAIL, and that line have the WORDS
-#   caught_by check NAME WORDS         the same for a check of scripts/dev/checks
+#   caught_by check NAME WORDS         the same for another test of scripts/dev/tests, by its name in ONLY
 #
 # What is replaced decides what is made anew: services/ the programs' image, and with it server and
 # client; compose.yaml and spire/ the whole lab.
@@ -116,7 +116,7 @@ make_copies() {
 	work=$1 right=$1/right copy=$1/lab
 	rm -rf "$work"
 	mkdir -p "$right" "$copy"
-	tar -C "$LAB_DIR" --exclude ./.git --exclude ./.cache -cf - . | tar -C "$right" -xf -
+	tar -C "$LAB_DIR" --exclude ./.git --exclude ./.cache --exclude ./.lab -cf - . | tar -C "$right" -xf -
 	cp -Rp "$right/." "$copy/"
 	mkdir "$copy/.cache"
 	# One by one: scripts/lab compiles the mutant's own program beside them.
@@ -127,13 +127,8 @@ make_copies() {
 	LAB_DIR=$copy folder=$right/scripts/dev/mutants # from here on
 }
 
-# file_of scenario|check NAME
-file_of() {
-	case $1 in
-	scenario) say "$copy/scripts/scenarios/$2.sh" ;;
-	check) say "$copy/scripts/dev/checks/$2.sh" ;;
-	esac
-}
+# tests: the names of all scenarios and checks, one a line.
+tests() { "$right/scripts/dev/test.sh" names | grep -vx unit; }
 
 # --- mutants.sh check
 
@@ -151,7 +146,7 @@ fits() {
 		read -r kind name test <<<"${catchers[$i]}"
 		case $kind in
 		unit) grep -qs "^func ${test%%/*}(" "$copy/services/$name"/*_test.go || wrong "services/$name has no test ${test%%/*}" ;;
-		*) [ -f "$(file_of "$kind" "$name")" ] || wrong "there is no $kind \"$name\"" ;;
+		*) grep -qx "$name" <<<"$all_tests" || wrong "there is no $kind \"$name\"" ;;
 		esac
 	done
 }
@@ -161,6 +156,8 @@ check_all() {
 	lock mutants-check 300 "another make lint looks at the mutants"
 	trap 'rm -rf "$work"; unlock mutants-check' EXIT
 	make_copies "$CACHE_DIR/mutants-check"
+	mkdir -p "$right/.cache"
+	all_tests=$(tests)
 	for name in $(names); do
 		apply "$name"
 		[ -n "$failure" ] || fits "$name"
@@ -221,8 +218,9 @@ member() {
 		fi
 		why=${why:-$(grep -vE '^ *(--- |===)|^(FAIL|ok|exit status)' "$work/out" | sed 's/^ *//')}
 	else
-		in_time 300 "$copy/scripts/dev/check-cleanup.sh" "$(file_of "$kind" "$name")" || status=$?
-		why=$(sed -n "s/^FAIL $name: \(.*\) ([0-9]* checks, [0-9]* s)\$/\1/p" "$work/out")
+		LABS=$COMPOSE_PROJECT_NAME ONLY=$name in_time 300 "$copy/scripts/dev/test.sh" || status=$?
+		why=$(sed -n "s/^.*FAIL $name: \(.*\) ([0-9]* checks, [0-9]* s)\$/\1/p" "$work/out")
+		why=${why:-$(sed '/: the lab after it:$/,$d; s/^ *//' "$work/out")}
 	fi
 	why=${why:-$(tail -n 1 "$work/out")}
 	return "$status"
@@ -322,16 +320,12 @@ hunt() {
 
 # hunt_further: nobody noticed who should have; who else does?
 hunt_further() {
-	local file who kind name
+	local file who
 	for file in "$copy"/services/*/*_test.go "$copy"/services/internal/*/*_test.go; do
 		file=${file#"$copy/services/"}
 		say "unit ${file%/*}"
 	done | sort -u >"$work/others"
-	[ -z "$renewed" ] || for file in "$copy"/scripts/scenarios/*.sh "$copy"/scripts/dev/checks/*.sh; do
-		kind=check name=${file##*/}
-		case $file in */scenarios/*) kind=scenario ;; esac
-		say "$kind ${name%.sh}"
-	done >>"$work/others"
+	[ -z "$renewed" ] || tests | sed 's/^/check /' >>"$work/others"
 	while read -r who; do
 		# shellcheck disable=SC2086 # two words
 		member $who || tell "but $who fails:" "$(head -n 3 <<<"$why")"
@@ -388,8 +382,6 @@ run_all() {
 	export COMPOSE_PROJECT_NAME="${COMPOSE_PROJECT_NAME:-spiffe-lab}-mutants-$$"
 	export LAB_TAG=mutants-$$
 	project=$COMPOSE_PROJECT_NAME
-	export QUICK=1 RUN_LIMIT=45
-	unset PAUSE
 	exec 3>&1
 	trap cleanup EXIT
 	trap 'exit 130' INT

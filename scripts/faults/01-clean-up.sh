@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break clean-up
 # since the clean-up of last night nobody is served any more
 level 1
 category "entry: deleted"

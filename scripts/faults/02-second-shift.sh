@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break second-shift
 # the client says it has an identity, and the server will not have it
 level 1
 category "entry: two for one user"
@@ -50,8 +50,7 @@ debrief() {
   How to see it: the server names the ID that it refused, `make svid` shows both.
   In life: a second key for the same service, and programs showed the wrong identity
     (https://github.com/SAP/cloud-sdk-java/issues/1243). Entries have a hint, by which a program can choose.
-  Which scenario shows it: make scenario-bad-id shows the refusal that the client met. No scenario shows a workload
-    with two SVIDs.
+  Which scenario shows it: make scenario-two-identities
 END
 }
 

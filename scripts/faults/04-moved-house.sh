@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break moved-house
 # since the move the client cannot reach the server, which runs well
 level 1
 category "program: another URL; between: wrong port"

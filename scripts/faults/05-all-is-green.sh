@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break all-is-green
 # everything is green, and an apprentice says that he was the client for a while
 level 3
 category "success: broad entry"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break after-the-alarm
 # since the false alarm every program that is restarted on the host comes up without an identity
 level 2
 category "agent: banned"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-backup
 # since the disk of the SPIRE server was looked after, it knows nobody
 level 2
 category "SPIRE server: new data"

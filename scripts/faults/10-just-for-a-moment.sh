@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break just-for-a-moment
 # the client is refused, and its certificate is said to be bad; it is not
 level 2
 category "program: another ID"

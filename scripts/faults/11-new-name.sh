@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break new-name
 # a new entry was made for the client, by the book, and the server still does not know it
 level 1
 category "entry: typing error"
@@ -51,7 +51,8 @@ debrief() {
     IDs letter by letter.
   In life: whoever writes IDs by hand. What is a SPIFFE ID, and when two are the same:
     https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md
-  Which scenarios show it: make scenario-bad-id
+  Which scenarios show it: make scenario-bad-id, and make scenario-two-identities for the rule by which a program
+    gets its SPIFFE ID
 END
 }
 

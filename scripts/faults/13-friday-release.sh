@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break friday-release
 # Friday's release is the same program, rebuilt, and it no longer gets an identity
 level 2
 category "program: another hash"

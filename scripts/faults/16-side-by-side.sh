@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break side-by-side
 # the agent offers its socket, the client looks at the right path, and they do not find each other
 level 2
 category "agent: socket not shared"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break strangers
 # the partners are strangers since the spring-cleaning
 level 2
 category "between: not federated"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break every-other-time
 # now and then the client meets somebody who is not the server
 level 2
 category "between: another container"

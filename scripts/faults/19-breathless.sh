@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break breathless
 # everything works, and the logs of the client and the agent have become too long to read
 level 3
 category "SPIRE server: short SVIDs"
@@ -23,7 +23,7 @@ right() {
 wrong restart 'and yet the lab is not as it was before' 'each restart gets an SVID of the same short life'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
-wrong a_little_longer 'and yet the lab is not as it was before' 'half a minute is enough for the log, and not for an outage'
+wrong a_little_longer 'do not live as long as before' 'half a minute is enough for the log, and not for an outage'
 wrong_a_little_longer() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 30
 }
@@ -33,7 +33,7 @@ wrong_too_broad() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:gid:1112
 }
 
-wrong for_ever 'and yet the lab is not as it was before' 'the other extreme: an SVID that is stolen today stays valid for 100 days'
+wrong for_ever 'do not live as long as before' 'the other extreme: an SVID that is stolen today stays valid for 100 days'
 wrong_for_ever() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 8640000
 }

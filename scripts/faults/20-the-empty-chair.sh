@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-empty-chair
 # whoever is restarted on the host waits in vain, and everything else is fine
 level 1
 category "SPIRE server: gone"

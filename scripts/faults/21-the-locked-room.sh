@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-locked-room
 # the host was "cleaned", and its agent begins again and again
 level 2
 category "agent: no credential"
@@ -32,7 +32,7 @@ wrong_with_a_token() {
 	END
 }
 
-wrong writable 'and yet the lab is not as it was before' 'the agent has its key again, and may now change it: it only had to read'
+wrong writable 'spire-agent has other files than before at /run/host-credential' 'the agent has its key again, and may now change it: it only had to read'
 wrong_writable() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {volumes: ["host-credential:/run/host-credential:rw"]}}

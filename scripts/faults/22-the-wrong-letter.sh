@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-wrong-letter
 # the agent does not believe the SPIRE server, and each says that it is the other
 level 2
 category "agent: another CA"
@@ -61,7 +61,6 @@ inject() {
 	local status=0
 	lab up --detach --no-deps partner-server
 	wait_until 60 "another SPIRE server has a bundle" partner_cli bundle show
-	# shellcheck disable=SC2016 # it is the shell in the container that expands
 	partner_cli bundle show | docker run --rm --interactive --network none --user 0:0 --label com.docker.compose.project= --label com.docker.compose.service= \
 		--volume "${project}_host-credential:/run/host-credential" "$(image_of bootstrap)" \
 		-c 'while read -r line; do echo "$line"; done >/run/host-credential/bundle.pem' || status=$?

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-other-door
 # the client waits at a door at which nobody ever was
 level 1
 category "program: another socket"

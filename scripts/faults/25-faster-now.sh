@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break faster-now
 # the server is faster since last week, and it is said to have served a client that it should have refused
 level 3
 category "success: session tickets"

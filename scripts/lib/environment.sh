@@ -6,7 +6,7 @@
 unset POSIXLY_CORRECT BASH_ENV ENV CDPATH GREP_OPTIONS GREP_COLOR GREP_COLORS
 set +o posix +o noglob +o noclobber
 while read -r _ _ inherited; do unset -f "$inherited"; done < <(declare -F)
-unset inherited AGENT_TTL SPIRE_SERVER_DISK
+unset inherited AGENT_TTL CACHE_RELOAD_INTERVAL SYNC_INTERVAL SPIRE_SERVER_DISK
 for key in "${!COMPOSE_@}" "${!BUILDX_@}" "${!BUILDKIT_@}" "${!GIT_@}"; do
 	[ "$key" = COMPOSE_PROJECT_NAME ] || unset "$key"
 done

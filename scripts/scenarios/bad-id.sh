@@ -12,7 +12,7 @@ expect_exit 4 "the client says that it was refused"
 expect_output 'Error connecting to "https://server:8443/": Get "https://server:8443/": remote error: tls: bad certificate' "the client is told only that its certificate is bad"
 expect_no_output "Success!!!" "nothing was served"
 expect_log server 'TLS handshake error from [^ ]+: unexpected ID "spiffe://example\.org/server"' "the server refused, and says which SPIFFE ID it saw"
-explain "Authentication succeeded, because a CA of the right trust domain signed the certificate. Authorization failed, because the server serves another SPIFFE ID. The reason is only in the server's log: go-spiffe on Go sends the alert 'bad certificate' for a wrong ID, an unknown CA and an expired SVID alike."
+explain "The client is authenticated, because a CA of its trust domain signed the certificate. It is not authorized, because the server serves a different SPIFFE ID. The reason is only in the server's log, because go-spiffe on Go sends the alert 'bad certificate' for a wrong ID, an unknown CA and an expired SVID alike."
 
 step "The rightful client again"
 run docker compose exec --user client-workload client client

@@ -39,7 +39,7 @@ ask client-workload
 expect_exit 4 "the client refuses the server"
 expect_output 'x509svid: could not get X509 bundle: x509bundle: no X.509 bundle for trust domain "example.org"' "it has no bundle of example.org"
 expect_log server-for-partner 'TLS handshake error from [^ ]+: remote error: tls: bad certificate' "the server is told only that its certificate is bad"
-explain "This server is the lab's own once more, started with -client-id spiffe://partner.test/client. It would authorize exactly that client. But the first question is who vouches for whom, and only the second is who may come in."
+explain "This server is the lab's own once more, started with -client-id spiffe://partner.test/client. That client is authorized. It is not authenticated, and neither is the server: each side lacks the trust bundle of the other's trust domain."
 
 step "partner.test trusts example.org: now the client accepts the server, and is refused"
 federate partner-server partner.test spire-server example.org
@@ -61,16 +61,16 @@ ask client-workload
 expect_success "the client is served"
 expect_log server-for-partner 'Request received from "spiffe://partner\.test/client"' "the server knows it by its SPIFFE ID"
 
-step "Verified is not yet authorized"
+step "Authenticated is not yet authorized"
 partner entry create -entryID other -parentID spiffe://partner.test/host -spiffeID spiffe://partner.test/other -selector unix:user:guest-workload -federatesWith spiffe://example.org
 expect_success "guest-workload is spiffe://partner.test/other there"
 ask guest-workload
 expect_exit 4 "another program of partner.test is refused"
 expect_output 'remote error: tls: bad certificate' "it is told only that its certificate is bad"
-expect_log server-for-partner 'TLS handshake error from [^ ]+: unexpected ID "spiffe://partner\.test/other"' "the server verified it, and does not serve it"
+expect_log server-for-partner 'TLS handshake error from [^ ]+: unexpected ID "spiffe://partner\.test/other"' "the server has authenticated it, and does not authorize it"
 ask client-workload https://server:8443/
 expect_exit 4 "the client of partner.test is refused by the lab's usual server"
-expect_log server 'TLS handshake error from [^ ]+: unexpected ID "spiffe://partner\.test/client"' "that one too has verified it, and serves another"
+expect_log server 'TLS handshake error from [^ ]+: unexpected ID "spiffe://partner\.test/client"' "that server, too, has authenticated it, and authorizes a different client"
 
 if [ -z "${QUICK:-}" ]; then
 	serial=$(serial)

@@ -19,4 +19,4 @@ expect_output "client.pem: OK" "under its own CA it is a valid certificate"
 
 step "Use it in the same way"
 expect_refused "bad certificate" 'x509svid: could not verify leaf certificate: x509: certificate signed by unknown authority' "the server refused: no CA that it trusts has signed this" --cert client.pem --key client.key
-explain "A SPIFFE ID is a claim. What makes it true is the signature of a CA that stands in the trust bundle of the ID's trust domain."
+explain "The client is not authenticated, because no CA in the trust bundle of its trust domain signed the certificate. So the SPIFFE ID in it is only text. The server does not get so far as to ask whether this SPIFFE ID is authorized."

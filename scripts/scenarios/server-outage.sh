@@ -15,7 +15,7 @@ see_processes spire-agent server client steady
 run docker compose exec --user client-workload client svid
 expect_success "a new process of client-workload gets its X.509-SVID"
 extras tools
-run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience reports -timeout 30s '|' grep '^token'
+run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience reports -timeout 30s '|' grep -E '^token'
 expect_success "it gets a JWT-SVID for the audience reports, too"
 
 step "Create an entry that the agent has no time to fetch, and stop the SPIRE server"
@@ -33,7 +33,7 @@ step "What the agent has, it serves; what it has not, must wait"
 run docker compose exec --user client-workload client client
 expect_success "a new process of client-workload gets its identity from the agent's memory"
 expect_output "Success!!!" "and is served with it"
-run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience reports -timeout 30s '|' grep '^token'
+run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience reports -timeout 30s '|' grep -E '^token'
 expect_success "the JWT-SVID for the audience reports is in the agent's memory"
 run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience "$new_audience" -timeout 30s
 expect_exit 1 "there is no JWT-SVID for another audience: only the SPIRE server can sign it"
@@ -58,7 +58,7 @@ fi
 step "Start the SPIRE server again, and nothing else"
 run docker compose start spire-server
 eventually 60 "guest-workload gets its identity: the agent has asked again" guest
-run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience "$new_audience" -timeout 30s '|' grep '^token'
+run docker compose exec --user client-workload tools spire-agent api fetch jwt -audience "$new_audience" -timeout 30s '|' grep -E '^token'
 expect_success "and client-workload its JWT-SVID"
 if [ -z "${QUICK:-}" ]; then
 	expect_log server ' rotated: ' "the server has a new SVID"

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,24 +14,6 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// faultLab is a lab with its report.
-type faultLab struct{ *launch.Launcher }
-
-// Report implements [fault.Lab].
-func (l faultLab) Report(ctx context.Context, patience time.Duration) ([]byte, error) {
-	folder, err := os.MkdirTemp("", "spiffe-lab-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(folder)
-	file := filepath.Join(folder, "report.txt")
-	cmd := l.Command(ctx, []string{"WAIT=" + strconv.FormatFloat(patience.Seconds(), 'f', -1, 64)}, "bash", filepath.Join(l.Dir, "scripts", "report.sh"), file)
-	if err := cmd.Run(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(file)
-}
-
 // faultCommands returns what can be done with the faults of the lab of this folder. It asks the engine nothing yet.
 func (a *app) faultCommands() (*fault.Commands, *launch.Launcher, error) {
 	l, err := a.launcher()
@@ -41,7 +21,7 @@ func (a *app) faultCommands() (*fault.Commands, *launch.Launcher, error) {
 		return nil, nil, err
 	}
 	place := scenario.Place{Dir: l.Dir, Cache: l.Cache(), Project: l.Project}
-	return &fault.Commands{Place: place, Lab: faultLab{l}, Screen: l.Screen, Errors: screen.New(os.Stderr)}, l, nil
+	return &fault.Commands{Place: place, Lab: fault.Real{Launcher: l}, Screen: l.Screen, Errors: screen.New(os.Stderr)}, l, nil
 }
 
 // onFaults returns the action of a command that needs the lab of the open fault.

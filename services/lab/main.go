@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	gather "github.com/spiffe-lab/spiffe-lab/services/internal/report"
 )
 
 // sourcesHash identifies the sources of this program; services/lab/build sets it.
@@ -56,9 +58,9 @@ func report(ctx context.Context, err error) int {
 	case errors.As(err, &status):
 		return int(status)
 	}
-	fmt.Fprintln(os.Stderr, "error:", err)
+	fmt.Fprintln(os.Stderr, "error:", gather.Secrets(err.Error()))
 	if errors.As(err, &hint) && hint.Hint() != "" {
-		fmt.Fprintln(os.Stderr, "hint:", hint.Hint())
+		fmt.Fprintln(os.Stderr, "hint:", gather.Secrets(hint.Hint()))
 	}
 	switch {
 	case errors.As(err, &usage):

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/classroom"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/doctor"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
@@ -24,7 +23,6 @@ import (
 // returns its exit status.
 var parts = map[string]func(args []string, in io.Reader, out, errOut io.Writer) int{
 	"classroom": classroom.Main,
-	"doctor":    doctor.Main,
 	"traffic":   traffic.Main,
 }
 
@@ -67,12 +65,6 @@ var answers = map[string]func(ctx context.Context, l *launch.Launcher) error{
 		}
 		fmt.Printf("COMPOSE=%s\n", l.ComposeProgram())
 		return printEngine(l)
-	},
-	"findings": func(ctx context.Context, l *launch.Launcher) error {
-		for _, finding := range l.Findings(ctx) {
-			report(ctx, finding)
-		}
-		return nil
 	},
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -39,6 +40,10 @@ func newRoot() *cobra.Command {
 		Example:       "  scripts/lab up\n  scripts/lab scenario bad-id\n  scripts/lab down",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          noCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2, // letters
 	}
 	root.PersistentFlags().StringVar(&a.dir, "dir", ".", "the lab's folder")
 	_ = root.PersistentFlags().MarkHidden("dir")
@@ -51,7 +56,7 @@ func newRoot() *cobra.Command {
 			root.AddCommand(command)
 		}
 	}
-	add("lab", a.up(), a.down(), a.status(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
+	add("lab", a.up(), a.down(), a.status(), a.doctor(), a.report(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
 	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer())
 	add("faults", a.faults(), a.breakLab(), a.ticket(), a.check(), a.hint(), a.giveUp(), a.reset())
 	a.addScripts(add)
@@ -60,9 +65,21 @@ func newRoot() *cobra.Command {
 	return root
 }
 
+// noCommand refuses what is not the name of a command, and proposes those that have a similar name.
+func noCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	said := fmt.Sprintf("there is no command %q", args[0])
+	if similar := root.SuggestionsFor(args[0]); len(similar) > 0 {
+		said += "; did you mean " + strings.Join(similar, " or ") + "?"
+	}
+	return usageError{errors.New(said)}
+}
+
 // wrongArguments makes a usage error of what cobra says of arguments.
 func wrongArguments(command *cobra.Command) {
-	if check := command.Args; check != nil {
+	if check := command.Args; check != nil && command.HasParent() {
 		command.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
 				return usageError{fmt.Errorf("%s: %w", cmd.CommandPath(), err)}

@@ -35,21 +35,6 @@ func (a *app) addScripts(add func(group string, commands ...*cobra.Command)) {
 		return func([]string) []string { return words }
 	}
 	{
-		var output string
-		command := &cobra.Command{Use: "doctor [REPORT]", Short: "name the first cause of what is wrong, in this lab or in a report", Args: cobra.MaximumNArgs(1),
-			Example: "  scripts/lab doctor\n  scripts/lab doctor report.txt\n  scripts/lab doctor -o json"}
-		command.Flags().StringVarP(&output, "output", "o", "", "json for programs")
-		command.RunE = script("doctor.sh", func(args []string) []string {
-			if output != "" {
-				args = append([]string{"-o", output}, args...)
-			}
-			return args
-		}, nil)
-		add("lab", command)
-	}
-	add("lab", &cobra.Command{Use: "report [FILE]", Short: "write all facts about the lab into one file, without secrets", Args: cobra.MaximumNArgs(1),
-		RunE: script("report.sh", func(args []string) []string { return args }, nil)})
-	{
 		var port, open string
 		var quiet bool
 		command := &cobra.Command{Use: "console", Short: "show the lab in a browser, live", Args: cobra.NoArgs}

@@ -1,19 +1,16 @@
-#!/usr/bin/env bash
+# scripts/lab script scripts/dev/checks/health.sh
 # what keeps running must have a health check that works, and leaves no trace in the log of the server
-# shellcheck source=../../lib/scenario.sh
-. "$(dirname "$0")/../../lib/scenario.sh"
-begin
 
 step "Run the health check of every container, as the engine does"
-ill=''
-for service in $(compose ps --services | grep -vx node); do
-	check=$(docker inspect --format '{{with .Config.Healthcheck}}{{range .Test}}{{.}} {{end}}{{end}}' "$(container_of "$service")")
-	[ -n "$check" ] || fail "$service has no health check"
-	# shellcheck disable=SC2086 # the words of the check
-	run docker compose exec "$service" ${check#CMD }
-	[ "$exit_status" -eq 0 ] || ill="$ill $service"
+run docker compose ps --services
+unhealthy=''
+for service in $(say "$output" | grep -E '^([^n]|n[^o])'); do
+	run docker inspect --format '{{with .Config.Healthcheck}}{{range .Test}}{{.}} {{end}}{{end}}' "$project-$service-1"
+	expect "$service has a health check" test -n "$output"
+	run docker compose exec "$service" ${output#CMD }
+	if test "$exit_status" -ne 0; then unhealthy="$unhealthy $service"; fi
 done
 expect_no_log server 'TLS handshake error' "they leave no trace in the log of the server"
 explain "A probe of port 8443 would have no certificate to show. Each would be a refusal in the log in which one looks for refusals."
-[ -z "$ill" ] || fail "the health check fails of:$ill"
+if test -n "$unhealthy"; then fail "the health check fails of:$unhealthy"; fi
 passed "every health check succeeds"

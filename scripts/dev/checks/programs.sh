@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab script scripts/dev/checks/programs.sh
 # both programs must say why they do not start, must give up in time, and must stop when told to
-# shellcheck source=../../lib/scenario.sh
-. "$(dirname "$0")/../../lib/scenario.sh"
-begin
 
 step "A user without a registration entry"
 for program in client server; do
@@ -22,8 +19,8 @@ step "SIGTERM"
 for program in server client; do
 	run docker compose stop "$program"
 	expect_success "$program stops"
-	expect "$program ended by itself, before Compose would have killed it" \
-		test "$(docker inspect --format '{{.State.ExitCode}}' "$(compose ps --all --quiet "$program")")" = 0
+	run docker inspect --format '{{.State.ExitCode}}' "$project-$program-1"
+	expect "$program ended by itself, before Compose would have killed it" test "$output" = 0
 done
 
 step "Both again"

@@ -1,8 +1,5 @@
-#!/usr/bin/env bash
+# scripts/lab script scripts/dev/checks/recovery.sh
 # the client must be served again within 15 s of whatever happened, with nothing done by hand but up
-# shellcheck source=../../lib/scenario.sh
-. "$(dirname "$0")/../../lib/scenario.sh"
-begin
 
 step "Restart of the agent"
 run docker compose restart spire-agent
@@ -15,8 +12,8 @@ eventually 15 "served after a restart of the SPIRE server" served
 step "Eviction of the agent"
 run docker compose exec spire-server /opt/spire/bin/spire-server agent evict -spiffeID spiffe://example.org/spire/agent/x509pop/host
 expect_success "the agent is evicted"
-agents() { compose exec -T spire-server /opt/spire/bin/spire-server agent list | has spiffe://example.org/spire/agent/x509pop/host; }
-eventually 15 "the agent attested anew" agents
+agents() { server_cli agent list | grep -E spiffe://example.org/spire/agent/x509pop/host; }
+eventually 15 "the agent attested again" agents
 eventually 15 "served after the eviction" served
 
 step "Down, keeping the volumes, and up"
@@ -27,7 +24,8 @@ eventually 15 "served after down and up" served
 
 step "The SPIRE server loses its data under a running agent"
 run docker compose rm --stop --force spire-server bootstrap
-docker volume rm "$(compose config --format json | sed -n 's/.*"name": "\([^"]*_spire-server-data\)".*/\1/p' | sed -n 1p)" >/dev/null || fail "the volume could not be removed"
+run docker volume rm "${project}_spire-server-data"
+expect_success "its volume is removed"
 run docker compose up --detach
 expect_success "up over a SPIRE server without data"
 eventually 15 "served after the loss" served

@@ -99,7 +99,7 @@ chosen() {
 	elif [ -n "${QUICK:-}" ]; then
 		tr ' ' '\n' <<<"$few"
 	else
-		(cd "$SANDBOX/lab/scripts" && ls dev/checks/*.sh scenarios/*.sh) | sed 's|.*/||; s|\.sh$||'
+		bash "$SANDBOX/lab/scripts/dev/test.sh" names | grep -vx unit
 	fi
 }
 
@@ -116,11 +116,12 @@ leave_out() {
 	done < <(grep -v '^#' "$LAB_DIR/scripts/dev/engines/left-out.txt")
 }
 
-# suite: `make test` of $tests; what has failed stands in $bad.
+# suite: `make test` of $tests; what has not passed stands in $bad.
 suite() {
-	rm -f "$SANDBOX/lab/.cache/failed"
-	ONLY=$(xargs <<<"$tests") bash "$SANDBOX/lab/scripts/dev/test.sh" | sed '$d; s/^/  /' || true
-	bad=$(cat "$SANDBOX/lab/.cache/failed") || bad=$tests
+	local test
+	ONLY=$(xargs <<<"$tests") bash "$SANDBOX/lab/scripts/dev/test.sh" >"$SANDBOX/suite" || true
+	sed '$d; s/^/  /' "$SANDBOX/suite"
+	bad=$(for test in $tests; do grep -q "^ok   $test " "$SANDBOX/suite" || say "$test"; done)
 }
 
 enter_sandbox

@@ -4,24 +4,24 @@
 starts "each file that can be edited, one after the other"
 works up "the client is served"
 does sed -i.bak 's/"INFO"/"DEBUG"/' spire/agent/agent.conf
-works up "built anew: spire-agent
+works up "rebuilt: spire-agent
 " "made anew, for their images or settings have changed: spire-agent
 " "the client is served"
 asks 'compose logs --no-log-prefix spire-agent' 'level=debug'
 does sh -c 'echo "trainer:x:1199:1199::/:/sbin/nologin" >>spire/host/passwd'
 does sed -i.bak 's|^say .bootstrap: done.|entry trainer spiffe://example.org/trainer "$host" unix:user:trainer; &|' spire/bootstrap.sh
-works up "built anew: bootstrap, spire-agent, tools, workload
+works up "rebuilt: bootstrap, spire-agent, tools, workload
 " "entry create -entryID trainer" "the client is served"
 asks 'project=$(project_name); wait_until 10 "it has its identity" inside client trainer svid; inside client trainer svid' "spiffe://example.org/trainer"
 does sed -i.bak 's/"Success!!!"/"Success, as edited"/' services/server/main.go
-works up "built anew: tools, workload
+works up "rebuilt: tools, workload
 " "Success, as edited"
 does sed -i.bak 's/"5s"/"3s"/' compose.yaml
 works up "made anew, for their images or settings have changed: client
 " "the client is served"
 asks 'docker inspect --format "{{.Config.Cmd}}" "$(project=$(project_name) && container_of client)"' "-interval 3s"
 does sed -i.bak 's/= "8081"/= "8082"/' spire/agent/agent.conf spire/server/server.conf
-works up "built anew: spire-agent, spire-server
+works up "rebuilt: spire-agent, spire-server
 " "the client is served"
 does git checkout -- .
 works up "the client is served" "Success!!!"

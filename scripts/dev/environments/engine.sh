@@ -52,7 +52,7 @@ refused up "Podman 3.0.1 is too old" "Podman 4"
 
 environment "Podman 5, whose version is no Docker's"
 stub docker 'case "$1" in version) echo "1.41 5.4.2 Podman Engine," ;; *) exec "$real" "$@" ;; esac'
-asks look_first
+asks 'part preflight'
 
 environment "Podman's own docker command"
 stub docker 'case "$1" in --version) echo "podman version 4.3.1" ;; *) echo "template: nil pointer" >&2; exit 125 ;; esac'

@@ -19,7 +19,7 @@ holds "it took $lasted s" test "$lasted" -le 100
 
 environment "COMPOSE_FILE, COMPOSE_PROFILES, COMPOSE_ENV_FILES of another project"
 set_to COMPOSE_FILE=/nowhere.yaml COMPOSE_PROFILES=other COMPOSE_ENV_FILES=/nowhere.env COMPOSE_DISABLE_ENV_FILE=1
-asks 'look_first; compose config --services' "spire-agent"
+asks 'part preflight; ensure_compose; compose config --services' "spire-agent"
 
 environment "DOCKER_DEFAULT_PLATFORM of another machine"
 set_to DOCKER_DEFAULT_PLATFORM=linux/s390x DOCKER_BUILDKIT=0 BUILDX_BUILDER=elsewhere
@@ -45,11 +45,11 @@ asks 'make -C "$LAB_DIR" scenarios' "bad-id"
 environment "POSIXLY_CORRECT, CDPATH, BASH_ENV"
 does sh -c 'echo "set -o noclobber; alias docker=false" >../rc'
 set_to POSIXLY_CORRECT=1 CDPATH=/:/tmp BASH_ENV="$box/rc"
-asks 'look_first; say "<$LAB_DIR>"' "<$folder>"
+asks 'part preflight; say "<$LAB_DIR>"' "<$folder>"
 
 environment "a function called docker, exported"
 set_to 'BASH_FUNC_docker%%=() { echo mine; }' 'BASH_FUNC_sed%%=() { echo mine; }'
-asks 'look_first; project_name' "$project"
+asks 'part preflight; project_name' "$project"
 
 environment "colours in grep"
 set_to GREP_OPTIONS=--color=always GREP_COLORS=mt=31
@@ -57,7 +57,7 @@ asks 'say "<${GREP_OPTIONS:-}${GREP_COLORS:-}>"' "<>"
 
 environment "SPIRE_VERSION of somebody's own"
 set_to SPIRE_VERSION=0.12.0
-asks look_first "SPIRE_VERSION is 0.12.0: your environment sets it, and .env has"
+asks 'part preflight' "SPIRE_VERSION is 0.12.0: your environment sets it, and .env has"
 
 environment "SPIRE_VERSION set to nothing"
 set_to SPIRE_VERSION=
@@ -77,7 +77,7 @@ refused up 'COMPOSE_PROJECT_NAME is "My Lab", which is not a valid name of a Com
 
 environment "no HOME"
 set_to HOME=
-asks look_first
+asks 'part preflight'
 
 # What a Mac does not have, and what its tools do not know of GNU's.
 starts "the tools of a Mac, as far as they can be played here"
@@ -95,7 +95,7 @@ stub base64 'case "$*" in *-w*) echo "base64: illegal option" >&2; exit 1 ;; esa
 works up "the client is served"
 works scenario-bad-id "PASS bad-id"
 works doctor "all is well"
-works report "report.txt"
+works report "report.json"
 
 starts "the tools of Alpine: busybox in place of GNU's"
 holds "busybox was not found (on Debian: apt-get install busybox)" command -v busybox
@@ -109,7 +109,7 @@ works up "the client is served"
 works scenario-bad-id "PASS bad-id"
 works scenario-rotation "PASS rotation"
 works doctor "all is well"
-works report "report.txt"
+works report "report.json"
 
 environment "make 3.81, as a Mac has it: no word of a newer one in the Makefile"
 holds "the Makefile has one" sh -c '! grep -nE "!=|::=|\.ONESHELL|\.RECIPEPREFIX|\$\((file|guile|let|intcmp) " "$0"' "$LAB_DIR/Makefile"

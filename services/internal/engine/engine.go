@@ -112,9 +112,11 @@ func (e *Engine) Ask(ctx context.Context, args ...string) (string, error) {
 	out, err := cmd.Output()
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return "", &Problem{"the docker command was not found", "install Docker Engine 20.10 or newer, or Docker Desktop: https://docs.docker.com/get-docker/"}
+		return "", &Problem{lab.NoDocker, "the docker command was not found", "install Docker Engine 20.10 or newer, or Docker Desktop: https://docs.docker.com/get-docker/"}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return "", &Problem{fmt.Sprintf("no Docker Engine answers: docker %s waited for %s", args[0], patience), "restart Docker Desktop or the docker service; docker " + args[0] + " must work (" + endpoint() + ")"}
+		return "", &Problem{lab.NoEngine, fmt.Sprintf("no Docker Engine answers: docker %s waited for %d s", args[0], int(patience.Seconds())), "restart Docker Desktop or the docker service; docker " + args[0] + " must work (" + endpoint() + ")"}
+	case Failure(err, errOut.String(), args[0] == "exec") != "":
+		return "", cannotTell(args[0], Failure(err, errOut.String(), args[0] == "exec"))
 	case err != nil:
 		said := LastLine(errOut.String())
 		if said == "" {
@@ -123,6 +125,12 @@ func (e *Engine) Ask(ctx context.Context, args ...string) (string, error) {
 		return string(out), fmt.Errorf("docker %s: %s", args[0], said)
 	}
 	return string(out), nil
+}
+
+// cannotTell is the problem that a docker command fails before it does what it is for: nothing is known of the engine then.
+func cannotTell(verb, failure string) *Problem {
+	return &Problem{What: "cannot tell: docker " + verb + " failed: " + failure,
+		Remedy: "docker " + verb + " must work when you type it; a limit of processes (ulimit -u) or of memory can be what stops it"}
 }
 
 // LastLine returns the last line of a text that is not empty.
@@ -173,13 +181,13 @@ func (e *Engine) noEngine(ctx context.Context, err error) error {
 	}
 	said := strings.TrimPrefix(err.Error(), "docker version: ")
 	if strings.Contains(said, "ermission denied") {
-		return &Problem{"your user may not use the Docker Engine: " + said,
+		return &Problem{lab.NoAccess, "your user may not use the Docker Engine: " + said,
 			"add your user to the group docker (sudo usermod -aG docker $USER), then log out and in again. Members of that group have the rights of root on this machine"}
 	}
 	if out, err := e.Docker(ctx, "--version").CombinedOutput(); err == nil && strings.Contains(strings.ToLower(string(out)), "podman") {
-		return &Problem{"the docker command is Podman's own", "install Docker's command, start Podman's service, and set DOCKER_HOST to its socket"}
+		return &Problem{lab.PodmanCommand, "the docker command is Podman's own", "install Docker's command, start Podman's service, and set DOCKER_HOST to its socket"}
 	}
-	return &Problem{"no Docker Engine answers: " + said, "start Docker Desktop or the docker service; docker info must work (" + endpoint() + ")"}
+	return &Problem{lab.NoEngine, "no Docker Engine answers: " + said, "start Docker Desktop or the docker service; docker info must work (" + endpoint() + ")"}
 }
 
 func (e *Engine) readVersion(said string) error {
@@ -190,11 +198,14 @@ func (e *Engine) readVersion(said string) error {
 		}
 	}
 	if err := json.Unmarshal([]byte(said), &answer); err != nil {
-		return fmt.Errorf("docker version gave an answer that is not JSON: %w", err)
+		return cannotTell("version", "its answer is not JSON: "+err.Error())
 	}
 	server := answer.Server
+	if server.APIVersion == "" {
+		return cannotTell("version", "its answer has no version of a server")
+	}
 	if server.Os == "windows" {
-		return &Problem{"the Docker Engine runs Windows containers, and the lab's are Linux containers", "Docker Desktop's menu: Switch to Linux containers"}
+		return &Problem{lab.WindowsContainers, "the Docker Engine runs Windows containers, and the lab's are Linux containers", "Docker Desktop's menu: Switch to Linux containers"}
 	}
 	name := "Docker Engine"
 	for _, component := range server.Components {
@@ -205,7 +216,7 @@ func (e *Engine) readVersion(said string) error {
 		}
 	}
 	if !AtLeast(server.APIVersion, minimumAPI) {
-		return &Problem{fmt.Sprintf("%s %s is too old: it has version %s of Docker's API", name, server.Version, server.APIVersion),
+		return &Problem{lab.OldEngine, fmt.Sprintf("%s %s is too old: it has version %s of Docker's API", name, server.Version, server.APIVersion),
 			"the lab needs version " + minimumAPI + ", which Docker Engine 20.10 and Podman 4 have"}
 	}
 	e.Arch = server.Arch
@@ -221,7 +232,7 @@ func (e *Engine) findCompose(said string) error {
 		}
 	}
 	if err := json.Unmarshal([]byte(said), &info); err != nil {
-		return fmt.Errorf("docker info gave an answer that is not JSON: %w", err)
+		return cannotTell("info", "its answer is not JSON: "+err.Error())
 	}
 	e.compose = e.OwnCompose()
 	for _, plugin := range info.ClientInfo.Plugins {

@@ -4,69 +4,28 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine/enginetest"
 )
 
-// TestMain lets the test's own program stand in for docker and docker compose.
-func TestMain(m *testing.M) {
-	if rules := os.Getenv("FAKE_DOCKER"); rules != "" {
-		os.Exit(fakeDocker(rules, os.Args[1:]))
-	}
-	os.Exit(m.Run())
-}
-
-// fakeDocker answers by the first rule "WORDS => STATUS TEXT" whose words are in the command line; " | " in the text is a line break.
-// With a status over 0 the text goes to the standard error.
-func fakeDocker(rules string, args []string) int {
-	line := strings.Join(args, " ")
-	for rule := range strings.Lines(rules) {
-		words, answer, ok := strings.Cut(strings.TrimSpace(rule), " => ")
-		if !ok || !strings.Contains(line, words) {
-			continue
-		}
-		status, text, _ := strings.Cut(answer, " ")
-		out := os.Stdout
-		if status != "0" {
-			out = os.Stderr
-		}
-		fmt.Fprintln(out, strings.ReplaceAll(strings.ReplaceAll(text, " | ", "\n"), "ARGS", line))
-		return int(status[0] - '0')
-	}
-	fmt.Fprintln(os.Stderr, "unexpected:", line)
-	return 9
-}
+func TestMain(m *testing.M) { enginetest.Main(m) }
 
 const (
-	version = `version --format => 0 {"Server":{"APIVersion":"1.44","Version":"25.0.1","Os":"linux","Arch":"arm64","Components":[{"Name":"Engine"}]}}
-`
-	info = `info --format => 0 {"ClientInfo":{"Plugins":[{"Name":"buildx","Version":"v1","Path":"/x"},{"Name":"compose","Version":"v2.40.0","Path":"COMPOSE"}]}}
-`
+	version = enginetest.Version
+	info    = enginetest.Info
+	goodEnv = enginetest.Env
 )
 
 // fake returns an engine whose docker answers by rules.
 func fake(t *testing.T, rules string) *Engine {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs, dir := t.TempDir(), t.TempDir()
-	for _, name := range []string{"docker", "docker-compose"} {
-		if err := os.Symlink(self, filepath.Join(programs, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(t, filepath.Join(dir, ".env"), goodEnv)
-	t.Setenv("PATH", programs)
-	t.Setenv("FAKE_DOCKER", strings.ReplaceAll(rules, "COMPOSE", filepath.Join(programs, "docker-compose")))
-	t.Setenv("COMPOSE_PROJECT_NAME", "p")
-	e, err := New(dir)
+	e, err := New(enginetest.Start(t, rules))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +38,6 @@ func write(t *testing.T, file, text string) {
 		t.Fatal(err)
 	}
 }
-
-const goodEnv = "SPIRE_VERSION=1.15.3\nSPIRE_REGISTRY=ghcr.io/spiffe\nGO_IMAGE=golang:1.26-alpine\nTOOLS_BASE_IMAGE=buildpack-deps:bookworm-curl\nLAB_TAG=local\n"
 
 // TestSettings: .env is read as Compose reads it.
 func TestSettings(t *testing.T) {

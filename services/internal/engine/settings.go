@@ -17,17 +17,17 @@ var Settings = []string{"SPIRE_VERSION", "SPIRE_REGISTRY", "GO_IMAGE", "TOOLS_BA
 func readSettings(file string, getenv func(string) string) (map[string]string, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &Problem{"the lab's folder has no file .env", "git checkout -- .env"}
+		return nil, &Problem{What: "the lab's folder has no file .env", Remedy: "git checkout -- .env"}
 	}
 	if err != nil {
-		return nil, &Problem{".env cannot be read: " + err.Error(), "make it readable for your user"}
+		return nil, &Problem{What: ".env cannot be read: " + err.Error(), Remedy: "make it readable for your user"}
 	}
 	settings, err := dotenv.ParseWithLookup(strings.NewReader(string(text)), func(name string) (string, bool) {
 		value := getenv(name)
 		return value, value != ""
 	})
 	if err != nil {
-		return nil, &Problem{".env: " + err.Error(), "git diff .env shows what was changed"}
+		return nil, &Problem{What: ".env: " + err.Error(), Remedy: "git diff .env shows what was changed"}
 	}
 	return settings, nil
 }
@@ -44,7 +44,7 @@ func override(settings map[string]string, getenv func(string) string) ([]string,
 			settings[name] = value
 		}
 		if settings[name] == "" {
-			return nil, &Problem{".env does not set " + name, "git diff .env shows what was changed"}
+			return nil, &Problem{What: ".env does not set " + name, Remedy: "git diff .env shows what was changed"}
 		}
 	}
 	return differ, nil
@@ -52,7 +52,7 @@ func override(settings map[string]string, getenv func(string) string) ([]string,
 
 // steering matches variables that would steer docker, Compose and BuildKit from outside. What chooses an engine (DOCKER_HOST,
 // DOCKER_CONTEXT) is left.
-var steering = regexp.MustCompile(`^(COMPOSE_.*|BUILDX_.*|BUILDKIT_.*|DOCKER_BUILDKIT|DOCKER_DEFAULT_PLATFORM|DOCKER_API_VERSION|LAB_DNS|AGENT_TTL|SPIRE_SERVER_DISK|CDPATH)$`)
+var steering = regexp.MustCompile(`^(COMPOSE_.*|BUILDX_.*|BUILDKIT_.*|DOCKER_BUILDKIT|DOCKER_DEFAULT_PLATFORM|DOCKER_API_VERSION|LAB_DNS|AGENT_TTL|CACHE_RELOAD_INTERVAL|SYNC_INTERVAL|SPIRE_SERVER_DISK|CDPATH)$`)
 
 // environment returns what docker and docker compose get: no variable that steers them, and no empty one that would hide a setting
 // of .env.

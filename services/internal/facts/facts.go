@@ -1,46 +1,31 @@
-// Package facts reads the report that scripts/report.sh writes: what there was to know of one lab at
-// one time. It judges nothing.
-//
-// A report is text. Each section begins with its name, the command that was asked and how that ended:
-//
-//	## section: entries
-//	$ docker exec spiffe-lab-spire-server-1 /opt/spire/bin/spire-server entry show -output json
-//	status: 0
-//	  what it printed, each line indented by two spaces
-//	! what it printed on its error output
-//
-// The status is an exit status, or why there is none: "no answer within 2.4 s", "not asked: client is
-// exited". No section is ever missing from a whole report, which ends with the line "## end"; what a report
-// lacks, and the last section of one that was cut off, counts as not answered.
+// Package facts has what there was to know of one lab at one time: each question that package report asks, its answer, and the types
+// that the answers are read into. It judges nothing.
 package facts
 
 import (
-	"bufio"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-logfmt/logfmt"
+
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
-// Version is the one version of the format that this package reads.
-const Version = "1"
-
-// longest is the longest report in bytes that is read.
-const longest = 16 << 20
-
 // Facts are what a report says. What it does not say is empty; [Facts.Section] tells why.
 type Facts struct {
 	Host         Host
+	Preflight    []Problem // what would stop a start
+	Start        *Problem  // why the last start failed; nil if it did not
+	Engine       EngineVersion
 	Containers   []Container
 	Entries      []Entry
 	Agents       []Agent
@@ -50,18 +35,33 @@ type Facts struct {
 	HostBundle   []Root            // the file from which the agent takes its trust bundle when it starts
 	Credential   []string          // the files of the host's credential, by name
 	Federated    []string          // the trust domains whose bundles the SPIRE server has
+	Authorities  Authorities       // of the SPIRE server's own CA
 	Users        []User            // of the host, as the agent knows them
 	Observations map[string]*observation.Observation
 
-	sections map[string]*Section
+	sections []*Section
 }
 
-// Section is one question and its answer.
-type Section struct {
-	Status string   // an exit status, or why there is none
-	Lines  []string // what was printed
-	Errors []string // what was printed on the error output
+// Problem is what keeps a lab from starting, as the commands of the lab tell it.
+type Problem struct {
+	Code   string `json:"code,omitempty"` // of the cause, if it is a known one
+	What   string `json:"what"`
+	Remedy string `json:"remedy,omitempty"`
 }
+
+// Section is one question and its answer, which is either JSON or lines of text.
+type Section struct {
+	Question string          `json:"question"`
+	Command  string          `json:"command,omitempty"`
+	Status   string          `json:"status"` // an exit status, or why there is none
+	JSON     json.RawMessage `json:"json,omitempty"`
+	Lines    []string        `json:"lines,omitempty"`
+	Errors   []string        `json:"errors,omitempty"` // the standard error
+}
+
+// CannotTell begins the status of a question that was not answered, because the command itself failed: with a limit of
+// processes, for instance, or a docker command that crashes. What it printed is not an answer.
+const CannotTell = "cannot tell: "
 
 // Answered tells whether there was an answer, be it a failure.
 func (s *Section) Answered() bool {
@@ -92,12 +92,36 @@ func (s *Section) Last() string {
 
 // Host is the learner's machine.
 type Host struct {
-	Time     time.Time // by its own clock
-	Project  string
-	LabTag   string
-	Patience time.Duration // how long an answer might take
-	Calm     bool          // the engine answered at once: what did not within Patience hangs
-	Cut      string        // what is known of a scenario that was cut off here; empty if none was
+	Time     time.Time     `json:"time"` // by its own clock
+	Project  string        `json:"project"`
+	LabTag   string        `json:"labTag"`
+	Patience time.Duration `json:"patience"`      // how long an answer might take, in nanoseconds
+	Calm     bool          `json:"calm"`          // the engine answered at once: what did not within Patience hangs
+	Cut      string        `json:"cut,omitempty"` // what is known of a scenario that was cut off here; empty if none was
+
+	// For people only.
+	System       string   `json:"system"`
+	SPIREVersion string   `json:"spireVersion"`
+	Variables    []string `json:"variables,omitempty"` // the names of those that steer docker, Compose and the lab
+}
+
+// EngineVersion is what docker version says.
+type EngineVersion struct {
+	Client string `json:"client"`
+	Server string `json:"server"`
+	API    string `json:"api"`
+	OS     string `json:"os"` // of its containers: linux or windows
+	Arch   string `json:"arch"`
+}
+
+// EngineInfo is what docker info says.
+type EngineInfo struct {
+	Time       time.Time `json:"time"` // by the engine's clock
+	Processors int       `json:"processors"`
+	Memory     int64     `json:"memory"` // in bytes
+	System     string    `json:"system"`
+	Driver     string    `json:"driver"`
+	Cgroup     string    `json:"cgroup"`
 }
 
 // Container is what the engine says of one.
@@ -207,6 +231,20 @@ type Agent struct {
 	ID        ID         `json:"id"`
 	Selectors []Selector `json:"selectors"`
 	Banned    bool       `json:"banned"`
+	ExpiresAt int64      `json:"x509svid_expires_at,string"` // in seconds since 1970
+}
+
+// Authorities are the X.509 authorities of the SPIRE server's CA; one that there is not is nil.
+type Authorities struct {
+	Active   *Authority `json:"active"`
+	Prepared *Authority `json:"prepared"`
+	Old      *Authority `json:"old"`
+}
+
+// Authority is one of them.
+type Authority struct {
+	ID        string `json:"authority_id"`
+	ExpiresAt int64  `json:"expires_at,string"` // in seconds since 1970
 }
 
 // Root is a CA certificate of a trust bundle.
@@ -228,72 +266,51 @@ type Line struct {
 	Text string
 }
 
-// Read reads a report. Its error means that this is no report at all.
-func Read(in io.Reader) (*Facts, error) {
-	f := &Facts{sections: map[string]*Section{}, Observations: map[string]*observation.Observation{}, Images: map[string]string{}}
-	scanner := bufio.NewScanner(io.LimitReader(in, longest))
-	scanner.Buffer(nil, 1<<20)
-	var current *Section
-	whole := false
-	for scanner.Scan() {
-		line := strings.TrimSuffix(scanner.Text(), "\r")
-		switch {
-		case line == "## end":
-			current, whole = nil, true
-		case strings.HasPrefix(line, "## section: "):
-			current = &Section{}
-			f.sections[strings.TrimPrefix(line, "## section: ")] = current
-		case current == nil:
-		case strings.HasPrefix(line, "status: "):
-			current.Status = strings.TrimPrefix(line, "status: ")
-		case strings.HasPrefix(line, "  "):
-			current.Lines = append(current.Lines, line[2:])
-		case strings.HasPrefix(line, "! "):
-			current.Errors = append(current.Errors, line[2:])
-		}
-	}
-	if err := scanner.Err(); err != nil {
-		return nil, fmt.Errorf("the report cannot be read: %w", err)
-	}
-	if !whole && current != nil {
-		current.Status = "cut off"
-	}
-	host := f.words("host")
-	switch {
-	case f.sections["host"] == nil || host["report"] == "":
-		return nil, errors.New("this is no report of the lab: want what make report writes")
-	case host["report"] != Version:
-		return nil, fmt.Errorf("the report is of version %q: want %s, as make report of this lab writes it", host["report"], Version)
-	}
-	f.readHost(host)
+// New reads the answers. One that cannot be read counts as not answered.
+func New(host Host, preflight []Problem, start *Problem, sections []*Section) *Facts {
+	f := &Facts{Host: host, Preflight: preflight, Start: start, sections: sections, Observations: map[string]*observation.Observation{}, Images: map[string]string{}}
 	f.readEngine()
 	f.readSPIRE()
 	f.readFiles()
-	for name := range f.sections {
-		if user, ok := strings.CutPrefix(name, "observer-"); ok {
+	for _, s := range f.sections {
+		if user, ok := strings.CutPrefix(s.Question, "observer-"); ok {
 			var t observation.Observation
-			if f.json(name, &t) {
+			if f.json(s.Question, &t) {
 				f.Observations[user] = &t
 			}
 		}
 	}
-	return f, nil
+	return f
+}
+
+// Sections are all questions, in the order in which they were asked.
+func (f *Facts) Sections() []*Section { return f.sections }
+
+// Add adds what somebody else has asked; it replaces an answer to the same question.
+func (f *Facts) Add(s *Section) {
+	if i := slices.IndexFunc(f.sections, func(other *Section) bool { return other.Question == s.Question }); i >= 0 {
+		f.sections[i] = s
+		return
+	}
+	f.sections = append(f.sections, s)
 }
 
 // Section is never nil: one that the report lacks has the status "not in the report".
 func (f *Facts) Section(name string) *Section {
-	if s := f.sections[name]; s != nil {
-		return s
+	for _, s := range f.sections {
+		if s.Question == name {
+			return s
+		}
 	}
-	return &Section{Status: "not in the report"}
+	return &Section{Question: name, Status: "not in the report"}
 }
 
 // Late names the questions that got no answer in time.
 func (f *Facts) Late() []string {
 	var names []string
-	for name, s := range f.sections {
+	for _, s := range f.sections {
 		if s.Late() {
-			names = append(names, name)
+			names = append(names, s.Question)
 		}
 	}
 	slices.Sort(names)
@@ -325,60 +342,34 @@ func (f *Facts) Log(service string) []Line {
 	return lines
 }
 
-// words are the lines of a section as a key and the rest.
-func (f *Facts) words(section string) map[string]string {
-	words := map[string]string{}
-	for _, line := range f.Section(section).Lines {
-		key, value, _ := strings.Cut(line, " ")
-		words[key] = value
-	}
-	return words
-}
-
-// json decodes the first line of a section. What cannot be decoded is not answered.
-func (f *Facts) json(section string, value any) bool {
-	s := f.Section(section)
-	if !s.OK() || len(s.Lines) == 0 {
+// json decodes the answer to a question. What cannot be decoded is not answered.
+func (f *Facts) json(question string, value any) bool {
+	s := f.Section(question)
+	if !s.OK() {
 		return false
 	}
-	if err := json.Unmarshal([]byte(s.Lines[0]), value); err != nil {
+	err := errors.New("it is empty")
+	if len(s.JSON) > 0 {
+		err = json.Unmarshal(s.JSON, value)
+	}
+	if err != nil {
 		s.Status = "not readable: " + err.Error()
 		return false
 	}
 	return true
 }
 
-func (f *Facts) readHost(host map[string]string) {
-	f.Host = Host{
-		Project: host["project"], LabTag: host["lab-tag"], Cut: host["cut-off"],
-	}
-	f.Host.Time, _ = time.Parse(time.RFC3339, host["time"])
-	f.Host.Calm = host["machine"] == "calm"
-	if seconds, err := strconv.ParseFloat(host["patience"], 64); err == nil {
-		f.Host.Patience = time.Duration(seconds * float64(time.Second))
-	}
-}
-
 func (f *Facts) readEngine() {
-	if clock := f.Section("clock"); clock.OK() && len(clock.Lines) > 0 {
-		stamp, _, _ := strings.Cut(clock.Lines[0], " ")
-		f.Clock, _ = time.Parse(time.RFC3339Nano, stamp)
-	}
+	f.json("engine", &f.Engine)
+	var info EngineInfo
+	f.json("clock", &info)
+	f.Clock = info.Time
 	for _, line := range f.Section("images").Lines {
 		if fields := strings.Fields(line); len(fields) > 1 {
 			f.Images[fields[0]] = fields[1]
 		}
 	}
-	containers := f.Section("containers")
-	for _, line := range containers.Lines {
-		var c Container
-		if err := json.Unmarshal([]byte(line), &c); err != nil {
-			containers.Status = "not readable: " + err.Error()
-			continue
-		}
-		c.Name = strings.TrimPrefix(c.Name, "/")
-		f.Containers = append(f.Containers, c)
-	}
+	f.json("containers", &f.Containers)
 }
 
 func (f *Facts) readSPIRE() {
@@ -413,6 +404,7 @@ func (f *Facts) readSPIRE() {
 	for _, b := range federated.Bundles {
 		f.Federated = append(f.Federated, b.TrustDomain)
 	}
+	f.json("authorities", &f.Authorities)
 }
 
 func (f *Facts) readFiles() {
@@ -427,13 +419,9 @@ func (f *Facts) readFiles() {
 		}
 	}
 	for _, line := range f.Section("credential").Lines {
-		// As tar lists it: the path comes last.
-		fields := strings.Fields(line)
-		if len(fields) == 0 || strings.HasSuffix(line, "/") {
-			continue
+		if name, _, _ := strings.Cut(line, " "); name != "" {
+			f.Credential = append(f.Credential, name)
 		}
-		path := fields[len(fields)-1]
-		f.Credential = append(f.Credential, path[strings.LastIndex(path, "/")+1:])
 	}
 	for _, line := range f.Section("file-passwd").Lines {
 		if fields := strings.Split(line, ":"); len(fields) >= 4 {
@@ -500,11 +488,11 @@ func (f *Facts) Selectors(c *Container) (selectors []string, seen bool) {
 		if now.Sub(line.Time) > time.Minute || line.Time.Before(c.StartedAt) {
 			break
 		}
-		m := refused.FindStringSubmatch(line.Text)
-		if m == nil {
+		fields := Fields(line.Text)
+		if fields["msg"] != "No identity issued" || fields["selectors"] == "" {
 			continue
 		}
-		selectors = strings.Split(m[1], ",")
+		selectors = strings.Split(fields["selectors"], ",")
 		for i := range selectors {
 			selectors[i] = strings.TrimSpace(selectors[i])
 		}
@@ -539,4 +527,14 @@ func (f *Facts) Derived(c *Container) []string {
 	return selectors
 }
 
-var refused = regexp.MustCompile(`No identity issued.* selectors="?([^"]*)"?`)
+// Fields are the fields of a line as SPIRE logs it. A line that is not logfmt has no field "msg".
+func Fields(line string) map[string]string {
+	fields := map[string]string{}
+	decoder := logfmt.NewDecoder(strings.NewReader(line))
+	for decoder.ScanRecord() {
+		for decoder.ScanKeyval() {
+			fields[string(decoder.Key())] = string(decoder.Value())
+		}
+	}
+	return fields
+}

@@ -235,16 +235,6 @@ func (c *Commands) needLab(ctx context.Context, s *session) error {
 			return &engine.Problem{What: "the lab is not running: " + service + " is not", Remedy: "make up"}
 		}
 	}
-	return c.needBuilt(ctx)
-}
-
-// needBuilt wants the images of the lab to be on this machine.
-func (c *Commands) needBuilt(ctx context.Context) error {
-	for _, name := range lab.Images {
-		if image := c.Lab.Image(name); !c.Lab.HasImage(ctx, image) {
-			return &engine.Problem{What: "no lab has been built on this machine yet: there is no image " + image, Remedy: "make up"}
-		}
-	}
 	return nil
 }
 
@@ -253,9 +243,6 @@ func (c *Commands) needBuilt(ctx context.Context) error {
 func (c *Commands) Check(ctx context.Context, who string, patience time.Duration, keepOpen bool) error {
 	s, open, err := c.opened()
 	if err != nil {
-		return err
-	}
-	if err := c.needBuilt(ctx); err != nil {
 		return err
 	}
 	unlock, err := s.lock(ctx, 30*time.Second)
@@ -383,9 +370,6 @@ func (c *Commands) GiveUp(ctx context.Context) error { return c.end(ctx, true) }
 func (c *Commands) end(ctx context.Context, show bool) error {
 	s, _, err := c.opened()
 	if err != nil {
-		return err
-	}
-	if err := c.needBuilt(ctx); err != nil {
 		return err
 	}
 	unlock, err := s.lock(ctx, 30*time.Second)

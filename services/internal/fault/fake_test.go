@@ -10,12 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/progress"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report/reporttest"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
@@ -24,14 +27,15 @@ type fakeLab struct {
 	rules    []rule
 	services []engine.Container
 	unserved error
-	report   string
+	report   *facts.Facts
 	ran      []string // every command
 	built    []string // every image
 	unbuilt  error
 	resets   int
-	missing  bool // the images are not here
 
 	refusedAfter string // the command after which the client is refused
+
+	mu sync.Mutex // commands are run side by side
 }
 
 // rule answers commands that contain a text.
@@ -48,6 +52,8 @@ func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 func (s status) ExitCode() int { return int(s) }
 
 func (f *fakeLab) answer(line string) (int, string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.ran = append(f.ran, line)
 	if f.refusedAfter != "" && strings.Contains(line, f.refusedAfter) {
 		f.unserved = errors.New("refused")
@@ -102,13 +108,10 @@ func (f *fakeLab) Inspect(context.Context, string) (*engine.Inspection, error) {
 func (f *fakeLab) Process(context.Context, string) (engine.Process, error) {
 	return engine.Process{}, nil
 }
-func (f *fakeLab) ClientServed(context.Context) error     { return f.unserved }
-func (f *fakeLab) Now(context.Context) (time.Time, error) { return noon, nil }
-func (f *fakeLab) Image(name string) string               { return lab.ImagePrefix + name + ":local" }
-func (f *fakeLab) HasImage(context.Context, string) bool  { return !f.missing }
-func (f *fakeLab) Report(context.Context, time.Duration) ([]byte, error) {
-	return []byte(f.report), nil
-}
+func (f *fakeLab) ClientServed(context.Context) error                 { return f.unserved }
+func (f *fakeLab) Now(context.Context) (time.Time, error)             { return noon, nil }
+func (f *fakeLab) Image(name string) string                           { return lab.ImagePrefix + name + ":local" }
+func (f *fakeLab) Report(context.Context, time.Duration) *facts.Facts { return f.report }
 
 func (f *fakeLab) ImageWithFile(_ context.Context, image, base, path string, mode os.FileMode, content []byte) error {
 	f.built = append(f.built, fmt.Sprintf("%s from %s with %s, mode %o: %s", image, base, path, mode, content))
@@ -125,11 +128,7 @@ var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 // healthy is a lab whose services run and whose client is served.
 func healthy(t *testing.T) *fakeLab {
 	t.Helper()
-	report, err := os.ReadFile("../doctor/testdata/healthy.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fakeLab{report: string(report), rules: []rule{
+	f := &fakeLab{report: reporttest.Healthy(t), rules: []rule{
 		{"exec client client-workload client -wait 5s -server-id", 4, `unexpected ID "spiffe://example.org/server"`},
 		{"exec client client-workload client", 0, "Success!!!"},
 		{"exec client server-workload client", 4, "remote error: tls: bad certificate"},

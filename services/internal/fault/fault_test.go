@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/progress"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
@@ -185,8 +186,12 @@ func (d *desk) opens(t *testing.T) {
 	if err := kept.Begin(progress.Open{Name: "01-clean-up", Number: 1, Level: 1, Since: noon.Add(-21 * time.Second)}); err != nil {
 		t.Fatal(err)
 	}
+	var text bytes.Buffer
+	if err := report.Save(&text, d.lab.report); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{beforeFile, brokenFile} {
-		if err := kept.Keep(name, []byte(d.lab.report)); err != nil {
+		if err := kept.Keep(name, text.Bytes()); err != nil {
 			t.Fatal(err)
 		}
 	}

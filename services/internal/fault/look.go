@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/grade"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 )
 
 // Names of the files that are kept while a fault is open.
@@ -114,49 +116,42 @@ func (s *session) before() (k known, ok bool) {
 	return k, err == nil && json.Unmarshal(text, &k) == nil
 }
 
-// snapshot keeps a report. What got no answer on a busy machine is asked again, with more patience.
+// snapshot keeps a report.
 func (s *session) snapshot(ctx context.Context, name string) error {
-	text, err := s.report(ctx)
-	if err != nil {
+	var text bytes.Buffer
+	if err := report.Save(&text, s.report(ctx)); err != nil {
 		return err
 	}
-	return s.kept.Keep(name, text)
+	return s.kept.Keep(name, text.Bytes())
 }
 
-func (s *session) report(ctx context.Context) ([]byte, error) {
-	var text []byte
-	var err error
-	for _, patience := range []time.Duration{10 * time.Second, 40 * time.Second} {
-		if text, err = s.lab.Report(ctx, patience); err != nil || !bytes.Contains(text, []byte("\nstatus: no answer")) {
-			break
-		}
+// report gathers what there is to know of the lab. What got no answer on a busy machine is asked again, with more patience.
+func (s *session) report(ctx context.Context) *facts.Facts {
+	f := s.lab.Report(ctx, 10*time.Second)
+	if len(grade.Unanswered(f)) > 0 && ctx.Err() == nil {
+		f = s.lab.Report(ctx, 40*time.Second)
 	}
-	return text, err
+	return f
 }
 
 // graded looks at the lab, and judges it.
 func (s *session) graded(ctx context.Context) (grade.Verdict, error) {
-	var snapshots grade.Snapshots
-	now, err := s.report(ctx)
-	if err != nil {
-		return grade.Verdict{}, err
-	}
+	snapshots := grade.Snapshots{Now: s.report(ctx)}
 	for _, one := range []struct {
 		name string
 		to   **facts.Facts
-	}{{beforeFile, &snapshots.Before}, {brokenFile, &snapshots.Broken}, {"", &snapshots.Now}} {
-		text := now
-		if one.name != "" {
-			if text, err = os.ReadFile(s.kept.OpenFile(one.name)); err != nil {
-				return grade.Verdict{}, fmt.Errorf("what the lab was like is not known any more: %w", err)
-			}
+	}{{beforeFile, &snapshots.Before}, {brokenFile, &snapshots.Broken}} {
+		text, err := os.ReadFile(s.kept.OpenFile(one.name))
+		if err == nil {
+			*one.to, err = report.Read(bytes.NewReader(text))
 		}
-		if *one.to, err = facts.Read(bytes.NewReader(text)); err != nil {
-			return grade.Verdict{}, err
+		if err != nil {
+			return grade.Verdict{}, fmt.Errorf("what the lab was like is not known any more: %w", err)
 		}
 	}
+	var err error
 	if snapshots.Trials, err = s.tried(ctx); err != nil {
-		return grade.Verdict{}, err
+		return grade.Verdict{}, &engine.Problem{What: "the grader cannot tell: " + err.Error(), Remedy: "make check once more; make report shows what does not answer"}
 	}
 	return grade.Judge(snapshots, s.Lost), nil
 }
@@ -230,6 +225,12 @@ func (s *session) try(ctx context.Context, service, user string, args ...string)
 	var exit interface {
 		error
 		ExitCode() int
+	}
+	var program *exec.ExitError
+	if errors.As(err, &program) {
+		if why := engine.Failure(err, t.Text, true); why != "" && !strings.Contains(why, "Error response from daemon") {
+			return t, fmt.Errorf("docker exec failed: %s", why)
+		}
 	}
 	switch {
 	case errors.As(err, &exit) && exit.ExitCode() > 0:

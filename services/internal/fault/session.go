@@ -13,7 +13,10 @@ import (
 	"mvdan.cc/sh/v3/interp"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/progress"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
@@ -22,13 +25,20 @@ type Lab interface {
 	scenario.Lab
 	// Image is the full name of one of the lab's images.
 	Image(name string) string
-	HasImage(ctx context.Context, image string) bool
 	// ImageWithFile builds an image that is another one with a file in its place.
 	ImageWithFile(ctx context.Context, image, base, path string, mode os.FileMode, content []byte) error
 	// ServerVariant builds an image whose server has a text of its source replaced by another.
 	ServerVariant(ctx context.Context, image, old, replacement string) error
 	// Report returns the lab's report. What has no answer within the patience is named in it.
-	Report(ctx context.Context, patience time.Duration) ([]byte, error)
+	Report(ctx context.Context, patience time.Duration) *facts.Facts
+}
+
+// Real is a lab on a container engine.
+type Real struct{ *launch.Launcher }
+
+// Report implements [Lab].
+func (r Real) Report(ctx context.Context, patience time.Duration) *facts.Facts {
+	return report.Gather(ctx, r.Engine, report.Options{Patience: patience})
 }
 
 // session is one fault in one lab. Helper functions that stand in a pipe run at the same time, so what they share has a lock.

@@ -50,6 +50,18 @@ type Verdict struct {
 // Fixed reports whether nothing is wrong.
 func (v Verdict) Fixed() bool { return len(v.Wrong)+len(v.Unknown) == 0 }
 
+// Unanswered returns what a report does not tell: what was not answered in time, and what docker itself failed to ask. That a container
+// does not run is an answer.
+func Unanswered(f *facts.Facts) []string {
+	unknown := f.Late()
+	for _, section := range f.Sections() {
+		if why, ok := strings.CutPrefix(section.Status, facts.CannotTell); ok && !strings.Contains(why, "Error response from daemon") {
+			unknown = append(unknown, section.Question+" ("+why+")")
+		}
+	}
+	return unknown
+}
+
 // comparison is of the lab as it is with the lab as it was.
 type comparison struct {
 	Snapshots
@@ -78,8 +90,8 @@ func compare(before, kept, now *facts.Facts) []Difference {
 
 // Judge compares the lab as it is with the lab as it was. With lost, what the fault itself has lost need not have survived.
 func Judge(s Snapshots, lost bool) Verdict {
-	if late := s.Now.Late(); len(late) > 0 {
-		return Verdict{Unknown: late}
+	if unknown := Unanswered(s.Now); len(unknown) > 0 {
+		return Verdict{Unknown: unknown}
 	}
 	c := &comparison{Snapshots: s}
 	c.refusals(c.service())

@@ -2,7 +2,6 @@ package grade
 
 import (
 	"encoding/json"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report/reporttest"
 )
 
 // trials are the tries in a lab that is well.
@@ -37,21 +37,7 @@ status: 0
 // healthy is the doctor's report of a lab that is well, with the trials.
 func healthy(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../doctor/testdata/healthy.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text) + "\n" + trials
-}
-
-// read returns the facts of a report.
-func read(t *testing.T, report string) *facts.Facts {
-	t.Helper()
-	f, err := facts.Read(strings.NewReader(report))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
+	return reporttest.HealthyText(t) + "\n" + trials
 }
 
 // trialsOf returns the trials in the text that [trials] is a sample of.
@@ -203,8 +189,8 @@ func TestJudge(t *testing.T) {
 		{"no answer", deleted, []edit{{"entries", "status: 0", "status: no answer within 10 s"}}, false, []string{"cannot tell", "entries"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			now := read(t, edited(t, well, c.now))
-			got := Judge(Snapshots{read(t, well), read(t, edited(t, well, c.broken)), now, trialsOf(t, now)}, c.lost)
+			now := reporttest.Parse(t, edited(t, well, c.now))
+			got := Judge(Snapshots{reporttest.Parse(t, well), reporttest.Parse(t, edited(t, well, c.broken)), now, trialsOf(t, now)}, c.lost)
 			said := got.Wrong
 			if len(got.Unknown) > 0 {
 				said = append([]string{"cannot tell"}, got.Unknown...)
@@ -246,8 +232,8 @@ func TestLostData(t *testing.T) {
 		{"a learner has lost it, and the fault something else", well, true, "what the SPIRE server knew is lost: its CA is another one than before"},
 		{"the fault itself has lost it", gone, true, ""},
 	} {
-		now := read(t, gone)
-		if got := strings.Join(Judge(Snapshots{read(t, well), read(t, c.broken), now, trialsOf(t, now)}, c.lost).Wrong, "\n"); got != c.want {
+		now := reporttest.Parse(t, gone)
+		if got := strings.Join(Judge(Snapshots{reporttest.Parse(t, well), reporttest.Parse(t, c.broken), now, trialsOf(t, now)}, c.lost).Wrong, "\n"); got != c.want {
 			t.Errorf("%s: %q, not %q", c.name, got, c.want)
 		}
 	}

@@ -37,7 +37,7 @@ const (
 // Lists in a fixed order: the services in the order in which they start.
 var (
 	Services = []string{Node, SPIREServer, Bootstrap, SPIREAgent, Server, Client}
-	Extras   = []string{Tools, "impostor", Steady, "server-for-partner", "host-b", "partner-host", "partner-server"}
+	Extras   = []string{Tools, "impostor", Steady, "prefix-server", "path-server", "relay", "tls-proxy", "server-for-proxy", "client-elsewhere", "no-users", "server-for-partner", "host-b", "partner-host", "partner-server", "impostor-spire-server"}
 	Volumes  = []string{"spire-server-data", "spire-server-admin", "host-credential", "workload-api", "spire-server-empty-disk"}
 	Images   = []string{"workload", "spire-server", "bootstrap", "spire-agent"} // what `docker compose up` needs, without the tools' image
 )

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,13 +15,14 @@ import (
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/sources"
 )
 
 // ImageSources lists the files and folders that go into the images.
 var ImageSources = []string{
 	".dockerignore", "compose.yaml", "go.mod", "go.sum", "scripts/dev/tools/shell", "scripts/scenarios/extras.yaml",
-	"services/Dockerfile", "services/client", "services/host", "services/internal/cli", "services/internal/health",
+	"services/Dockerfile", "services/client", "services/extras", "services/host", "services/internal/cli", "services/internal/health",
 	"services/internal/identity", "services/server", "services/tools", "spire",
 }
 
@@ -48,6 +49,9 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 	if known, err := readState(stamp); err == nil && known.equal(before) && before.complete() {
 		return nil
 	}
+	if err := l.composeFile(ctx); err != nil {
+		return err
+	}
 	if err := produce(ctx, tools); err != nil {
 		return err
 	}
@@ -56,7 +60,7 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 		return err
 	}
 	if !after.complete() {
-		return &engine.Problem{What: "not all images are here: there is no " + after.missing(), Remedy: "docker load --input images.tar.gz, in the kit's folder"}
+		return &engine.Problem{Code: lab.NoImage, What: "not all images are here: there is no " + after.missing(), Remedy: "docker load --input images.tar.gz, in the kit's folder"}
 	}
 	if changed := after.changed(before); len(changed) > 0 {
 		l.Screen.Say("rebuilt: %s", strings.Join(changed, ", "))
@@ -167,7 +171,7 @@ func (l *Launcher) buildAll(ctx context.Context, tools bool) error {
 			if file := l.composeFile(ctx); file != nil {
 				return file
 			}
-			return &engine.Problem{What: "the lab's images could not be built with " + l.Setting("GO_IMAGE") + ": " + err.Error(), Remedy: "make images builds them from Go modules instead"}
+			return refused(lab.NotBuilt, "the lab's images could not be built with "+l.Setting("GO_IMAGE")+": "+err.Error(), err.Error(), "make images builds them from Go modules instead")
 		}
 		return nil
 	}
@@ -175,9 +179,9 @@ func (l *Launcher) buildAll(ctx context.Context, tools bool) error {
 		return ctx.Err()
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		return &engine.Problem{What: refusal.Error(), Remedy: remedy(refusal.Error()) + "; or bring the images with docker load; or install Go 1.26 (https://go.dev/dl/), with which all of them can be built from a Go module mirror"}
+		return &engine.Problem{Code: report.ProblemOf(refusal).Code, What: refusal.Error(), Remedy: remedy(refusal.Error()) + "; or bring the images with docker load; or install Go 1.26 (https://go.dev/dl/), with which all of them can be built from a Go module mirror"}
 	}
-	l.Screen.Say("%v", refusal)
+	l.Screen.Say("%s", report.Secrets(refusal.Error()))
 	l.Screen.Say("building every image from Go modules instead")
 	return l.FromModules(ctx, tools)
 }
@@ -189,15 +193,22 @@ func (l *Launcher) FromModules(ctx context.Context, tools bool) error {
 		args = append(args, lab.Node, lab.SPIREServer, lab.Bootstrap, lab.SPIREAgent)
 	}
 	cmd := l.Command(ctx, nil, "bash", args...)
-	cmd.Stdout, cmd.Stderr = l.Screen, l.Screen
-	if err := cmd.Run(); err != nil {
-		return errSaid
+	var said strings.Builder
+	shown := &report.Writer{Out: l.Screen} // go names its proxy, which may have a password
+	cmd.Stdout, cmd.Stderr = l.Screen, io.MultiWriter(shown, &said)
+	err := errors.Join(cmd.Run(), shown.Flush())
+	var exit *exec.ExitError
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &exit) && exit.ExitCode() == noCompiler:
+		return &engine.Problem{Code: lab.NoCompiler, What: "there is no C compiler for SPIRE's server; the lines above say which"}
 	}
-	return nil
+	return refused(lab.NotBuilt, "the images could not be built from Go modules; the lines above say why", said.String(), "")
 }
 
-// errSaid ends a command after the script that it called has said what is wrong.
-var errSaid = errors.New("the images could not be built from Go modules; the lines above say why")
+// noCompiler is the exit status with which scripts/dev/images.sh reports that there is no C compiler for the engine's machine.
+const noCompiler = 3
 
 // pullAll returns what the registry said where one of the images cannot be had.
 func (l *Launcher) pullAll(ctx context.Context, tools bool) error {
@@ -215,7 +226,7 @@ func (l *Launcher) pullAll(ctx context.Context, tools bool) error {
 		cmd := l.Docker(ctx, "pull", image)
 		cmd.Stdout, cmd.Stderr = &out, &out
 		if err := l.Screen.While("still pulling "+image, cmd.Run); err != nil {
-			return fmt.Errorf("%s cannot be pulled: %s", image, engine.LastLine(out.String()))
+			return refused(lab.NotPulled, image+" cannot be pulled: "+engine.LastLine(out.String()), out.String(), "")
 		}
 	}
 	return nil
@@ -260,11 +271,11 @@ func (l *Launcher) buildCompose(ctx context.Context) error {
 	const plugin = "install the plugin: https://docs.docker.com/compose/install/"
 	missing := "docker compose " + engine.MinimumCompose + " or newer was not found"
 	if _, err := exec.LookPath("go"); err != nil {
-		return &engine.Problem{What: missing + ", and there is no Go to build it with", Remedy: goDownload + ", or " + plugin}
+		return &engine.Problem{Code: lab.NoCompose, What: missing + ", and there is no Go to build it with", Remedy: goDownload + ", or " + plugin}
 	}
 	l.Screen.Say("%s: building it from its Go module, about 3 minutes, once", missing)
 	if err := l.CompileCompose(ctx, runtime.GOOS, runtime.GOARCH, l.OwnCompose()); err != nil {
-		return &engine.Problem{What: "docker compose could not be built: " + err.Error(), Remedy: plugin}
+		return &engine.Problem{Code: lab.NoCompose, What: "docker compose could not be built: " + err.Error(), Remedy: plugin}
 	}
 	return nil
 }

@@ -13,8 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spiffe-lab/spiffe-lab/services/internal/cause"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
@@ -26,10 +28,12 @@ type Launcher struct {
 
 // Up brings the images up to date, starts the lab, and waits until its client has been served.
 func (l *Launcher) Up(ctx context.Context) error {
+	l.forgetStart()
 	if err := l.Preflight(ctx); err != nil {
 		return err
 	}
 	if err := l.Build(ctx, false); err != nil {
+		l.keepStart(ctx, err)
 		return err
 	}
 	began := time.Now()
@@ -54,8 +58,8 @@ func (l *Launcher) start(ctx context.Context) error {
 		}
 		before = nil
 	}
-	if err := l.run(ctx, "starting the lab", l.Compose(ctx, nil, "up", "--detach", "--remove-orphans")); err != nil {
-		return fmt.Errorf("the lab did not start: %w", err)
+	if err := l.composeUp(ctx); err != nil {
+		return err
 	}
 	after, err := l.Containers(ctx)
 	if err != nil {
@@ -70,7 +74,72 @@ func (l *Launcher) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return Until(ctx, time.Minute, "the client is served", func() error { return l.ClientServed(ctx) })
+	began, again := time.Now(), firstLook
+	return Until(ctx, time.Minute, "the client is served", func() error {
+		err := l.ClientServed(ctx)
+		if err == nil || time.Since(began) < again {
+			return err
+		}
+		again = time.Since(began) + 2*firstLook
+		// Some causes do not pass by waiting.
+		if v := cause.Judge(l.Report(ctx, report.Options{Patience: 2 * report.Patience}), true); v.Finding != nil && v.Finding.Stays {
+			return hopeless{errors.New("the client is not served")}
+		}
+		return err
+	})
+}
+
+// firstLook is how long after the start of the containers somebody looks for a cause that does not pass by waiting.
+const firstLook = 10 * time.Second
+
+// hopeless is why waiting has no use.
+type hopeless struct{ error }
+
+// composeUp starts the containers. On a terminal Compose shows its progress and its error there; a second attempt tells the error to the
+// lab too.
+func (l *Launcher) composeUp(ctx context.Context) error {
+	up := []string{"up", "--detach", "--remove-orphans"}
+	if l.Screen.Terminal && l.run(ctx, "starting the lab", l.Compose(ctx, nil, up...)) == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var out strings.Builder
+	cmd := l.Compose(ctx, nil, up...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := l.Screen.While("still starting the lab", cmd.Run)
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if !l.Screen.Terminal {
+		l.Screen.Say("  %s", report.Secrets(strings.ReplaceAll(strings.TrimSpace(out.String()), "\n", "\n  ")))
+	}
+	if file := l.composeFile(ctx); file != nil {
+		return file
+	}
+	return refused(lab.NotStarted, "the lab did not start: "+engine.LastLine(out.String()), out.String(), "")
+}
+
+// refusals are what an engine says that cannot do what it is asked for. It gives no codes, only sentences.
+var refusals = map[string][]string{
+	lab.DiskFull:      {"no space left on device", "disk quota exceeded", "not enough space on the disk"},
+	lab.NoNetworkLeft: {"all predefined address pools have been fully subnetted", "non-overlapping IPv4 address pool"},
+}
+
+// refused is the problem that the engine, or a program that uses it, has refused something: with the code of what it says, if that is
+// known, else with the given one.
+func refused(code, what, said, remedy string) *engine.Problem {
+	for known, sentences := range refusals {
+		for _, sentence := range sentences {
+			if at := strings.Index(said, sentence); at >= 0 {
+				line := said[strings.LastIndexByte(said[:at], '\n')+1:]
+				line, _, _ = strings.Cut(line, "\n")
+				if !strings.Contains(what, sentence) {
+					what += ": " + strings.TrimSpace(line)
+				}
+				return &engine.Problem{Code: known, What: what, Remedy: remedy}
+			}
+		}
+	}
+	return &engine.Problem{Code: code, What: what, Remedy: remedy}
 }
 
 // replaced returns the services whose container is not the one from before.
@@ -157,17 +226,18 @@ func (l *Launcher) Table(ctx context.Context) error {
 	return nil
 }
 
-// giveUp explains a start that failed: by the doctor's finding, else by the last lines of the service that is in trouble.
+// giveUp explains a start that failed: by its cause, else by the last lines of the service that is in trouble.
 func (l *Launcher) giveUp(ctx context.Context, failure error) error {
 	if ctx.Err() != nil {
-		return failure
+		return ctx.Err()
 	}
-	if err := l.composeFile(ctx); err != nil {
-		return err
+	if file := l.composeFile(ctx); file != nil {
+		l.keepStart(ctx, file)
+		return file
 	}
-	l.keepStory("error: " + failure.Error())
-	if finding, ok := l.doctor(ctx); ok {
-		return &engine.Problem{What: failure.Error() + "\n" + strings.TrimRight(finding, "\n")}
+	l.keepStart(ctx, failure)
+	if v := l.Doctor(ctx, report.Options{}); v.Finding != nil {
+		return &engine.Problem{Code: v.Finding.Code, What: failure.Error() + "\n" + strings.TrimRight(v.Text(), "\n")}
 	}
 	service := l.inTrouble(ctx)
 	lines, err := l.Log(ctx, service, time.Time{})
@@ -186,21 +256,7 @@ func (l *Launcher) composeFile(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	return &engine.Problem{What: "Compose cannot read compose.yaml: " + engine.LastLine(string(out)), Remedy: "git diff compose.yaml scripts/scenarios shows what was changed"}
-}
-
-// keepStory keeps the errors of a failed start for the doctor.
-func (l *Launcher) keepStory(text string) {
-	_ = os.WriteFile(l.story(), []byte(text+"\n"), 0o644) // without it the doctor asks the engine alone
-}
-
-func (l *Launcher) story() string { return l.Cache("up-" + l.Project + ".txt") }
-
-// doctor returns the doctor's finding, and whether there is one.
-func (l *Launcher) doctor(ctx context.Context) (string, bool) {
-	out, err := l.Command(ctx, nil, "bash", filepath.Join(l.Dir, "scripts", "doctor.sh")).Output()
-	var exit *exec.ExitError
-	return string(out), errors.As(err, &exit) && exit.ExitCode() == 1
+	return &engine.Problem{Code: lab.WrongComposeFile, What: "Compose cannot read compose.yaml: " + engine.LastLine(string(out)), Remedy: "git diff compose.yaml scripts/scenarios shows what was changed"}
 }
 
 // inTrouble returns the first service, in the order of their start, that is not as it should be; else the client.
@@ -235,7 +291,7 @@ func (l *Launcher) run(ctx context.Context, what string, cmd *exec.Cmd) error {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := l.Screen.While("still "+what, cmd.Run); err != nil {
 		for line := range strings.Lines(out.String()) {
-			l.Screen.Say("  %s", strings.TrimRight(line, "\r\n"))
+			l.Screen.Say("  %s", report.Secrets(strings.TrimRight(line, "\r\n")))
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -249,8 +305,8 @@ func (l *Launcher) run(ctx context.Context, what string, cmd *exec.Cmd) error {
 func Until(ctx context.Context, limit time.Duration, what string, condition func() error) error {
 	for began := time.Now(); ; {
 		err := condition()
-		if err == nil {
-			return nil
+		if err == nil || errors.As(err, new(hopeless)) {
+			return err
 		}
 		if time.Since(began) >= limit {
 			return fmt.Errorf("timed out after %d s waiting until %s: %w", int(limit.Seconds()), what, err)
@@ -289,7 +345,7 @@ func (l *Launcher) Down(ctx context.Context) error {
 	for _, name := range []string{"unfinished-", "screen-"} {
 		_ = os.Remove(l.Cache(name + l.Project))
 	}
-	_ = os.Remove(l.story())
+	l.forgetStart()
 	return nil
 }
 

@@ -45,19 +45,19 @@ func (l *Launcher) needNoPolicy(context.Context) error {
 	case "", "0", "false":
 		return nil
 	}
-	return &engine.Problem{What: "DOCKER_CONTENT_TRUST is set, and nobody has signed the lab's own images", Remedy: "for this lab: unset DOCKER_CONTENT_TRUST"}
+	return &engine.Problem{Code: lab.ContentTrust, What: "DOCKER_CONTENT_TRUST is set, and nobody has signed the lab's own images", Remedy: "for this lab: unset DOCKER_CONTENT_TRUST"}
 }
 
 // needWritable finds folders and files that cannot be written, such as those of a command that was run with sudo.
 func (l *Launcher) needWritable(context.Context) error {
 	if probe, err := os.CreateTemp("", "lab"); err != nil {
-		return &engine.Problem{What: "TMPDIR is " + os.TempDir() + ", where nothing can be written", Remedy: "unset TMPDIR, or name a folder of yours"}
+		return &engine.Problem{Code: lab.NotWritable, What: "TMPDIR is " + os.TempDir() + ", where nothing can be written", Remedy: "unset TMPDIR, or name a folder of yours"}
 	} else {
 		probe.Close()
 		os.Remove(probe.Name())
 	}
 	if err := os.MkdirAll(l.Cache(), 0o755); err != nil {
-		return &engine.Problem{What: l.Dir + " cannot be written", Remedy: "copy the folder to a place of your own: git clone '" + l.Dir + "' ~/spiffe-lab"}
+		return &engine.Problem{Code: lab.NotWritable, What: l.Dir + " cannot be written", Remedy: "copy the folder to a place of your own: git clone '" + l.Dir + "' ~/spiffe-lab"}
 	}
 	entries, err := os.ReadDir(l.Cache())
 	if err != nil {
@@ -71,7 +71,7 @@ func (l *Launcher) needWritable(context.Context) error {
 	}
 	for _, file := range files {
 		if !writable(file) {
-			return &engine.Problem{What: file + " cannot be written", Remedy: "it was perhaps made with sudo: sudo chown -R \"$(id -u)\" '" + l.Cache() + "'"}
+			return &engine.Problem{Code: lab.NotWritable, What: file + " cannot be written", Remedy: "it was perhaps made with sudo: sudo chown -R \"$(id -u)\" '" + l.Cache() + "'"}
 		}
 	}
 	return nil
@@ -101,7 +101,7 @@ func (l *Launcher) needUnixLines(context.Context) error {
 				return err
 			}
 			name = filepath.ToSlash(name)
-			return &engine.Problem{What: name + " has the line endings of Windows, which the lab's programs do not understand",
+			return &engine.Problem{Code: lab.WindowsLines, What: name + " has the line endings of Windows, which the lab's programs do not understand",
 				Remedy: "git checkout -- " + name + ", or have your editor save it with LF"}
 		}
 	}
@@ -118,7 +118,7 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 		if proposal == "" {
 			proposal = "my-lab"
 		}
-		return &engine.Problem{What: fmt.Sprintf("COMPOSE_PROJECT_NAME is %q, which is not a valid name of a Compose project", name),
+		return &engine.Problem{Code: lab.WrongName, What: fmt.Sprintf("COMPOSE_PROJECT_NAME is %q, which is not a valid name of a Compose project", name),
 			Remedy: "small letters, digits, - and _: COMPOSE_PROJECT_NAME=" + proposal}
 	}
 	remedy := "give this lab another name: COMPOSE_PROJECT_NAME=" + name + "-2, for each of its commands"
@@ -131,7 +131,7 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 			if folder == "" {
 				folder = "an unknown folder"
 			}
-			return &engine.Problem{What: name + " is in use: its containers were started from " + folder, Remedy: remedy}
+			return &engine.Problem{Code: lab.NameInUse, What: name + " is in use: its containers were started from " + folder, Remedy: remedy}
 		}
 	}
 	thing, err := l.othersThing(ctx)
@@ -139,7 +139,7 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 		return err
 	}
 	if thing != "" {
-		return &engine.Problem{What: name + " is in use: the " + thing + " exists and was not created by this lab", Remedy: remedy}
+		return &engine.Problem{Code: lab.NameInUse, What: name + " is in use: the " + thing + " exists and was not created by this lab", Remedy: remedy}
 	}
 	return nil
 }

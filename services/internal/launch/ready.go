@@ -90,7 +90,7 @@ func (l *Launcher) NeedRunning(ctx context.Context) error {
 	}
 	client, err := l.Container(ctx, lab.Client)
 	if err != nil || client.State != "running" {
-		return &engine.Problem{What: "the lab is not running", Remedy: "make up"}
+		return &engine.Problem{Code: lab.NotRunning, What: "the lab is not running", Remedy: "make up"}
 	}
 	return nil
 }

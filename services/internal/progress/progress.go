@@ -183,6 +183,19 @@ func (p Progress) Hints() []string {
 // AddHint counts a hint.
 func (p Progress) AddHint(hint string) error { return p.append(filepath.Join("open", "hints"), hint) }
 
+// DoctorOff says why the doctor does not look, while a fault is open that is to be found without it; nothing if it may. If it is forced to
+// look, that counts as a hint.
+func (p Progress) DoctorOff(force bool) (string, error) {
+	open, ok := p.Open()
+	switch {
+	case !ok || open.Level < 2:
+		return "", nil
+	case force:
+		return "", p.AddHint("doctor")
+	}
+	return fmt.Sprintf("the doctor is off while fault %d is open: make hint, or make doctor FORCE=1, which counts as a hint", open.Number), nil
+}
+
 func (p Progress) path(name string) string { return filepath.Join(p.dir, name) }
 
 // write replaces a file whole or not at all.
@@ -209,4 +222,16 @@ func (p Progress) append(name, line string) error {
 	return errors.Join(err, file.Close())
 }
 
-func unwritable(err error) error { return fmt.Errorf("your progress cannot be kept: %w", err) }
+// unwritableError means that the folder cannot be read or written.
+type unwritableError struct{ error }
+
+func unwritable(err error) error {
+	return unwritableError{fmt.Errorf("your progress cannot be kept: %w", err)}
+}
+
+func (e unwritableError) Unwrap() error { return errors.Unwrap(e.error) }
+
+// Hint is the remedy, which deletes nothing.
+func (e unwritableError) Hint() string {
+	return "make the folder " + Root + " of the lab writable for your user, for instance with chmod or chown, and free space on its disk"
+}

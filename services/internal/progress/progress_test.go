@@ -102,6 +102,31 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestDoctorOff: from level 2 on the doctor is off, and what it says all the same is a hint.
+func TestDoctorOff(t *testing.T) {
+	p := Of(t.TempDir(), "one")
+	if why, err := p.DoctorOff(false); why != "" || err != nil {
+		t.Errorf("without a fault: %q, %v", why, err)
+	}
+	for level := 1; level <= 3; level++ {
+		if err := p.Begin(Open{Name: "07-planted", Number: 7, Level: level, Since: noon}); err != nil {
+			t.Fatal(err)
+		}
+		if why, err := p.DoctorOff(false); (why != "") != (level > 1) || level > 1 && !strings.Contains(why, "the doctor is off while fault 7 is open") || err != nil {
+			t.Errorf("level %d: %q, %v", level, why, err)
+		}
+		if len(p.Hints()) > 0 {
+			t.Errorf("level %d: a hint is counted where none was given", level)
+		}
+		if why, err := p.DoctorOff(true); why != "" || err != nil {
+			t.Errorf("level %d, forced: %q, %v", level, why, err)
+		}
+		if hints := strings.Join(p.Hints(), " "); (hints == "doctor") != (level > 1) {
+			t.Errorf("level %d, forced: hints %q", level, hints)
+		}
+	}
+}
+
 // TestUnwritable: a folder that cannot be written is said to be so.
 func TestUnwritable(t *testing.T) {
 	dir := t.TempDir()

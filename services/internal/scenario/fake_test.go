@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -229,6 +232,7 @@ func TestHelpers(t *testing.T) {
 		{"expect_lossless without traffic", "expect_lossless why", "FAIL try: there is no traffic to judge", nil},
 		{"expect_outage without a failure", "traffic_begins\ntraffic_ends\nexpect_outage x why 2026-11-28T12:00:00Z", "FAIL try: why: not one of 1 requests failed", traffic1},
 		{"expect_outage", "traffic_begins\ntraffic_ends\nexpect_outage 'bad certificate$' why 2026-11-28T12:00:00Z", "ok why", trafficWithOutage},
+		{"expect_outage with other words", "traffic_begins\ntraffic_ends\nexpect_outage ': EOF$' why 2026-11-28T12:00:00Z", "FAIL try: why: ", trafficWithOutage},
 		{"expect_lossless of what was lost", "traffic_begins\ntraffic_ends\nexpect_lossless why", "FAIL try: why: ", trafficWithOutage},
 		{"expect_same_processes", "see_processes client\nexpect_same_processes why", "ok why", nil},
 		{"expect_same_processes of another one", "see_processes client\nexpect_same_processes why", "FAIL try: why: it was: client is process 7", func(f *fakeLab) { f.restarts = 998 }},
@@ -241,6 +245,10 @@ func TestHelpers(t *testing.T) {
 		{"short_lived", "short_lived 3600 client", "ok the running client hold SVIDs with that lifetime", nil},
 		{"short_lived of what has no entry", "short_lived 10 tools", "FAIL try: tools has no registration entry", nil},
 		{"usual_lives", "usual_lives", "ok both programs hold an SVID", func(f *fakeLab) { f.logs[lab.Server] = f.logs[lab.Client] }},
+		{"usual_lives of one", "usual_lives client", "ok both programs hold an SVID", func(f *fakeLab) {
+			f.logs[lab.Server] = f.logs[lab.Client]
+			f.rules = []rule{{"-entryID server", 1, ""}}
+		}},
 		{"usual_lives where the update fails", "usual_lives", "FAIL try: the entry of server has the default TTL again: exit status", func(f *fakeLab) { f.rules = []rule{{"entry update", 1, ""}} }},
 		{"forge", "forge tools name spiffe://example.org/client\npassed why", "ok why", nil},
 		{"forge without openssl", "forge tools name id", "FAIL try: the home-made CA could not be made", func(f *fakeLab) { f.rules = []rule{{"openssl", 127, ""}} }},
@@ -330,6 +338,35 @@ func TestEveryHelperHasACase(t *testing.T) {
 	}
 }
 
+// TestQuick: the short form is asked for by an option.
+func TestQuick(t *testing.T) {
+	for quick, want := range map[bool]string{true: "a", false: "b"} {
+		var out bytes.Buffer
+		place := Place{Dir: root(t), Cache: t.TempDir(), Project: "p"}
+		if !Run(context.Background(), healthy(), place, script(t, `expect why test "$(quick a b)" = `+want), screen.Plain(&out), Options{Quick: quick, RunLimit: time.Minute}) {
+			t.Errorf("with Quick %t:\n%s", quick, &out)
+		}
+	}
+}
+
+// endless is a lab whose commands end only when they are ended.
+type endless struct{ *fakeLab }
+
+func (e endless) Run(ctx context.Context, _, _ []string, _ io.Reader, _, _ io.Writer) (int, error) {
+	<-ctx.Done()
+	return 143, nil
+}
+
+// TestRunLimit: a command that does not end is ended, and the scenario fails.
+func TestRunLimit(t *testing.T) {
+	var out bytes.Buffer
+	place := Place{Dir: root(t), Cache: t.TempDir(), Project: "p"}
+	passed := Run(context.Background(), endless{healthy()}, place, script(t, "run docker compose logs --follow client\npassed why"), screen.Plain(&out), Options{RunLimit: time.Second})
+	if passed || !strings.Contains(out.String(), "FAIL try: this did not end within 1 s: docker compose logs --follow client") {
+		t.Errorf("passed is %t:\n%s", passed, &out)
+	}
+}
+
 // TestAFailureResetsTheLab: a scenario that has changed the lab and fails leaves no marker, because the lab was reset.
 func TestAFailureResetsTheLab(t *testing.T) {
 	l := healthy()
@@ -363,11 +400,22 @@ func TestBadID(t *testing.T) {
 	}
 }
 
-// TestScenarios lints every script.
+// TestScenarios lints every script: the scenarios, and those checks that are written in their helper functions.
 func TestScenarios(t *testing.T) {
 	all, err := List(root(t))
 	if err != nil {
 		t.Fatal(err)
+	}
+	checks, err := filepath.Glob(filepath.Join(root(t), "scripts", "dev", "checks", "*.sh"))
+	if err != nil || len(checks) == 0 {
+		t.Fatal("there are no checks:", err)
+	}
+	for _, file := range checks {
+		check, err := Read(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, check)
 	}
 	for _, script := range all {
 		problems, err := Lint(script)
@@ -376,6 +424,22 @@ func TestScenarios(t *testing.T) {
 		}
 		for _, problem := range problems {
 			t.Error(problem)
+		}
+	}
+}
+
+// TestFind: a mistyped name gets a proposal.
+func TestFind(t *testing.T) {
+	for name, want := range map[string]string{
+		"Bad-ID": "did you mean bad-id? make scenarios lists them",
+		"bad":    "did you mean bad-id or bad-server-id? make scenarios lists them",
+		"xyz":    "make scenarios lists them",
+		"":       "make scenarios lists them",
+	} {
+		_, err := Find(root(t), name)
+		var problem *engine.Problem
+		if !errors.As(err, &problem) || problem.Remedy != want {
+			t.Errorf("%q: the hint is %+v, want %q", name, problem, want)
 		}
 	}
 }
@@ -469,6 +533,28 @@ func TestTyped(t *testing.T) {
 	} {
 		if got := typed(c.words); got != c.want {
 			t.Errorf("typed(%q) = %s, want %s", c.words, got, c.want)
+		}
+	}
+}
+
+// TestWritingNamesEveryHelper: the page for authors names every helper function and filter, and none that does not exist.
+func TestWritingNamesEveryHelper(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root(t), "scripts", "scenarios", "WRITING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range [][]string{slices.Collect(maps.Keys(helpers)), slices.Collect(maps.Keys(tools))} {
+		for _, name := range names {
+			if name != "__held" && !regexp.MustCompile(`(?m)(^|[ ;:,] ?)`+name+`\b`).Match(text) {
+				t.Errorf("WRITING.md does not name %s", name)
+			}
+		}
+	}
+	for _, block := range regexp.MustCompile("(?s)```\n(.*?)```").FindAllSubmatch(text, -1) {
+		for _, found := range regexp.MustCompile(`(?m)^([a-z_]+)[ ,].*$`).FindAllSubmatch(block[1], -1) {
+			if name := string(found[1]); helpers[name] == nil && tools[name] == nil {
+				t.Errorf("WRITING.md names %s, which does not exist", name)
+			}
 		}
 	}
 }

@@ -75,7 +75,7 @@ func init() {
 		tells("extras SERVICE ...", (*run).extras),
 		tells("present SERVICE", (*run).present),
 		tells("short_lived SECONDS ...", (*run).shortLived),
-		tells("usual_lives", (*run).usualLives),
+		tells("usual_lives ...", (*run).usualLives),
 		tells("forge SERVICE NAME ID", (*run).forge),
 		tells("join SERVICE SERVICE ID", (*run).join),
 		tells("expect_refused ALERT REGEX WHY ...", (*run).expectRefused),

@@ -71,3 +71,15 @@ func WaitForLock(ctx context.Context, path string, limit time.Duration, what str
 		}
 	}
 }
+
+// CutOff is what is known of a scenario of this lab that was cut off, so that what it changed is not yet restored; empty if there is none.
+func CutOff(e *engine.Engine) string {
+	what, err := os.ReadFile(e.Cache("unfinished-" + e.Project))
+	if err != nil {
+		return ""
+	}
+	if number, err := strconv.Atoi(holder(e.Cache("lock-scenario-" + e.Project))); err == nil && alive(number) {
+		return ""
+	}
+	return strings.TrimSpace(string(what))
+}

@@ -95,7 +95,6 @@ func failf(format string, args ...any) error { return &failure{fmt.Sprintf(forma
 
 // atLine is an error with the line of the script that caused it.
 type atLine struct {
-	file string
 	line uint
 	error
 }
@@ -139,7 +138,7 @@ func (r *run) shell() (*interp.Runner, error) {
 				if err == nil || errors.As(err, &status) {
 					return err
 				}
-				return &atLine{r.script.Name + ".sh", hc.Pos.Line(), err}
+				return &atLine{hc.Pos.Line(), err}
 			}
 		}))
 }
@@ -298,7 +297,7 @@ func (r *run) finish(ctx context.Context, err error) bool {
 	r.onScreen("end", "FAIL: "+why)
 	var at *atLine
 	if errors.As(err, &at) {
-		r.out.Say("  at %s/%s:%d", folder, at.file, at.line)
+		r.out.Say("  at %s:%d", r.script.path(r.Dir), at.line)
 	}
 	r.out.Say("%sFAIL%s %s: %s (%d checks, %d s)", r.out.Red, r.out.Plain, r.script.Name, why, r.checks, seconds)
 	return false

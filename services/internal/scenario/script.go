@@ -57,7 +57,21 @@ func Find(dir, name string) (Script, error) {
 			return script, nil
 		}
 	}
-	return Script{}, &engine.Problem{What: fmt.Sprintf("there is no scenario %q", name), Remedy: "make scenarios lists them"}
+	return Script{}, &engine.Problem{What: fmt.Sprintf("there is no scenario %q", name), Remedy: didYouMean(name, all) + "make scenarios lists them"}
+}
+
+// didYouMean proposes the scenarios whose names have the mistyped one in them, or are in it.
+func didYouMean(name string, all []Script) string {
+	var near []string
+	for _, script := range all {
+		if typed := strings.ToLower(name); typed != "" && (strings.Contains(script.Name, typed) || strings.Contains(typed, script.Name)) {
+			near = append(near, script.Name)
+		}
+	}
+	if len(near) == 0 {
+		return ""
+	}
+	return "did you mean " + strings.Join(near, " or ") + "? "
 }
 
 // Read returns the script of a file.
@@ -74,6 +88,14 @@ func Read(file string) (Script, error) {
 		script.Lesson = folder + "/" + script.Name + ".md"
 	}
 	return script, nil
+}
+
+// path returns the script's file, relative to the lab's folder if it is there.
+func (s Script) path(dir string) string {
+	if path, err := filepath.Rel(dir, s.file); err == nil && filepath.IsLocal(path) {
+		return filepath.ToSlash(path)
+	}
+	return s.file
 }
 
 // parse returns the syntax tree. Positions in it name the file by its last part.

@@ -137,6 +137,15 @@ func (r *run) join(ctx context.Context, args []string) error {
 	if err := r.extras(ctx, []string{host}); err != nil {
 		return err
 	}
+	held, err := r.wait(ctx, 30, server+" answers", func() (bool, error) {
+		return r.lab.Exec(ctx, io.Discard, io.Discard, server, "", lab.SPIREServerCLI, "healthcheck") == nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	if !held {
+		return failf("%s does not answer", server)
+	}
 	if err := r.succeeds(ctx, host+" has the trust bundle, so its agent can authenticate the SPIRE server",
 		"docker", "compose", "exec", "-T", server, lab.SPIREServerCLI, "bundle", "show", "|",
 		"docker", "compose", "exec", "-T", host, "sh", "-c", "cat >"+lab.ScratchDir+"/bundle.pem"); err != nil {

@@ -39,7 +39,7 @@ func build(target, arch, folder string) error {
 		// The console needs no HTTP/2, which would add half a megabyte.
 		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "nethttpomithttp2",
 			"-ldflags", "-s -w -X main.sourcesHash="+hash, "-o", file, "./services/"+program)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+target, "GOARCH="+arch, "GOFLAGS=-mod=readonly", "GOWORK=off")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+target, "GOARCH="+arch, "GOFLAGS=-mod=readonly", "GO111MODULE=on", "GOWORK=off")
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return err

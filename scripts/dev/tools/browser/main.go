@@ -1,8 +1,8 @@
 // Command browser looks at the lab's console as a trainer would, in a headless Chromium:
 //
-//	browser -url http://127.0.0.1:8089/ -shots DIR -stop CMD -start CMD -feed CMD FILE...
+//	browser -url http://127.0.0.1:8089/ -shots DIR -scenario CMD -stop CMD -start CMD -feed CMD NAME...
 //
-// It runs each FILE, a scenario, and sees that each refusal on which the scenario insists is on the page; what
+// It runs the scenario of each NAME, and sees that each refusal on which the scenario insists is on the page; what
 // it says while the SPIRE server is stopped; and that a line which somebody else had a say in is only text.
 // Then it looks at the page itself: sizes, contrast, names, keys, and where its requests go. Each check is a
 // line that begins with "ok" or "FAIL"; the exit status is 1 if one has failed.
@@ -39,7 +39,7 @@ type browser struct {
 	shots  string
 	failed bool
 
-	stop, start, feed string // commands for sh: the SPIRE server's end and return, and a log line on its way in
+	scenario, stop, start, feed string // commands for sh: a scenario, whose name follows; the SPIRE server's end and return; and a log line on its way in
 
 	mu       sync.Mutex
 	errors   []string
@@ -50,12 +50,13 @@ func main() {
 	url := flag.String("url", "", "the console's `address`")
 	shots := flag.String("shots", "", "`folder` for the screenshots")
 	chromium := flag.String("chromium", "chromium", "`program` of the browser")
+	scenario := flag.String("scenario", "", "`command` that runs the scenario whose name follows it")
 	stop := flag.String("stop", "", "`command` that stops the SPIRE server")
 	start := flag.String("start", "", "`command` that starts it")
 	feed := flag.String("feed", "", "`command` that feeds the console a line of a log from its standard input")
 	flag.Parse()
-	if *url == "" || *shots == "" || *stop == "" || *start == "" || *feed == "" {
-		fmt.Fprintln(os.Stderr, "error: -url, -shots, -stop, -start and -feed are needed")
+	if *url == "" || *shots == "" || *scenario == "" || *stop == "" || *start == "" || *feed == "" {
+		fmt.Fprintln(os.Stderr, "error: -url, -shots, -scenario, -stop, -start and -feed are needed")
 		os.Exit(2)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(*chromium), chromedp.NoSandbox, chromedp.WindowSize(1280, 720))
@@ -65,7 +66,7 @@ func main() {
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
-	r := &browser{ctx: ctx, url: *url, shots: *shots, stop: *stop, start: *start, feed: *feed, requests: map[string]bool{}}
+	r := &browser{ctx: ctx, url: *url, shots: *shots, scenario: *scenario, stop: *stop, start: *start, feed: *feed, requests: map[string]bool{}}
 	if err := r.look(flag.Args()); err != nil {
 		fmt.Println("FAIL the browser:", err)
 		r.failed = true
@@ -148,8 +149,8 @@ func (r *browser) look(scenarios []string) error {
 	r.check(r.soon(`document.querySelectorAll('#rows > li').length > 0`), "a page that comes late shows what was before")
 	ask[any](r, `window.drawn = []`)
 
-	for _, file := range scenarios {
-		if err := r.play(file); err != nil {
+	for _, name := range scenarios {
+		if err := r.play(name); err != nil {
 			return err
 		}
 	}
@@ -229,10 +230,9 @@ func insisted(out string) []refusal {
 	return found
 }
 
-func (r *browser) play(file string) error {
-	name := strings.TrimSuffix(filepath.Base(file), ".sh")
+func (r *browser) play(name string) error {
 	before := ask[int](r, `Math.max(0, ...[...document.querySelectorAll('#rows > li')].map((item) => Number(item.id.slice(4))))`)
-	command := exec.CommandContext(r.ctx, "bash", file)
+	command := exec.CommandContext(r.ctx, "sh", "-c", r.scenario+" "+name)
 	out, err := command.CombinedOutput()
 	if err != nil {
 		fmt.Println(string(out))

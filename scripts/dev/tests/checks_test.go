@@ -1,0 +1,262 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/docker/go-units"
+	"gotest.tools/v3/icmd"
+)
+
+// checks are the tests that no scenario could be: they run other commands than docker, or look at files.
+var checks = []test{
+	{"bench", bench},
+	{"classroom", classroom},
+	{"commands", commands},
+	{"compose-up", composeUp},
+	{"console", console},
+	{"doctor", doctor},
+	{"environments", environments},
+	{"faults", faults},
+	{"footprint", footprint},
+	{"least-privilege", leastPrivilege},
+	{"readme", readme},
+	{"without-the-program", withoutTheProgram},
+}
+
+// bench: what is measured must be measured on a real lab, and told for people and for machines.
+func bench(t *testing.T, l *lab) {
+	out := t.TempDir()
+	measure := func(only string) *icmd.Result {
+		return l.exec(t, []string{"BENCH_OUT=" + out}, "make", "--no-print-directory", "bench", "QUICK=1", "ONLY="+only)
+	}
+	// The tool's own tests.
+	l.exec(t, nil, "go", "-C", "scripts/dev/tools/bench", "test", "./...").Assert(t, icmd.Success)
+
+	refused(t, measure("start speed"), 2, `ONLY names "speed", which is nothing that is measured`)
+
+	contains(t, measure("propagation").Assert(t, icmd.Success).Stdout(), "entry created to SVID")
+	results, err := os.ReadFile(filepath.Join(out, "results.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(results), `"entry created to SVID": {`)
+	if left := l.said(t, "ps", "--all", "--quiet", "--filter", "name=^"+l.project+"-bench-"); left != "" {
+		t.Fatalf("its lab is still there: %s", left)
+	}
+}
+
+// classroom: one must refuse what cannot be before it changes anything, verify its labs, and go without a trace.
+func classroom(t *testing.T, l *lab) {
+	// A classroom of its own: not the one that a trainer may have on this machine.
+	class := &lab{project: l.project + "-check"}
+	t.Cleanup(func() { class.run(t, "classroom-down") })
+	traces := func() string {
+		all := ""
+		for _, kind := range []string{"container", "network", "volume"} {
+			args := []string{kind, "ls", "--quiet", "--filter", "name=^" + class.project + "-"}
+			if kind == "container" {
+				args = append(args, "--all")
+			}
+			all += l.said(t, args...)
+		}
+		return all
+	}
+	// What is no number of labs.
+	for _, n := range []string{"", "0", "abc", "-1", "08", "1.5", "201"} {
+		refused(t, class.make(t, "classroom", "N="+n), 2, fmt.Sprintf(`N is "%s": want a number of labs from 1 to 200`, n), "hint: make classroom N=20")
+	}
+	// Before a lab was built.
+	refused(t, class.exec(t, []string{"LAB_TAG=not-built"}, "make", "--no-print-directory", "classroom", "N=1"), 2,
+		"no lab has been built on this machine yet: there is no image spiffe-lab/", "hint: make up")
+	// More labs than Docker has addresses for.
+	said := l.exec(t, nil, "bash", "scripts/classroom.sh", "networks").Assert(t, icmd.Success).Stdout()
+	free, err := strconv.Atoi(strings.TrimSpace(said))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if free < 200 {
+		refused(t, class.make(t, "classroom", "N=200"), 2, "more networks, and 200 labs need 200", "default-address-pools")
+	} else {
+		t.Logf("this engine has addresses for %d more networks: nothing to show", free)
+	}
+	if left := traces(); left != "" {
+		t.Fatalf("one of these has left a trace: %s", left)
+	}
+
+	// A classroom of one, beside this lab.
+	row := regexp.MustCompile(regexp.QuoteMeta(class.project) + `-class-01 +[0-9.]+ s +[0-9.]+ MiB +ok`)
+	if table := class.make(t, "classroom", "N=1").Assert(t, icmd.Success).Stdout(); !row.MatchString(table) {
+		t.Fatalf("the table does not have the lab, when it was ready, its memory and its result:\n%s", table)
+	}
+	refused(t, class.make(t, "classroom", "N=1"), 2, "a classroom is there already, with 1 of its labs: "+class.project+"-class-01", "hint: make classroom-down removes it")
+	l.served(t, 15*time.Second)
+
+	class.make(t, "classroom-down").Assert(t, icmd.Success)
+	if left := traces(); left != "" {
+		t.Fatalf("this is left of it: %s", left)
+	}
+	l.served(t, 15*time.Second)
+}
+
+// composeUp: plain `docker compose up` must show what the lab's programs say, and none of SPIRE's own log.
+func composeUp(t *testing.T, l *lab) {
+	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
+	up := l.background(t, "docker", "compose", "up", "--no-color")
+	until(t, 30*time.Second, "it shows the client's success", up.out.has("Success!!!"))
+	until(t, 10*time.Second, "it shows the server's side", up.out.has(`Request received from "spiffe://example.org/client"`))
+	contains(t, up.out.String(), "$ spire-server entry create")
+	if spire := regexp.MustCompile(`(?m)^spire-(agent|server)-1 .*`).FindString(up.out.String()); spire != "" {
+		t.Fatalf("it shows SPIRE's own log: %s", spire)
+	}
+	up.end(syscall.SIGTERM)
+
+	contains(t, l.said(t, "compose", "logs", "--no-color", "--tail", "3", "spire-agent"), "spire-agent-1")
+
+	l.docker(t, "compose", "up", "--detach").Assert(t, icmd.Success)
+	l.served(t, 30*time.Second)
+}
+
+// environments: a machine that nobody prepared must have its lab, or be told in two lines why not, before anything is changed. Those for which no
+// lab need be started; `make environments` has the others.
+func environments(t *testing.T, l *lab) {
+	result := l.exec(t, []string{"QUICK=1", "ONLY="}, "bash", "scripts/dev/environments.sh")
+	if result.ExitCode != 0 || strings.Contains(result.Combined(), "  FAIL ") || !strings.Contains(result.Stdout(), ", 0 failed") {
+		t.Fatal(result.Combined())
+	}
+}
+
+// footprint: an idle lab must use less than 120 MiB.
+func footprint(t *testing.T, l *lab) {
+	// The engine counts the page cache of whoever read a file first, so the lab starts again on warm files.
+	l.docker(t, "compose", "down").Assert(t, icmd.Success)
+	l.docker(t, "compose", "up", "--detach").Assert(t, icmd.Success)
+	l.served(t, 30*time.Second)
+	containers := strings.Fields(l.said(t, "compose", "ps", "--quiet"))
+	said := l.said(t, append([]string{"stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}"}, containers...)...)
+	total := int64(0)
+	for _, line := range lines(said) {
+		_, usage, _ := strings.Cut(line, " ")
+		used, _, _ := strings.Cut(usage, " / ")
+		bytes, err := units.RAMInBytes(used)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		total += bytes
+	}
+	t.Logf("%s%s in all", said, units.BytesSize(float64(total)))
+	if total < 10*units.MiB {
+		t.Fatalf("the engine counts only %s: that is no lab", units.BytesSize(float64(total)))
+	}
+	if total > 120*units.MiB {
+		t.Fatalf("the lab uses %s:\n%s", units.BytesSize(float64(total)), said)
+	}
+}
+
+// readme: what README.md quotes must be what its commands print.
+func readme(t *testing.T, l *lab) {
+	var printed strings.Builder
+	show := func(command string, result *icmd.Result) {
+		fmt.Fprintf(&printed, "$ %s\n%s\n", command, result.Combined())
+	}
+	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
+	show("make up", l.make(t, "up").Assert(t, icmd.Success))
+	until(t, 15*time.Second, "the server has been asked twice", func() (bool, string) {
+		log := l.said(t, "compose", "logs", "--no-color", "server")
+		return strings.Count(log, "Request received") >= 2, log
+	})
+	show("docker compose logs server", l.docker(t, "compose", "logs", "--no-color", "server"))
+	show("make scenario-bad-id", l.make(t, "scenario-bad-id").Assert(t, icmd.Success))
+
+	// Find it yourself.
+	l.learner(t)
+	show("make break NAME=clean-up", l.make(t, "break", "NAME=clean-up"))
+	show("make check", l.make(t, "check"))
+	show("make hint", l.make(t, "hint"))
+	for _, typed := range []string{
+		"docker compose logs --no-log-prefix --tail 1 spire-agent",
+		"docker compose exec spire-server /opt/spire/bin/spire-server entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload",
+	} {
+		show(typed, l.exec(t, nil, strings.Fields(typed)...))
+	}
+	show("make check", l.run(t, "check", "--patience", "60s"))
+
+	for _, line := range missingQuotes(read(t, "README.md"), printed.String()) {
+		t.Errorf("README.md quotes what is not printed: %s", line)
+	}
+	if t.Failed() {
+		t.Log(printed.String())
+	}
+	// The lab's own entries again.
+	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
+	l.make(t, "up").Assert(t, icmd.Success)
+}
+
+// withoutTheProgram runs the lines of README.md for those who may not run the program lab, as they stand there.
+func withoutTheProgram(t *testing.T, l *lab) {
+	section := regexp.MustCompile("(?s)Without the program.*?```\n(.*?)```").FindStringSubmatch(read(t, "README.md"))
+	if section == nil {
+		t.Fatal("README.md has no commands for those who run the lab without the program")
+	}
+	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
+	var said []string
+	for _, line := range lines(section[1]) {
+		result := l.exec(t, nil, "sh", "-c", line)
+		said = append(said, line+"\n"+result.Combined())
+		wrong := strings.Contains(line, "--user server-workload")
+		switch {
+		case wrong && result.ExitCode != 4, !wrong && result.ExitCode != 0:
+			t.Fatalf("%s: exit status %d:\n%s", line, result.ExitCode, result.Combined())
+		case wrong:
+			contains(t, result.Combined(), "remote error: tls: bad certificate")
+		case strings.Contains(line, "--user client-workload"):
+			contains(t, result.Combined(), "Success!!!")
+		case strings.Contains(line, "logs"):
+			contains(t, result.Combined(), `unexpected ID "spiffe://example.org/server"`)
+		}
+	}
+	for _, part := range []string{"up --detach", "--user client-workload", "--user server-workload", "logs", "down"} {
+		if !slices.ContainsFunc(said, func(one string) bool { return strings.Contains(one, part) }) {
+			t.Errorf("README.md does not have a command with %q", part)
+		}
+	}
+	if left := l.said(t, "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project="+l.project); left != "" {
+		t.Errorf("its last line leaves containers: %s", left)
+	}
+	l.run(t, "up").Assert(t, icmd.Success)
+}
+
+// container is what docker inspect says of one.
+type container struct {
+	HostConfig struct {
+		Privileged, ReadonlyRootfs   bool
+		CapDrop, CapAdd, SecurityOpt []string
+		PortBindings                 map[string]any
+		Devices                      []any
+		PidMode                      string
+	}
+	Config struct{ User, Image string }
+	Mounts []struct {
+		Type, Name, Source, Destination string
+		RW                              bool
+	}
+	Id string
+}
+
+func (l *lab) inspect(t *testing.T, service string) container {
+	t.Helper()
+	var all []container
+	if err := json.Unmarshal([]byte(l.said(t, "inspect", l.container(service))), &all); err != nil {
+		t.Fatal(err)
+	}
+	return all[0]
+}

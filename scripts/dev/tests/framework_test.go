@@ -1,0 +1,464 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"gotest.tools/v3/icmd"
+	"gotest.tools/v3/poll"
+)
+
+// limit is how long one command may take.
+const limit = 15 * time.Minute
+
+// interrupted is over as soon as somebody has pressed Ctrl-C.
+var interrupted context.Context
+
+func TestMain(m *testing.M) {
+	names := flag.Bool("names", false, "print the names that ONLY may have")
+	flag.Parse()
+	if *names {
+		for _, test := range all() {
+			fmt.Println(test.name)
+		}
+		return
+	}
+	var stop context.CancelFunc
+	interrupted, stop = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(m.Run())
+}
+
+// test is one name in ONLY.
+type test struct {
+	name string
+	run  func(t *testing.T, l *lab)
+}
+
+// longest are the tests that take more than a minute, the longest first, so that no lab works alone at the end.
+var longest = []string{"console", "environments", "doctor", "faults", "bench", "classroom", "recovery", "server-outage", "bootstrap", "ca-rotation", "two-hosts",
+	"readme", "server-wiped", "kept-connection"}
+
+// all returns every test, in the order in which they run.
+func all() []test {
+	tests := slices.Clone(checks)
+	for _, file := range glob("scripts/dev/checks/*.sh") {
+		tests = append(tests, test{nameOf(file), func(t *testing.T, l *lab) { l.script(t, "script", file) }})
+	}
+	for _, file := range glob("scripts/scenarios/*.sh") {
+		name := nameOf(file)
+		tests = append(tests, test{name, func(t *testing.T, l *lab) { l.scenario(t, name) }})
+	}
+	place := func(t test) int {
+		if i := slices.Index(longest, t.name); i >= 0 {
+			return i
+		}
+		return len(longest)
+	}
+	slices.SortStableFunc(tests, func(a, b test) int { return place(a) - place(b) })
+	return tests
+}
+
+func nameOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".sh") }
+
+// glob returns files of the lab's folder.
+func glob(pattern string) []string {
+	files, err := filepath.Glob(filepath.Join(root(), pattern))
+	if err != nil {
+		panic(err)
+	}
+	return files
+}
+
+// root is the lab's folder.
+var root = sync.OnceValue(func() string {
+	dir, err := filepath.Abs("../../..")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+})
+
+// cache returns a path in the folder that has what is built, and what a lab needs between two commands.
+func cache(name string) string { return filepath.Join(root(), ".cache", name) }
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root(), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestLab runs all that needs a lab. LABS is how many work side by side, each of them a Compose project of its own; each takes the next test from
+// the queue. LABS may also be the name of a lab that runs: then the tests use that one, and leave it running.
+func TestLab(t *testing.T) {
+	tests := all()
+	queue := make(chan test, len(tests))
+	for _, test := range tests {
+		queue <- test
+	}
+	close(queue)
+	var wait sync.WaitGroup
+	for _, l := range pool(t) {
+		wait.Go(func() {
+			for test := range queue {
+				if interrupted.Err() != nil {
+					return
+				}
+				t.Run(test.name, func(t *testing.T) { l.play(t, test) })
+			}
+		})
+	}
+	wait.Wait()
+	if interrupted.Err() != nil {
+		t.Error("interrupted")
+	}
+}
+
+// pool returns the labs. None of them has been started yet.
+func pool(t *testing.T) []*lab {
+	labs := os.Getenv("LABS")
+	if labs == "" {
+		labs = "2"
+	}
+	n, err := strconv.Atoi(labs)
+	if err != nil {
+		return []*lab{{project: labs, started: true}}
+	}
+	var all []*lab
+	for i := range n {
+		l := &lab{project: fmt.Sprintf("spiffe-lab-test-%d-%d", os.Getpid(), i+1)}
+		t.Cleanup(func() { l.remove(t) })
+		all = append(all, l)
+	}
+	return all
+}
+
+// lab is one lab of the pool, which one test at a time uses.
+type lab struct {
+	project string
+	started bool
+	failed  bool // its latest test failed, and may have left anything
+}
+
+// play runs a test: in a lab that runs, which the test must leave as it found it.
+func (l *lab) play(t *testing.T, test test) {
+	l.start(t)
+	before := l.state(t)
+	t.Cleanup(func() {
+		if l.failed = t.Failed(); l.failed {
+			l.artefacts(t)
+			return
+		}
+		if gone, added := difference(before, l.state(t)); len(gone)+len(added) > 0 {
+			l.failed = true
+			t.Errorf("FAIL %s: it did not leave the lab as it found it: %s (0 checks, 0 s)", test.name, strings.Join(append(gone, added...), ", "))
+		}
+	})
+	test.run(t, l)
+}
+
+// start starts the lab for its first test, and a new one after a test that failed.
+func (l *lab) start(t *testing.T) {
+	t.Helper()
+	if l.failed && interrupted.Err() == nil {
+		l.docker(t, "compose", "--profile", "*", "unpause")
+		l.run(t, "down").Assert(t, icmd.Success)
+		l.started, l.failed = false, false
+	}
+	if !l.started {
+		l.run(t, "up").Assert(t, icmd.Success)
+		l.started = true
+	}
+}
+
+// remove leaves nothing of the lab.
+func (l *lab) remove(t *testing.T) {
+	if !l.started && !l.failed {
+		return
+	}
+	l.docker(t, "compose", "--profile", "*", "unpause")
+	l.run(t, "down").Assert(t, icmd.Success)
+}
+
+// artefacts shows what a failure has left.
+func (l *lab) artefacts(t *testing.T) {
+	t.Logf("the lab after it:\n%s%s", l.docker(t, "compose", "--profile", "*", "ps", "--all", "--format", "table {{.Service}}\t{{.Status}}").Combined(),
+		l.docker(t, "compose", "--profile", "*", "logs", "--no-color", "--tail", "15").Combined())
+}
+
+// state has a line for each container, each volume, and each line of a registration entry.
+func (l *lab) state(t *testing.T) []string {
+	t.Helper()
+	label := "label=com.docker.compose.project=" + l.project
+	ps := l.docker(t, "ps", "--all", "--filter", label, "--format", `{{.Label "com.docker.compose.service"}} is {{.State}}`)
+	volumes := l.docker(t, "volume", "ls", "--filter", label, "--format", "volume {{.Name}}")
+	var entries *icmd.Result
+	// Now and then Docker Engine 20.10 loses on a busy machine what a process in a container has printed.
+	until(t, 10*time.Second, "the SPIRE server shows its entries", func() (bool, string) {
+		entries = l.docker(t, "exec", l.container("spire-server"), "/opt/spire/bin/spire-server", "entry", "show")
+		return strings.Contains(entries.Stdout(), "Found ") && strings.Contains(entries.Stdout(), "\nEntry ID "), entries.Combined()
+	})
+	var all []string
+	for _, result := range []*icmd.Result{ps, volumes} {
+		result.Assert(t, icmd.Success)
+		lines := lines(result.Stdout())
+		slices.Sort(lines)
+		all = append(all, lines...)
+	}
+	for _, line := range lines(entries.Stdout()) {
+		name, value, ok := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); ok && name != "Revision" {
+			all = append(all, "entry: "+name+":"+value)
+		}
+	}
+	return all
+}
+
+// difference returns the lines of a that are not in b, and those of b that are not in a.
+func difference(a, b []string) (gone, added []string) {
+	without := func(mark string, a, b []string) []string {
+		var rest []string
+		b = slices.Clone(b)
+		for _, line := range a {
+			if i := slices.Index(b, line); i >= 0 {
+				b = slices.Delete(b, i, i+1)
+			} else {
+				rest = append(rest, mark+line)
+			}
+		}
+		return rest
+	}
+	return without("gone: ", a, b), without("new: ", b, a)
+}
+
+// lines returns the lines of a text that are not empty.
+func lines(text string) []string {
+	var all []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// orders are variables that are meant for the tests, or for the make that runs them.
+var orders = []string{"COMPOSE_PROJECT_NAME", "FULL", "LABS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ONLY", "PAUSE", "QUICK"}
+
+// environment is that of a learner who has chosen this lab by COMPOSE_PROJECT_NAME. extra has more variables, as NAME=VALUE.
+func (l *lab) environment(extra ...string) []string {
+	kept := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(orders, name)
+	})
+	return append(append(kept, "COMPOSE_PROJECT_NAME="+l.project), extra...)
+}
+
+// exec runs a program in the lab's folder.
+func (l *lab) exec(t *testing.T, extra []string, words ...string) *icmd.Result {
+	t.Helper()
+	return icmd.RunCmd(icmd.Cmd{Command: words, Dir: root(), Env: l.environment(extra...), Timeout: limit})
+}
+
+// run runs scripts/lab.
+func (l *lab) run(t *testing.T, args ...string) *icmd.Result {
+	t.Helper()
+	return l.exec(t, nil, append([]string{filepath.Join(root(), "scripts", "lab")}, args...)...)
+}
+
+// make runs make, as `make --no-print-directory` says it.
+func (l *lab) make(t *testing.T, args ...string) *icmd.Result {
+	t.Helper()
+	return l.exec(t, nil, append([]string{"make", "--no-print-directory"}, args...)...)
+}
+
+// docker runs docker; `docker compose` is Compose for this lab.
+func (l *lab) docker(t *testing.T, args ...string) *icmd.Result {
+	t.Helper()
+	return l.exec(t, nil, append([]string{"docker"}, args...)...)
+}
+
+// said runs docker, which must succeed, and returns what it printed.
+func (l *lab) said(t *testing.T, args ...string) string {
+	t.Helper()
+	return l.docker(t, args...).Assert(t, icmd.Success).Stdout()
+}
+
+// cli runs the command line of the SPIRE server.
+func (l *lab) cli(t *testing.T, args ...string) string {
+	t.Helper()
+	return l.said(t, append([]string{"exec", l.container("spire-server"), "/opt/spire/bin/spire-server"}, args...)...)
+}
+
+// container returns the name of a service's container.
+func (l *lab) container(service string) string { return l.project + "-" + service + "-1" }
+
+// until polls a condition. It says what it waited for, and what the condition said last, if it does not hold within the time.
+func until(t *testing.T, within time.Duration, what string, condition func() (bool, string)) {
+	t.Helper()
+	poll.WaitOn(t, func(poll.LogT) poll.Result {
+		if held, said := condition(); !held {
+			return poll.Continue("waiting until %s: %s", what, said)
+		}
+		return poll.Success()
+	}, poll.WithTimeout(within), poll.WithDelay(200*time.Millisecond))
+}
+
+// succeeds is a condition: a command ends with 0.
+func succeeds(do func() *icmd.Result) func() (bool, string) {
+	return func() (bool, string) {
+		result := do()
+		return result.ExitCode == 0, result.Combined()
+	}
+}
+
+// served waits until the running client's latest request was served, and a client that starts now is served too.
+func (l *lab) served(t *testing.T, within time.Duration) {
+	t.Helper()
+	exec := func(words ...string) func() (bool, string) {
+		return succeeds(func() *icmd.Result {
+			return l.docker(t, append([]string{"exec", "--user", "client-workload", l.container("client")}, words...)...)
+		})
+	}
+	until(t, within, "the running client is served", exec("probe", "http://127.0.0.1:8080/healthz"))
+	until(t, within, "a new client is served", exec("client", "-wait", "2s", "-timeout", "2s"))
+}
+
+// contains fails if a text lacks one of the words.
+func contains(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			t.Fatalf("this lacks %q:\n%s", word, text)
+		}
+	}
+}
+
+// lacks fails if a text has one of the words.
+func lacks(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if strings.Contains(text, word) {
+			t.Fatalf("this has %q:\n%s", word, text)
+		}
+	}
+}
+
+// refused wants a command to have failed with a status, and to have said why and what helps.
+func refused(t *testing.T, result *icmd.Result, status int, words ...string) {
+	t.Helper()
+	if result.ExitCode != status {
+		t.Fatalf("exit status %d, not %d:\n%s", result.ExitCode, status, result.Combined())
+	}
+	contains(t, result.Combined(), words...)
+}
+
+// scenario runs one, and compares what its lesson quotes with what it printed.
+func (l *lab) scenario(t *testing.T, name string) {
+	args := []string{"scenario", name}
+	if os.Getenv("FULL") == "" {
+		args = append(args, "--quick")
+	}
+	printed := l.script(t, args...)
+	lesson, err := os.ReadFile(filepath.Join(root(), "scripts", "scenarios", name+".md"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // make engines has no lessons, because they quote what Docker says
+		t.Fatal(err)
+	}
+	for _, line := range missingQuotes(string(lesson), printed) {
+		t.Errorf("scripts/scenarios/%s.md quotes what is not printed: %s", name, line)
+	}
+	if t.Failed() {
+		t.Log(printed)
+	}
+}
+
+// script runs a script, which must end with PASS, and returns what it printed.
+func (l *lab) script(t *testing.T, args ...string) string {
+	t.Helper()
+	result := l.run(t, args...)
+	if last := lines(result.Stdout()); result.ExitCode != 0 || !strings.HasPrefix(last[len(last)-1], "PASS "+nameOf(args[1])+" (") {
+		t.Fatalf("%s\n%s", strings.Join(args, " "), result.Combined())
+	}
+	return result.Stdout()
+}
+
+// background starts a program in the lab's folder that runs until end is called; its whole process group gets the signal.
+func (l *lab) background(t *testing.T, words ...string) *background {
+	t.Helper()
+	b := &background{cmd: exec.Command(words[0], words[1:]...), done: make(chan struct{})}
+	b.cmd.Dir, b.cmd.Env, b.cmd.Stdout, b.cmd.Stderr = root(), l.environment(), &b.out, &b.out
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = b.cmd.Wait()
+		close(b.done)
+	}()
+	t.Cleanup(func() { b.end(syscall.SIGTERM) })
+	return b
+}
+
+type background struct {
+	cmd  *exec.Cmd
+	out  output
+	done chan struct{}
+}
+
+// end sends a signal, and waits until the program has ended. It may be called again.
+func (b *background) end(signal syscall.Signal) {
+	select {
+	case <-b.done:
+		return
+	default:
+	}
+	_ = syscall.Kill(-b.cmd.Process.Pid, signal)
+	select {
+	case <-b.done:
+	case <-time.After(time.Minute):
+		_ = syscall.Kill(-b.cmd.Process.Pid, syscall.SIGKILL)
+	}
+}
+
+// output is what a program has printed so far.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// has is a condition: these words were printed.
+func (o *output) has(words string) func() (bool, string) {
+	return func() (bool, string) {
+		text := o.String()
+		return strings.Contains(text, words), text
+	}
+}

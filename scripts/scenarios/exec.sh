@@ -1,0 +1,35 @@
+# scripts/lab scenario exec
+# path and hash selectors must not be taken for a border between two programs of one user
+
+step "The hash of the client's program, as the agent computes it"
+extras tools
+run docker compose exec --user client-workload tools sh -c 'for p in /proc/[0-9]*; do if read -r name <$p/comm && [ "$name" = client ]; then openssl dgst -sha256 -r $p/exe; fi; done'
+hash=$(captured '^([0-9a-f]{64}) ' <<<"$output" | head -n 1)
+expect "the client's process has a program, and that a hash" test -n "$hash"
+
+step "The entry names the user, the path and the hash"
+run docker compose exec spire-server /opt/spire/bin/spire-server entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
+	-selector unix:user:client-workload -selector unix:path:/opt/spiffe-lab/bin/client -selector "unix:sha256:$hash"
+expect_success "the entry has three selectors"
+expect_soon 30 "no identity issued" "another program of that user gets no identity" docker compose exec --user client-workload tools spire-agent api fetch x509
+run docker compose exec --user client-workload client client
+expect_success "the client is served"
+
+step "A program of that user connects, passes the connection to a child, and executes the client"
+run docker compose exec --user client-workload tools extras exec client -interval 1h
+expect_output "the process that connected runs /opt/spiffe-lab/bin/client" "the agent finds the client's program when it looks"
+expect_output "its child, which runs /opt/spiffe-lab/bin/extras, got the SVID and the key of spiffe://example.org/client" "another program has the client's identity"
+explain "The kernel ties the connection to the process that opened it. The agent reads path and hash of that process at each request, and exec has replaced its program since. The connection belongs to whoever holds its file descriptor."
+
+step "The same program, run by another user"
+run docker compose exec --user guest-workload tools extras exec client -interval 1h
+expect_output "the process that connected runs /opt/spiffe-lab/bin/client" "path and hash are right again"
+expect_output "PermissionDenied desc = no identity issued" "the child gets no identity"
+expect_no_output "got the SVID" "it has no key"
+expect_log spire-agent "msg=\"No identity issued\" method=FetchX509SVID pid=[0-9]+ registered=false selectors=\"[^\"]*unix:path:/opt/spiffe-lab/bin/client,unix:sha256:$hash,[^\"]*unix:user:guest-workload\"" "the agent refused it for its user"
+explain "A process cannot become another user without a privilege. The user is the border."
+
+step "The entry as it was"
+run docker compose exec spire-server /opt/spire/bin/spire-server entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload
+expect_success "the entry has the one selector again"
+expect_soon 30 "Received 1 svid" "the other program gets the identity again, without a detour" docker compose exec --user client-workload tools spire-agent api fetch x509

@@ -1,0 +1,75 @@
+package launch
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/cause"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
+)
+
+// How long the doctor waits: what a busy machine has not answered in time is asked once more.
+const (
+	secondPatience = 8 * time.Second
+	nextRequest    = 3 * time.Second // after which a program that has failed asks again, or soon
+)
+
+// Report gathers what there is to know of the lab, with what keeps it from starting and why the last start failed.
+func (l *Launcher) Report(ctx context.Context, o report.Options) *facts.Facts {
+	o.Preflight, o.Start = l.Findings, l.lastStart()
+	return report.Gather(ctx, l.Engine, o)
+}
+
+// Doctor names the first cause of what is wrong. With o.Patience it looks once and waits for so long.
+func (l *Launcher) Doctor(ctx context.Context, o report.Options) cause.Verdict {
+	if o.Patience > 0 {
+		return cause.Judge(l.Report(ctx, o), true)
+	}
+	known := l.Report(ctx, o)
+	v := cause.Judge(known, false)
+	if v.Finding != nil || v.Well != "" || ctx.Err() != nil {
+		return v
+	}
+	if known.Section("engine").Late() {
+		return cause.Judge(l.Report(ctx, o), false) // an engine that is silent twice is not merely busy
+	}
+	if v.Again {
+		select {
+		case <-ctx.Done():
+			return v
+		case <-time.After(nextRequest):
+		}
+	}
+	o.Patience = secondPatience
+	return cause.Judge(l.Report(ctx, o), true)
+}
+
+// keepStart keeps why a start failed.
+func (l *Launcher) keepStart(ctx context.Context, failure error) {
+	if ctx.Err() != nil {
+		return
+	}
+	text, err := json.MarshalIndent(report.ProblemOf(failure), "", "  ")
+	if err == nil {
+		_ = os.WriteFile(l.startFile(), append(text, '\n'), 0o600) // without it the doctor asks the engine alone
+	}
+}
+
+func (l *Launcher) forgetStart() { _ = os.Remove(l.startFile()) }
+
+func (l *Launcher) lastStart() *facts.Problem {
+	text, err := os.ReadFile(l.startFile())
+	if err != nil {
+		return nil
+	}
+	start := new(facts.Problem)
+	if json.Unmarshal(text, start) != nil {
+		return nil
+	}
+	return start
+}
+
+func (l *Launcher) startFile() string { return l.Cache("up-" + l.Project + ".json") }

@@ -1,0 +1,293 @@
+package launch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine/enginetest"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
+)
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
+// fake returns a launcher whose docker answers by rules, and what it prints.
+func fake(t *testing.T, rules string) (*Launcher, *bytes.Buffer) {
+	t.Helper()
+	e, err := engine.New(enginetest.Start(t, rules+enginetest.Version+enginetest.Info))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"compose.yaml": "name: p\n", "scripts/scenarios/extras.yaml": "x\n", "spire/a.conf": "a\n", "services/a.go": "a\n"} {
+		file := filepath.Join(e.Dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said bytes.Buffer
+	return &Launcher{Engine: e, Screen: screen.Plain(&said)}, &said
+}
+
+// quiet are rules for an engine that has nothing of anybody.
+const quiet = "ps --all => 0\ncontainer ls => 0\nnetwork ls => 0\nvolume ls => 0\n"
+
+// TestPreflight has a row for each thing that ends a start before it has changed anything.
+func TestPreflight(t *testing.T) {
+	other := t.TempDir()
+	for name, c := range map[string]struct {
+		rules         string
+		change        func(*testing.T, *Launcher)
+		problem, hint string
+	}{
+		"nothing":                     {quiet, nil, "", ""},
+		"a policy":                    {quiet, func(t *testing.T, _ *Launcher) { t.Setenv("DOCKER_CONTENT_TRUST", "1") }, "DOCKER_CONTENT_TRUST is set", "unset DOCKER_CONTENT_TRUST"},
+		"no folder for temporary":     {quiet, func(t *testing.T, _ *Launcher) { t.Setenv("TMPDIR", "/nowhere") }, "TMPDIR is /nowhere", "unset TMPDIR"},
+		".cache is a file":            {quiet, func(t *testing.T, l *Launcher) { write(t, l, ".cache", "") }, "cannot be written", "git clone"},
+		"line endings":                {quiet, func(t *testing.T, l *Launcher) { write(t, l, "spire/a.conf", "a\r\n") }, "spire/a.conf has the line endings of Windows", "git checkout -- spire/a.conf"},
+		"line endings of an image":    {quiet, func(t *testing.T, l *Launcher) { write(t, l, "services/a.png", "a\r\n") }, "", ""},
+		"a name with capitals":        {quiet, func(t *testing.T, l *Launcher) { l.Project = "My Lab" }, `"My Lab", which is not a valid name of a Compose project`, "COMPOSE_PROJECT_NAME=my-lab"},
+		"a name of nothing but signs": {quiet, func(t *testing.T, l *Launcher) { l.Project = "-_" }, "not a valid name", "COMPOSE_PROJECT_NAME=my-lab"},
+		"another folder's lab": {`ps --all => 0 {"ID":"a","Project":"p","Folder":"` + other + `"}` + "\n" + quiet, nil,
+			"p is in use: its containers were started from " + other, "COMPOSE_PROJECT_NAME=p-2"},
+		"somebody's container": {`ps --all --no-trunc => 0` + "\n" + `container ls => 0 {"Name":"p-client-1","Project":""}` + "\n" + quiet, nil,
+			"the container p-client-1 exists and was not created by this lab", "COMPOSE_PROJECT_NAME=p-2"},
+		"somebody's network": {`network ls => 0 {"Name":"p_default","Project":"q"}` + "\n" + quiet, nil, "the network p_default exists", "COMPOSE_PROJECT_NAME=p-2"},
+		"somebody's volume":  {`volume ls => 0 {"Name":"p_workload-api","Project":""}` + "\n" + quiet, nil, "the volume p_workload-api exists", "COMPOSE_PROJECT_NAME=p-2"},
+		"a name like one":    {`volume ls => 0 {"Name":"p_mine","Project":""}` + "\n" + quiet, nil, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, _ := fake(t, c.rules)
+			if c.change != nil {
+				c.change(t, l)
+			}
+			err := l.Preflight(context.Background())
+			if c.problem == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var problem *engine.Problem
+			if !errors.As(err, &problem) || !strings.Contains(problem.What, c.problem) || !strings.Contains(problem.Remedy, c.hint) {
+				t.Errorf("the error is %+v, want %q and the hint %q", err, c.problem, c.hint)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, l *Launcher, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(l.Dir, filepath.FromSlash(name)), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDown removes the lab's volumes, and says of a volume that somebody else made that it stays.
+func TestDown(t *testing.T) {
+	l, said := fake(t, "down --volumes => 0\nvolume ls --quiet => 0 p_spire-server-empty-disk | p_mine\nvolume rm p_spire-server-empty-disk => 0\n"+quiet)
+	if err := l.Need(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Down(context.Background()); err != nil || !strings.Contains(said.String(), "the volume p_mine stays") {
+		t.Errorf("%v\n%s", err, said)
+	}
+	l, _ = fake(t, "down --volumes => 1 broken | last\nconfig --quiet => 0\n"+quiet)
+	if err := errors.Join(l.Need(context.Background()), l.Down(context.Background())); err == nil || !strings.Contains(err.Error(), "the lab cannot be removed: last") {
+		t.Errorf("a down that fails: %v", err)
+	}
+}
+
+// TestReplaced: a container with another ID was recreated; one that is new was not.
+func TestReplaced(t *testing.T) {
+	before := []engine.Container{{ID: "1", Service: "server"}, {ID: "2", Service: "client"}}
+	after := []engine.Container{{ID: "1", Service: "server"}, {ID: "3", Service: "client"}, {ID: "4", Service: "tools"}}
+	if got := replaced(before, after); !slices.Equal(got, []string{"client"}) {
+		t.Errorf("recreated: %q", got)
+	}
+}
+
+// TestBuild: nothing is built where sources, versions and images are as at the last build; each of them alone is a reason to build.
+func TestBuild(t *testing.T) {
+	l, said := fake(t, "config --quiet => 0\nimage inspect => 0 sha256:1 arm64\n")
+	sources := ImageSources
+	ImageSources = []string{"compose.yaml", "services"}
+	t.Cleanup(func() { ImageSources = sources })
+	if err := errors.Join(l.Connect(context.Background()), os.MkdirAll(l.Cache(), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	built := 0
+	build := func() {
+		t.Helper()
+		if err := l.build(context.Background(), false, func(context.Context, bool) error { built++; return nil }); err != nil {
+			t.Fatal(err, said)
+		}
+	}
+	for i, step := range []struct {
+		what string
+		do   func()
+		want int
+	}{
+		{"the first time", func() {}, 1},
+		{"nothing changed", func() {}, 1},
+		{"a source", func() { write(t, l, "services/a.go", "b\n") }, 2},
+		{"a test", func() { write(t, l, "services/a_test.go", "b\n") }, 2},
+		{"a version of the environment", func() { setVersion(t, l, "1.14.0") }, 3},
+		{"and back", func() { setVersion(t, l, "1.15.3") }, 4},
+	} {
+		if step.do(); true {
+			build()
+		}
+		if built != step.want {
+			t.Errorf("step %d, %s: built %d times, want %d", i, step.what, built, step.want)
+		}
+	}
+}
+
+// setVersion reads the settings again, with another SPIRE_VERSION in the environment.
+func setVersion(t *testing.T, l *Launcher, version string) {
+	t.Helper()
+	t.Setenv("SPIRE_VERSION", version)
+	e, err := engine.New(l.Dir)
+	if err == nil {
+		err = e.Connect(context.Background())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Engine = e
+}
+
+// TestImageOfAnotherMachine: an image for another architecture counts as missing.
+func TestImageOfAnotherMachine(t *testing.T) {
+	l, _ := fake(t, "image inspect => 0 sha256:1 amd64\n")
+	if err := l.Connect(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if id := l.imageID(context.Background(), "x"); id != "" {
+		t.Errorf("the ID is %q", id)
+	}
+}
+
+// TestRemedy: what a registry says has a remedy of its own.
+func TestRemedy(t *testing.T) {
+	for refusal, want := range map[string]string{
+		"x cannot be pulled: toomanyrequests: You have reached your pull rate limit":                              "docker login",
+		"x cannot be pulled: error getting credentials - err: exec: docker-credential-desktop":                    "credsStore",
+		"x cannot be pulled: x509: certificate signed by unknown authority":                                       "add your network's CA",
+		"x cannot be pulled: manifest unknown":                                                                    "SPIRE_VERSION",
+		"x cannot be pulled: write /var/lib: no space left on device":                                             "docker system df",
+		"x cannot be pulled: no matching manifest for linux/s390x":                                                "architecture",
+		"x cannot be pulled: Get https://ghcr.io/v2/: dial tcp: lookup ghcr.io: no such host":                     "let the engine reach the registry",
+		"x cannot be pulled: pull access denied for y, repository does not exist or may require 'docker login'":   "check that the registry has this image",
+		"x cannot be pulled: net/http: request canceled while waiting for connection (Client.Timeout exceeded ..": "let the engine reach",
+	} {
+		if got := remedy(refusal); !strings.Contains(got, want) {
+			t.Errorf("%s: the remedy is %q, want %q", refusal, got, want)
+		}
+	}
+}
+
+// TestUntil: the error has what was waited for, and what the condition said last.
+func TestUntil(t *testing.T) {
+	err := Until(context.Background(), 0, "it is noon", func() error { return errors.New("it is eleven") })
+	if err == nil || err.Error() != "timed out after 0 s waiting until it is noon: it is eleven" {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := Until(ctx, time.Minute, "it is noon", func() error { return errors.New("no") }); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// TestInTrouble names the first service, in the order of their start, that is not as it should be.
+func TestInTrouble(t *testing.T) {
+	container := func(service string) string {
+		return `{"ID":"` + service + `-id","Service":"` + service + `","State":"running","Project":"p"}`
+	}
+	all := []string{container(lab.Node), container(lab.SPIREServer), container(lab.Bootstrap), container(lab.SPIREAgent)}
+	l, _ := fake(t, "ps --all => 0 "+strings.Join(all, " | ")+`
+inspect node-id => 0 [{"State":{"Status":"running"}}]
+inspect spire-server-id => 0 [{"State":{"Status":"running"}}]
+inspect bootstrap-id => 0 [{"State":{"Status":"exited","ExitCode":1}}]
+inspect spire-agent-id => 0 [{"State":{"Status":"restarting"},"RestartCount":3}]
+`)
+	if got := l.inTrouble(context.Background()); got != lab.Bootstrap {
+		t.Errorf("in trouble is %q", got)
+	}
+}
+
+// TestClean removes what was built, and keeps what the learner has made.
+func TestClean(t *testing.T) {
+	l, _ := fake(t, quiet)
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	for _, name := range []string{".cache/bin/lab", ".lab/p/results.jsonl"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(l.Dir, filepath.FromSlash(name))), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, l, name, "x\n")
+	}
+	if err := l.Clean(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(l.Cache()); !os.IsNotExist(err) {
+		t.Errorf("what was built is still there: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(l.Dir, ".lab", "p", "results.jsonl")); err != nil {
+		t.Errorf("the result records are gone: %v", err)
+	}
+}
+
+// TestRefused has what engines say that cannot do what they are asked for.
+func TestRefused(t *testing.T) {
+	for said, want := range map[string]string{
+		"failed to create network x_default: Error response from daemon: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network": lab.NoNetworkLeft,
+		"Error response from daemon: all predefined address pools have been fully subnetted":                                                                                         lab.NoNetworkLeft,
+		"failed to register layer: write /usr/bin/x: no space left on device":                                                                                                        lab.DiskFull,
+		"write /home/eve/x: disk quota exceeded":                                                                                                                                     lab.DiskFull,
+		"network x_default was found but has incorrect label":                                                                                                                        lab.NotStarted,
+	} {
+		problem := refused(lab.NotStarted, "the lab did not start", "the first line\n"+said+"\nthe last line", "")
+		if problem.Code != want {
+			t.Errorf("%q is %s, want %s", said, problem.Code, want)
+		}
+		if what := "the lab did not start: " + said; want != lab.NotStarted && problem.What != what {
+			t.Errorf("%q, want %q", problem.What, what)
+		}
+	}
+}
+
+// TestStartRefused: a start that the engine refuses ends with its cause, and the cause is kept for a report.
+func TestStartRefused(t *testing.T) {
+	const said = "failed to create network p_default: Error response from daemon: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
+	l, out := fake(t, "up --detach => 1  Network p_default  Error | "+said+"\nconfig --quiet => 0\nimage ls => 0 \n"+quiet)
+	if err := errors.Join(l.Connect(context.Background()), os.MkdirAll(l.Cache(), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	failure := l.start(context.Background())
+	if code := report.ProblemOf(failure).Code; code != lab.NoNetworkLeft || !strings.Contains(out.String(), said) {
+		t.Fatalf("%s: %v\n%s", code, failure, out)
+	}
+	err := l.giveUp(context.Background(), failure)
+	for _, want := range []string{"LAB007: ", "VPN", "default-address-pools", said} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %q", err, want)
+		}
+	}
+	if start := l.Report(context.Background(), report.Options{}).Start; start == nil || start.Code != lab.NoNetworkLeft {
+		t.Errorf("%+v is kept", start)
+	}
+	l.forgetStart()
+	if start := l.lastStart(); start != nil {
+		t.Errorf("%+v is kept still", start)
+	}
+}
