@@ -339,6 +339,19 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// TestTeardown: what one command of a teardown does not find is not in the way of the next one.
+func TestTeardown(t *testing.T) {
+	d := newDesk(t)
+	if err := d.progress().Begin(progress.Open{Name: "07-the-backup", Number: 7, Level: 2, Since: noon}); err != nil {
+		t.Fatal(err)
+	}
+	d.lab.rules = append([]rule{{"entry delete", 1, "there is no such entry"}}, d.lab.rules...)
+	d.says(t, "reset", d.Reset(context.Background()), "the lab is as it was before")
+	if ran := strings.Join(d.lab.ran, "\n"); !strings.Contains(ran, "docker volume rm p_spire-server-empty-disk") {
+		t.Errorf("the volume was not removed:\n%s", ran)
+	}
+}
+
 // TestForget: a fault goes with its lab, and the learner is told.
 func TestForget(t *testing.T) {
 	d := newDesk(t)

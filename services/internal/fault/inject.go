@@ -180,7 +180,9 @@ func (s *session) forget(ctx context.Context) error {
 // closed ends the fault, and removes what it brought along. What cannot be removed is not in the way of the next fault, so errors of that
 // are ignored.
 func (s *session) closed(ctx context.Context) error {
-	_ = s.optional(ctx, "teardown")
+	if s.has("teardown") {
+		_, _ = s.holds(ctx, "teardown") // each command of it is run, also after one that fails
+	}
 	if images := s.images(); len(images) > 0 {
 		// Solved otherwise than by `make reset`, the server may still run it.
 		_, _ = s.compose(ctx, "up", "--detach", "--no-deps", lab.Server, lab.Client, lab.SPIREAgent)
