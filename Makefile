@@ -68,16 +68,17 @@ k8s-down: ## remove the lab from that cluster; YES=1
 	$(lab) k8s-down $(call given,YES,--yes)
 images: ## build every image from Go modules, without a registry
 	$(lab) images
-clean: ## down, and remove what was built here (images stay)
-	$(lab) clean
+clean: ## down, and remove what was built here; ALL=1: progress too
+	$(lab) clean $(call given,ALL,--all)
 
 ##@ for maintainers
 lint: ## gofmt, vet, staticcheck, shellcheck, configuration files
 	$(dev)/lint.sh
 test: ## unit tests, checks, scenarios; FULL=1, ONLY=names, LABS=2
 	$(dev)/test.sh
-faults-test: ## test every fault, its fixes and the grader; ONLY=names
-	$(dev)/faults-test.sh
+faults-test: ## test every fault, its fixes and the grader; ONLY=, QUICK=1
+	@go test -c -tags faults -o .cache/bin/faults.test ./services/internal/fault
+	@cd services/internal/fault && ../../../.cache/bin/faults.test -test.run '^TestEveryFault$$'
 mutants: ## mutation tests: is each wrong version noticed? ONLY=names
 	$(dev)/mutants.sh
 environments: ## start the lab in odd environments; QUICK=1, ONLY=words

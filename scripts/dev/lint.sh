@@ -28,7 +28,7 @@ formatted() {
 # The scripts, by their first line; the library files have none.
 shell_scripts() {
 	grep -rlE '^#!.*(ba)?sh$' scripts spire .ci --include '*' --exclude-dir tools
-	ls scripts/lib/*.sh scripts/faults/*.sh scripts/dev/{lib,mutants}/*.sh
+	ls scripts/lib/*.sh scripts/dev/{lib,mutants}/*.sh
 }
 
 # The lab's modules of Go of its own; the other ones only pin tools.
@@ -143,6 +143,7 @@ need_built
 
 check "gofmt" formatted
 check "go vet" in_modules go vet ./...
+check "go vet of the test of the faults" go vet -tags faults ./services/internal/fault
 check "staticcheck" in_modules staticcheck
 check "the program on Windows and macOS" other_systems
 check "shellcheck" shell_clean

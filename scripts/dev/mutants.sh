@@ -116,7 +116,7 @@ make_copies() {
 	work=$1 right=$1/right copy=$1/lab
 	rm -rf "$work"
 	mkdir -p "$right" "$copy"
-	tar -C "$LAB_DIR" --exclude ./.git --exclude ./.cache -cf - . | tar -C "$right" -xf -
+	tar -C "$LAB_DIR" --exclude ./.git --exclude ./.cache --exclude ./.lab -cf - . | tar -C "$right" -xf -
 	cp -Rp "$right/." "$copy/"
 	mkdir "$copy/.cache"
 	# One by one: scripts/lab compiles the mutant's own program beside them.

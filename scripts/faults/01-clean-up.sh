@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break clean-up
 # since the clean-up of last night nobody is served any more
 level 1
 category "entry: deleted"
@@ -46,7 +46,7 @@ wrong_as_root() {
 }
 
 wrong new_lab 'what the SPIRE server knew is lost' 'a new lab works, and the entries of the other teams are gone with its CA'
-wrong_new_lab() { remove_lab && lab up --detach; }
+wrong_new_lab() { lab down --volumes && lab up --detach; }
 
 hint '! client_served' 'Ask the client itself what it waits for: docker compose logs --tail 3 client. Then see what the agent says about it: docker compose logs --tail 3 spire-agent'
 hint '! entry_has "spiffe://example.org/client$"' 'The agent says "No identity issued", and names the selectors that it saw. An entry has to ask for some of these, and name spiffe://example.org/client. Compare: make entries'

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break second-shift
 # the client says it has an identity, and the server will not have it
 level 1
 category "entry: two for one user"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break belt-and-braces
 # after an audit made everything safer, the client gets nothing done
 level 1
 category "entry: one selector too many"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break moved-house
 # since the move the client cannot reach the server, which runs well
 level 1
 category "program: another URL; between: wrong port"
@@ -15,7 +15,7 @@ ticket() {
 END
 }
 
-right() { compose up --detach --no-deps client; }
+right() { lab up --detach --no-deps client; }
 
 wrong restart 'one that runs is not' 'a restarted container has the command that it had'
 wrong_restart() { restarted spire-server spire-agent server client; }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break all-is-green
 # everything is green, and an apprentice says that he was the client for a while
 level 3
 category "success: broad entry"
@@ -34,7 +34,7 @@ wrong_narrower() {
 
 wrong guest_is_gone 'users are not those that it had' 'the user is still there, and whoever brings the list in order again has the fault back: the entry is what is wrong'
 wrong_guest_is_gone() {
-	grep -v '^guest-workload:' "$LAB_DIR/spire/host/passwd" | other_image spire-agent /etc/passwd
+	edited spire/host/passwd '^guest-workload:.*' '' | other_image spire-agent /etc/passwd
 }
 
 hint 'guest_is_client' 'Do what the apprentice did. make svid asks for each user of the host: who gets what, and who should get nothing?'

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break after-the-alarm
 # since the false alarm every program that is restarted on the host comes up without an identity
 level 2
 category "agent: banned"
@@ -42,10 +42,10 @@ wrong_as_root() {
 }
 
 wrong new_lab 'what the SPIRE server knew is lost' 'a new SPIRE server has banned nobody, and knows nobody: the other teams are gone with its CA'
-wrong_new_lab() { remove_lab && lab up --detach; }
+wrong_new_lab() { lab down --volumes && lab up --detach; }
 
 hint 'nobody client-workload' 'Not the client is in trouble: no program of this host gets anything. Who hands out the identities here, and how is it? docker compose ps --all, docker compose logs --tail 5 spire-agent'
-hint 'cli agent list -banned true | grep "SPIFFE ID"' 'The agent is refused by the SPIRE server, which has its reason in its own books: spire-server agent list, and agent show.'
+hint 'cli agent list -banned true | grep -E "SPIFFE ID"' 'The agent is refused by the SPIRE server, which has its reason in its own books: spire-server agent list, and agent show.'
 hint true 'The host'"'"'s agent is banned: spire-server agent list -banned true shows it. spire-server agent evict -spiffeID spiffe://example.org/spire/agent/x509pop/host deletes its record, and the ban with it; the agent then re-attests with the key that it has. Lift a ban only when you know who set it and that the key is safe: this ticket says both.'
 
 debrief() {

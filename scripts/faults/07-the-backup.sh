@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-backup
 # since the disk of the SPIRE server was looked after, it knows nobody
 level 2
 category "SPIRE server: new data"
@@ -19,7 +19,7 @@ END
 setup() { others; }
 teardown() {
 	others_go
-	docker volume rm "$(project_name)_spire-server-empty-disk"
+	docker volume rm "${project}_spire-server-empty-disk"
 }
 
 right() {
@@ -39,11 +39,11 @@ wrong_provision() {
 
 wrong no_check "the agent's configuration is not what it was" 'an agent that trusts any SPIRE server at its start also trusts an impostor; and it does not help, because the CA of this SPIRE server did not sign the credential of the host'
 wrong_no_check() {
-	sed 's|^.*trust_bundle_path.*|    insecure_bootstrap = true|' "$LAB_DIR/spire/agent/agent.conf" | other_image spire-agent /etc/spire/agent/agent.conf
+	edited spire/agent/agent.conf '^.*trust_bundle_path.*' '    insecure_bootstrap = true' | other_image spire-agent /etc/spire/agent/agent.conf
 }
 
 wrong new_lab 'what the SPIRE server knew is lost' 'with the spare disk the right one is thrown away'
-wrong_new_lab() { remove_lab && lab up --detach; }
+wrong_new_lab() { lab down --volumes && lab up --detach; }
 
 hint '! entry_has "spiffe://example.org/backup$"' 'Ask the SPIRE server what it knows: make entries. Has it forgotten, or is this another one? docker compose logs spire-server shows how it began.'
 hint on_spare_disk 'It has a new CA, as on its first day. Where does it keep its data? docker inspect shows the mounts of its container, docker volume ls what there is; docker compose config what it should have.'
@@ -62,7 +62,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-on_spare_disk() { docker inspect "$(container_of spire-server)" | grep spire-server-empty-disk; }
+on_spare_disk() { docker inspect "$(container_of spire-server)" | grep -E spire-server-empty-disk; }
 inject() {
 	remake spire-server <<-'END'
 		services: {spire-server: {volumes: ["spire-server-empty-disk:/var/lib/spire/server"]}}

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break night-shift
 # the night shift put something in order, and the client has no identity; its entry is there, and is said to be correct
 level 2
 category "entry: wrong parent"

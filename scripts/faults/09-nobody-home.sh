@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break nobody-home
 # after the host's maintenance two programs wait and wait, and nothing is in anybody's log
 level 1
 category "agent: stopped"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break just-for-a-moment
 # the client is refused, and its certificate is said to be bad; it is not
 level 2
 category "program: another ID"
@@ -56,7 +56,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-wants_another() { docker inspect "$(container_of server)" | grep client-try; }
+wants_another() { docker inspect "$(container_of server)" | grep -E client-try; }
 inject() {
 	remake server <<-'END'
 		services: {server: {command: ["server", "-health", "127.0.0.1:8080", "-client-id", "spiffe://example.org/client-try"]}}

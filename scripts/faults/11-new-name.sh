@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break new-name
 # a new entry was made for the client, by the book, and the server still does not know it
 level 1
 category "entry: typing error"

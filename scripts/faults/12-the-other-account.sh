@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-other-account
 # the client has no identity, and somebody who should have none was surprised to get one
 level 1
 category "entry: wrong user"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break friday-release
 # Friday's release is the same program, rebuilt, and it no longer gets an identity
 level 2
 category "program: another hash"
@@ -18,7 +18,7 @@ END
 # As security made it: the user, and the content of the program.
 setup() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client \
-		-selector unix:user:client-workload -selector "unix:sha256:$(sum_of "$WORKLOAD_IMAGE")"
+		-selector unix:user:client-workload -selector "unix:sha256:$(sum_of "$(image_of workload)")"
 }
 teardown() {
 	own_entries
@@ -83,17 +83,14 @@ END
 # sum_of IMAGE: of its client.
 sum_of() {
 	docker run --rm --network none --label com.docker.compose.project= --label com.docker.compose.service= "$1" observer -limit 1s |
-		grep -oE '"/opt/spiffe-lab/bin/client":"[0-9a-f]{64}"' | cut -d '"' -f 4
+		captured '"/opt/spiffe-lab/bin/client":"([0-9a-f]{64})"'
 }
 
-old_sum() { entry_has "unix:sha256:$(sum_of "$WORKLOAD_IMAGE")"; }
+old_sum() { entry_has "unix:sha256:$(sum_of "$(image_of workload)")"; }
 # A program with a byte more at its end does the same, and has another hash.
 inject() {
-	local program status=0
-	program=$(mktemp)
-	docker cp "$(container_of client):/opt/spiffe-lab/bin/client" - | tar -xOf - >"$program"
-	printf '\n' >>"$program"
-	other_image client /opt/spiffe-lab/bin/client 755 <"$program" || status=$?
-	rm -f "$program"
-	return "$status"
+	{
+		file_of client /opt/spiffe-lab/bin/client
+		printf '\n'
+	} | other_image client /opt/spiffe-lab/bin/client 755
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break all-alike
 # everything is green, but an intern says that the server also answers his program
 level 3
 category "success: trust domain"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break on-its-own
 # the agent runs and is healthy, and says of everybody who comes that it cannot see him
 level 2
 category "agent: another PID namespace"

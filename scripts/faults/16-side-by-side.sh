@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break side-by-side
 # the agent offers its socket, the client looks at the right path, and they do not find each other
 level 2
 category "agent: socket not shared"
@@ -14,7 +14,7 @@ ticket() {
   Please see that the programs get their identities again. They may not write where the socket is.
 END
 }
-teardown() { docker volume rm "$(project_name)_spire-server-empty-disk"; }
+teardown() { docker volume rm "${project}_spire-server-empty-disk"; }
 
 right() { lab up --detach --no-deps spire-agent; }
 
@@ -59,7 +59,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-agent_apart() { docker inspect "$(container_of spire-agent)" | grep spire-server-empty-disk; }
+agent_apart() { docker inspect "$(container_of spire-agent)" | grep -E spire-server-empty-disk; }
 inject() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {volumes: ["spire-server-empty-disk:/tmp/spire-agent/public"]}}

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break strangers
 # the partners are strangers since the spring-cleaning
 level 2
 category "between: not federated"
@@ -23,7 +23,7 @@ setup() {
 }
 teardown() {
 	lab rm --stop --force partner-server
-	! cli bundle list | grep partner.test || cli bundle delete -id spiffe://partner.test -mode dissociate
+	! cli bundle list | grep -E partner.test || cli bundle delete -id spiffe://partner.test -mode dissociate
 	own_entries
 }
 
@@ -47,8 +47,8 @@ wrong_everybody() {
 wrong anybody 'so is everybody else of the trust domain' 'AuthorizeAny: it was never the question who is let in, but who can be verified'
 wrong_anybody() { any_client; }
 
-hint '! cli bundle list | grep partner.test' 'Whom does example.org trust, beside itself? spire-server bundle list. What can be verified only with a bundle has to come from the one whom it is about.'
-hint '! knows_partner server-workload' 'The SPIRE server having a bundle is one thing, a program getting it another: what does an entry say about whom it federates with? spire-server entry update has a flag for it.'
+hint '! cli bundle list | grep -E partner.test' 'Whom does example.org trust, beside itself? spire-server bundle list. What can be verified only with a bundle has to come from the one whom it is about.'
+hint '! knows_partner server-workload' 'The SPIRE server having a bundle is one thing, a program getting it another: what does an entry say about whom it federates with? spire-server entry update has a flag for it, and replaces the whole entry.'
 hint true 'The bundle of partner.test was deleted, and with it the federatesWith of the entry server. Take it from partner-server (bundle show -format spiffe) to spire-server (bundle set -format spiffe -id spiffe://partner.test), then entry update -entryID server with -federatesWith spiffe://partner.test. Give the update the parent, the SPIFFE ID and the selector again, because it replaces the whole entry.'
 
 debrief() {
@@ -64,17 +64,12 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-inside_with_input() {
-	local service=$1
-	shift
-	docker exec --interactive "$(container_of "$service")" "$@"
-}
-partner_bundle() { partner_cli bundle show -format spiffe | inside_with_input spire-server /opt/spire/bin/spire-server bundle set -format spiffe -id spiffe://partner.test; }
+partner_bundle() { partner_cli bundle show -format spiffe | docker exec --interactive "$(container_of spire-server)" /opt/spire/bin/spire-server bundle set -format spiffe -id spiffe://partner.test; }
 federated() {
 	partner_bundle
 	cli entry update -entryID server -parentID spiffe://example.org/host -spiffeID spiffe://example.org/server -selector unix:user:server-workload -federatesWith spiffe://partner.test
 }
-knows_partner() { inside server "$1" observer -limit 3s server -health 127.0.0.1:8080 | grep '"trustDomain":"partner.test"'; }
+knows_partner() { inside server "$1" observer -limit 3s server -health 127.0.0.1:8080 | grep -E '"trustDomain":"partner.test"'; }
 strangers() { ! knows_partner server-workload; }
 inject() { cli bundle delete -id spiffe://partner.test -mode dissociate; }
 shows() { strangers && client_served; }

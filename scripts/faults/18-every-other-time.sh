@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break every-other-time
 # now and then the client meets somebody who is not the server
 level 2
 category "between: another container"
@@ -60,7 +60,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-answered_twice() { [ "$(inside client root observer -limit 3s client | grep -oE '"addresses":\[[^]]*\]' | grep -oE '[0-9]+\.[0-9.]+' | sort -u | wc -l)" -ge 2 ]; }
+answered_twice() { test "$(inside client root observer -limit 3s client | captured '"addresses":\[([^]]*)\]' | distinct '[0-9]+\.[0-9.]+')" -ge 2; }
 inject() {
 	remake spire-server <<-'END'
 		services: {spire-server: {networks: {default: {aliases: [server]}}}}

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break breathless
 # everything works, and the logs of the client and the agent have become too long to read
 level 3
 category "SPIRE server: short SVIDs"
@@ -17,13 +17,13 @@ END
 
 right() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 0
-	wait_until 30 "the client has an SVID that lives" lives_long
+	wait_until 30 "the client has an SVID that lives" lives_longer client-workload 1800
 }
 
 wrong restart 'and yet the lab is not as it was before' 'each restart gets an SVID of the same short life'
 wrong_restart() { restarted spire-server spire-agent server client; }
 
-wrong a_little_longer 'and yet the lab is not as it was before' 'half a minute is enough for the log, and not for an outage'
+wrong a_little_longer 'do not live as long as before' 'half a minute is enough for the log, and not for an outage'
 wrong_a_little_longer() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 30
 }
@@ -33,12 +33,12 @@ wrong_too_broad() {
 	cli entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:gid:1112
 }
 
-wrong for_ever 'and yet the lab is not as it was before' 'the other extreme: an SVID that is stolen today stays valid for 100 days'
+wrong for_ever 'do not live as long as before' 'the other extreme: an SVID that is stolen today stays valid for 100 days'
 wrong_for_ever() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 8640000
 }
 
-hint '! lives_long' 'What is the line that fills the log? docker compose logs --tail 5 client. How long does each of these SVIDs live? make svid'
+hint '! lives_longer client-workload 1800' 'What is the line that fills the log? docker compose logs --tail 5 client. How long does each of these SVIDs live? make svid'
 hint 'entry_has "X509-SVID TTL +: 2"' 'Who says how long an SVID lives: the SPIRE server for all, or an entry for one. The server program has a long one; compare the two entries.'
 hint true 'The entry client has an X509-SVID TTL of 2 s. spire-server entry update with -x509SVIDTTL 0 sets the default again. Give it every other field as it is, because an update replaces the whole entry.'
 
@@ -56,10 +56,9 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-lives_long() { [ "$(inside client client-workload svid | awk '/^valid (from|until)/ {split($3, t, /[-T:Z]/); n[++i] = (t[3] * 24 + t[4]) * 3600 + t[5] * 60 + t[6]} END {d = n[2] - n[1]; if (d < 0) d += 31 * 86400; print (d > 1800 ? "long" : "short")}')" = long ]; }
 inject() {
 	cli entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload -x509SVIDTTL 2
-	wait_until 30 "the client has an SVID that does not" short_lived
+	wait_until 30 "the client has an SVID that does not" hurried
 }
-short_lived() { ! lives_long; }
-shows() { short_lived; }
+hurried() { ! lives_longer client-workload 1800; }
+shows() { hurried; }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-empty-chair
 # whoever is restarted on the host waits in vain, and everything else is fine
 level 1
 category "SPIRE server: gone"
@@ -27,7 +27,7 @@ wrong restart 'the client is not served' 'the agent asks again, and nobody is th
 wrong_restart() { restarted spire-agent server client; }
 
 wrong new_lab 'what the SPIRE server knew is lost' 'a new SPIRE server is there, with a new CA, and knows none of the other teams'
-wrong_new_lab() { remove_lab && lab up --detach; }
+wrong_new_lab() { lab down --volumes && lab up --detach; }
 
 wrong empty_disk 'what the SPIRE server knew is lost' 'it runs again, on an empty disk'
 wrong_empty_disk() {
@@ -41,7 +41,7 @@ wrong_empty_disk() {
 }
 revert() {
 	lab up --detach --no-deps spire-server
-	docker volume rm "$(project_name)_spire-server-empty-disk" || true
+	docker volume rm "${project}_spire-server-empty-disk" || true
 }
 
 wrong as_root 'client runs as root' 'root waits as well'

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-locked-room
 # the host was "cleaned", and its agent begins again and again
 level 2
 category "agent: no credential"
@@ -14,7 +14,7 @@ ticket() {
   Please see that the host can prove what it is again, as it did. No new host, and no second way in.
 END
 }
-teardown() { docker volume rm "$(project_name)_spire-server-empty-disk"; }
+teardown() { docker volume rm "${project}_spire-server-empty-disk"; }
 
 right() { lab up --detach --no-deps spire-agent; }
 
@@ -24,15 +24,15 @@ wrong_restart() { restarted spire-server spire-agent server client; }
 wrong with_a_token 'is started in another way than before' 'a join token lets the agent in once, as another agent, by a way that everybody can go who has a token'
 wrong_with_a_token() {
 	local token
-	token=$(cli token generate -spiffeID spiffe://example.org/host | awk '{print $2}')
-	sed 's/NodeAttestor "x509pop"/NodeAttestor "join_token"/; /certificate_path\|private_key_path/d; s|^.*trust_bundle_path.*|    insecure_bootstrap = true|' \
-		"$LAB_DIR/spire/agent/agent.conf" | other_image spire-agent /etc/spire/agent/agent.conf
+	token=$(cli token generate -spiffeID spiffe://example.org/host | captured '^Token: (.*)')
+	edited spire/agent/agent.conf 'NodeAttestor "x509pop"' 'NodeAttestor "join_token"' '^.*(certificate_path|private_key_path).*' '' \
+		'^.*trust_bundle_path.*' '    insecure_bootstrap = true' | other_image spire-agent /etc/spire/agent/agent.conf
 	remake spire-agent <<-END
 		services: {spire-agent: {image: "$(last_image)", command: ["-config", "/etc/spire/agent/agent.conf", "-joinToken", "$token"]}}
 	END
 }
 
-wrong writable 'and yet the lab is not as it was before' 'the agent has its key again, and may now change it: it only had to read'
+wrong writable 'spire-agent has other files than before at /run/host-credential' 'the agent has its key again, and may now change it: it only had to read'
 wrong_writable() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {volumes: ["host-credential:/run/host-credential:rw"]}}
@@ -63,7 +63,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-without_key() { docker inspect "$(container_of spire-agent)" | grep spire-server-empty-disk; }
+without_key() { docker inspect "$(container_of spire-agent)" | grep -E spire-server-empty-disk; }
 inject() {
 	remake spire-agent <<-'END'
 		services: {spire-agent: {volumes: ["spire-server-empty-disk:/run/host-credential:ro"]}}

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-wrong-letter
 # the agent does not believe the SPIRE server, and each says that it is the other
 level 2
 category "agent: another CA"
@@ -25,11 +25,11 @@ wrong_restart() { restarted spire-server spire-agent server client; }
 
 wrong no_check "the agent's configuration is not what it was" 'insecure_bootstrap: it works, and on the day on which another SPIRE server answers that works too'
 wrong_no_check() {
-	sed 's|^.*trust_bundle_path.*|    insecure_bootstrap = true|; /rebootstrap/d' "$LAB_DIR/spire/agent/agent.conf" | other_image spire-agent /etc/spire/agent/agent.conf
+	edited spire/agent/agent.conf '^.*trust_bundle_path.*' '    insecure_bootstrap = true' '^.*rebootstrap.*' '' | other_image spire-agent /etc/spire/agent/agent.conf
 }
 
 wrong new_lab 'what the SPIRE server knew is lost' 'a new CA for everybody, since one file was wrong'
-wrong_new_lab() { remove_lab && lab up --detach; }
+wrong_new_lab() { lab down --volumes && lab up --detach; }
 
 wrong as_root 'client runs as root' 'whoever asks, the agent has nothing to give'
 wrong_as_root() {
@@ -55,15 +55,14 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-another_bundle() { ! docker cp "$(container_of spire-agent):/run/host-credential/bundle.pem" - | tar -xOf - | diff - <(cli bundle show); }
+another_bundle() { ! file_of spire-agent /run/host-credential/bundle.pem | same "$(cli bundle show)"; }
 # The bundle of some other SPIRE server, which is not here any more.
 inject() {
 	local status=0
 	lab up --detach --no-deps partner-server
 	wait_until 60 "another SPIRE server has a bundle" partner_cli bundle show
-	# shellcheck disable=SC2016 # it is the shell in the container that expands
 	partner_cli bundle show | docker run --rm --interactive --network none --user 0:0 --label com.docker.compose.project= --label com.docker.compose.service= \
-		--volume "$(project_name)_host-credential:/run/host-credential" "spiffe-lab/bootstrap:$LAB_TAG" \
+		--volume "${project}_host-credential:/run/host-credential" "$(image_of bootstrap)" \
 		-c 'while read -r line; do echo "$line"; done >/run/host-credential/bundle.pem' || status=$?
 	lab rm --stop --force partner-server
 	[ "$status" -eq 0 ] || return "$status"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-other-door
 # the client waits at a door at which nobody ever was
 level 1
 category "program: another socket"
@@ -56,7 +56,7 @@ END
 
 # ------------------------------------------------- from here on you read what is to be found --------------------
 
-elsewhere() { docker inspect "$(container_of client)" | grep agent.sock; }
+elsewhere() { docker inspect "$(container_of client)" | grep -E agent.sock; }
 inject() {
 	remake client <<-'END'
 		services: {client: {environment: {SPIFFE_ENDPOINT_SOCKET: "unix:///tmp/agent.sock"}}}

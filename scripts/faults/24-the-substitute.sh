@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break the-substitute
 # the client was started by a substitute, and is nobody
 level 1
 category "program: another user"

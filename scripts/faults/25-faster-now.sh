@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# scripts/lab break faster-now
 # the server is faster since last week, and it is said to have served a client that it should have refused
 level 3
 category "success: session tickets"
@@ -61,5 +61,5 @@ END
 
 inject() { wrong_server '	tlsConfig.SessionTicketsDisabled = true
 ' ''; }
-gives_tickets() { inside client client-workload observer -limit 5s client | grep '"tickets":[1-9]'; }
+gives_tickets() { inside client client-workload observer -limit 5s client | grep -E '"tickets":[1-9]'; }
 shows() { gives_tickets && client_served; }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +13,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cause"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/progress"
 	gather "github.com/spiffe-lab/spiffe-lab/services/internal/report"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
@@ -52,7 +51,11 @@ func (a *app) doctor() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if off := doctorOff(l, force); off != "" {
+		off, err := progress.Of(l.Dir, l.Project).DoctorOff(force || os.Getenv("FORCE") == "1")
+		if err != nil {
+			return err
+		}
+		if off != "" {
 			l.Screen.Say("%s", off)
 			return exitStatus(exitCannotTell)
 		}
@@ -90,36 +93,6 @@ func tellVerdict(v cause.Verdict, output string) error {
 		return exitStatus(exitCannotTell)
 	}
 	return nil
-}
-
-// doctorOff says why the doctor does not look, while a fault is open that is to be found without it. If it is forced to look, that counts
-// as a hint. scripts/lib/fault.sh keeps the file.
-func doctorOff(l *launch.Launcher, force bool) string {
-	file := l.Cache("fault-" + l.Project)
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return ""
-	}
-	open := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		open[name] = value
-	}
-	if open["level"] != "2" && open["level"] != "3" {
-		return ""
-	}
-	if !force && os.Getenv("FORCE") != "1" {
-		return "the doctor is off while fault " + open["number"] + " is open: make hint, or make doctor FORCE=1, which counts as a hint"
-	}
-	hints, err := os.OpenFile(file+".hints", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return "the hint cannot be noted: " + err.Error()
-	}
-	_, err = hints.WriteString("doctor\n")
-	if err := errors.Join(err, hints.Close()); err != nil {
-		return "the hint cannot be noted: " + err.Error()
-	}
-	return ""
 }
 
 func (a *app) report() *cobra.Command {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/grader"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
@@ -22,7 +21,6 @@ import (
 // parts are the programs behind those scripts that are still shell: each reads its arguments and standard input, and
 // returns its exit status.
 var parts = map[string]func(args []string, in io.Reader, out, errOut io.Writer) int{
-	"grader":  grader.Main,
 	"traffic": traffic.Main,
 }
 

@@ -38,7 +38,7 @@ func TestPart(t *testing.T) {
 		root := newRoot()
 		root.SetArgs(strings.Fields(args))
 		var usage usageError
-		if err := root.Execute(); !errors.As(err, &usage) || !strings.Contains(err.Error(), `"grader"`) {
+		if err := root.Execute(); !errors.As(err, &usage) || !strings.Contains(err.Error(), `"traffic"`) {
 			t.Errorf("%s: %v", args, err)
 		}
 	}

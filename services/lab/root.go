@@ -64,9 +64,9 @@ func newRoot() *cobra.Command {
 	}
 	add("lab", a.up(), a.down(), a.status(), a.doctor(), a.report(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
 	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer(), a.console(), a.handshake())
+	add("faults", a.faults(), a.breakLab(), a.ticket(), a.check(), a.hint(), a.giveUp(), a.reset())
 	add("trainer", a.kit(), a.classroom(), a.classroomDown())
 	add("trainer", a.kubernetes()...)
-	a.addScripts(add)
 	root.AddCommand(newPart(a), a.script(), a.kitStart())
 	root.AddCommand(a.kubernetesHidden()...)
 	wrongArguments(root)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/progress"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
@@ -72,7 +73,7 @@ you interrupt it, the lab is reset.`,
 
 // runScript runs a scenario in the lab of this folder.
 func runScript(cmd *cobra.Command, l *launch.Launcher, script scenario.Script, options scenario.Options) error {
-	if info, err := os.Stat(l.Cache("fault-" + l.Project)); err == nil && info.Size() > 0 {
+	if _, open := progress.Of(l.Dir, l.Project).Open(); open {
 		return &engine.Problem{What: "you have an unsolved fault in this lab, and scenarios need a healthy lab",
 			Remedy: "make check, or make reset; or run it in another lab: COMPOSE_PROJECT_NAME=other make scenario-" + script.Name}
 	}

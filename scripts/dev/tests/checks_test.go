@@ -160,22 +160,18 @@ func readme(t *testing.T, l *lab) {
 	show("docker compose logs server", l.docker(t, "compose", "logs", "--no-color", "server"))
 	show("make scenario-bad-id", l.make(t, "scenario-bad-id").Assert(t, icmd.Success))
 
-	// Find it yourself. What a learner has solved stays theirs: progress and result records go elsewhere.
-	kept := "FAULTS_KEPT=" + t.TempDir()
-	t.Cleanup(func() { l.closeFault(t, kept) })
-	fault := func(typed string, extra []string, words ...string) {
-		show(typed, l.exec(t, append(extra, kept), append([]string{"bash", "scripts/faults.sh"}, words...)...))
-	}
-	fault("make break NAME=clean-up", []string{"NAME=clean-up"}, "break")
-	fault("make check", nil, "check")
-	fault("make hint", nil, "hint")
+	// Find it yourself.
+	l.learner(t)
+	show("make break NAME=clean-up", l.make(t, "break", "NAME=clean-up"))
+	show("make check", l.make(t, "check"))
+	show("make hint", l.make(t, "hint"))
 	for _, typed := range []string{
 		"docker compose logs --no-log-prefix --tail 1 spire-agent",
 		"docker compose exec spire-server /opt/spire/bin/spire-server entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload",
 	} {
 		show(typed, l.exec(t, nil, strings.Fields(typed)...))
 	}
-	fault("make check", []string{"PATIENCE=60"}, "check")
+	show("make check", l.run(t, "check", "--patience", "60s"))
 
 	for _, line := range missingQuotes(read(t, "README.md"), printed.String()) {
 		t.Errorf("README.md quotes what is not printed: %s", line)
@@ -186,13 +182,6 @@ func readme(t *testing.T, l *lab) {
 	// The lab's own entries again.
 	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
 	l.make(t, "up").Assert(t, icmd.Success)
-}
-
-// closeFault ends a fault that is open still.
-func (l *lab) closeFault(t *testing.T, kept string) {
-	if _, err := os.Stat(cache("fault-" + l.project)); err == nil {
-		l.exec(t, []string{kept}, "bash", "scripts/faults.sh", "reset").Assert(t, icmd.Success)
-	}
 }
 
 // withoutTheProgram runs the lines of README.md for those who may not run the program lab, as they stand there.

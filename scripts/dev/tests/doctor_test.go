@@ -255,17 +255,18 @@ func (p *patient) noStart(t *testing.T) {
 
 // openFault: the doctor is off while a fault is open that is to be found without it.
 func (p *patient) openFault(t *testing.T) {
-	fault := cache("fault-" + p.project)
-	if _, err := os.Stat(fault); err == nil {
-		t.Fatal("a fault is open in this lab")
+	p.learner(t)
+	open := filepath.Join(p.kept(), "open")
+	if err := os.MkdirAll(open, 0o755); err != nil {
+		t.Fatal(err)
 	}
-	t.Cleanup(func() { _, _ = os.Remove(fault), os.Remove(fault+".hints") })
-	if err := os.WriteFile(fault, []byte("number=7\nname=planted\nlevel=2\n"), 0o644); err != nil {
+	t.Cleanup(func() { _ = os.RemoveAll(open) }) // before the learner's own progress comes back: there is no such fault to reset
+	if err := os.WriteFile(filepath.Join(open, "fault"), []byte("number=7\nname=planted\nlevel=2\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, p.run(t, "doctor"), 4, "the doctor is off while fault 7 is open")
 	contains(t, p.exec(t, []string{"FORCE=1"}, filepath.Join(root(), "scripts", "lab"), "doctor").Combined(), "all is well")
-	hints, err := os.ReadFile(fault + ".hints")
+	hints, err := os.ReadFile(filepath.Join(open, "hints"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -358,14 +358,8 @@ func (l *Launcher) Need(ctx context.Context) error {
 	return l.needCompose(ctx)
 }
 
-// Clean removes the lab, and what was built in its folder. Images stay.
-func (l *Launcher) Clean(ctx context.Context) error {
-	if err := l.Need(ctx); err != nil {
-		return err
-	}
-	if err := l.Down(ctx); err != nil {
-		return err
-	}
+// Clean removes what was built in the lab's folder. Images stay.
+func (l *Launcher) Clean() error {
 	if target, err := os.Readlink(pluginLink()); err == nil && target == l.OwnCompose() {
 		if err := os.Remove(pluginLink()); err != nil {
 			return err

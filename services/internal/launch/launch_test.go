@@ -289,6 +289,27 @@ inspect spire-agent-id => 0 [{"State":{"Status":"restarting"},"RestartCount":3}]
 	}
 }
 
+// TestClean removes what was built, and keeps what the learner has made.
+func TestClean(t *testing.T) {
+	l, _ := fake(t, quiet)
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	for _, name := range []string{".cache/bin/lab", ".lab/p/results.jsonl"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(l.Dir, filepath.FromSlash(name))), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, l, name, "x\n")
+	}
+	if err := l.Clean(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(l.Cache()); !os.IsNotExist(err) {
+		t.Errorf("what was built is still there: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(l.Dir, ".lab", "p", "results.jsonl")); err != nil {
+		t.Errorf("the result records are gone: %v", err)
+	}
+}
+
 // TestRefused has what engines say that cannot do what they are asked for.
 func TestRefused(t *testing.T) {
 	for said, want := range map[string]string{

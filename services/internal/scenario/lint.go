@@ -24,8 +24,20 @@ func Lint(script Script) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &linter{script: script, functions: map[string]bool{}}
+	l := &linter{script: script, functions: map[string]bool{}, known: func(name string) bool { return helpers[name] != nil }}
 	l.header()
+	l.walk(file)
+	return l.problems, nil
+}
+
+type linter struct {
+	script    Script
+	functions map[string]bool        // that the script defines
+	known     func(name string) bool // is it a helper function?
+	problems  []string
+}
+
+func (l *linter) walk(file *syntax.File) {
 	syntax.Walk(file, func(node syntax.Node) bool {
 		if function, ok := node.(*syntax.FuncDecl); ok {
 			l.functions[function.Name.Value] = true
@@ -38,13 +50,6 @@ func Lint(script Script) ([]string, error) {
 		}
 		return true
 	})
-	return l.problems, nil
-}
-
-type linter struct {
-	script    Script
-	functions map[string]bool // that the script defines
-	problems  []string
 }
 
 func (l *linter) problem(at syntax.Node, format string, args ...any) {
@@ -86,7 +91,7 @@ func (l *linter) node(node syntax.Node) {
 	case *syntax.Assign:
 		l.variable(n)
 	case *syntax.FuncDecl:
-		if helpers[n.Name.Value] != nil || tools[n.Name.Value] != nil || slices.Contains(builtins, n.Name.Value) {
+		if l.known(n.Name.Value) || tools[n.Name.Value] != nil || slices.Contains(builtins, n.Name.Value) {
 			l.problem(n, "the function %s hides the helper function or command of that name", n.Name.Value)
 		}
 	case *syntax.CallExpr:
@@ -114,7 +119,7 @@ func (l *linter) call(call *syntax.CallExpr) {
 	switch {
 	case name == "":
 		l.problem(call, "the name of a command must not come from a variable")
-	case l.functions[name], helpers[name] != nil, tools[name] != nil, slices.Contains(builtins, name):
+	case l.functions[name], l.known(name), tools[name] != nil, slices.Contains(builtins, name):
 	default:
 		l.problem(call, "%s is not a helper function; a script runs no other program", name)
 	}

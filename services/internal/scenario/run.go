@@ -146,11 +146,7 @@ func (r *run) shell() (*interp.Runner, error) {
 // call runs a helper function or a tool.
 func (r *run) call(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	if tool := tools[args[0]]; tool != nil {
-		in := io.Reader(strings.NewReader(""))
-		if hc.Stdin != nil {
-			in = hc.Stdin
-		}
-		return tool(in, hc.Stdout, args[1:])
+		return tool(input(hc), hc.Stdout, args[1:])
 	}
 	helper := helpers[args[0]]
 	if helper == nil {

@@ -1,15 +1,15 @@
-package grader
+package grade
 
 import (
-	"bytes"
+	"encoding/json"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/report/reporttest"
 )
 
@@ -40,9 +40,19 @@ func healthy(t *testing.T) string {
 	return reporttest.HealthyText(t) + "\n" + trials
 }
 
-func parsed(t *testing.T, before, broken, now string) snapshots {
+// trialsOf returns the trials in the text that [trials] is a sample of.
+func trialsOf(t *testing.T, f *facts.Facts) Trials {
 	t.Helper()
-	return snapshots{reporttest.Parse(t, before), reporttest.Parse(t, broken), reporttest.Parse(t, now)}
+	trial := func(name string) Trial {
+		s := f.Section("trial-" + name)
+		status, err := strconv.Atoi(s.Status)
+		return Trial{err == nil, status, strings.Join(s.Lines, "\n")}
+	}
+	all := Trials{Running: trial("running"), Client: trial("client"), BadID: trial("bad-id"), Impostor: trial("impostor"), ServerLog: trial("server-log").Text}
+	if err := json.Unmarshal([]byte(trial("root").Text), &all.Root); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 type edit struct{ section, old, new string }
@@ -164,6 +174,11 @@ func TestJudge(t *testing.T) {
 			[]string{"the host is not admitted: its agent is banned"}},
 		{"the cause is not told", []edit{another("/other", "user:client-workload", "")}, []edit{another("/other", "user:client-workload", "")}, false,
 			[]string{"what can be seen from here is right, and yet the lab is not as it was before"}},
+		{"what the fault changed, changed in another way", []edit{another("/other", "user:client-workload", "")}, []edit{another("/other", "gid:1112", "")}, false,
+			[]string{"there is an entry for an identity that there was not: spiffe://example.org/other"}},
+		{"other files than those of the fault", []edit{service(t, well, "client", `"writable":false`, `"writable":true`)},
+			[]edit{service(t, well, "client", `"type":"volume","name":"`, `"type":"volume","name":"other-`)}, false,
+			[]string{"client has other files than before at /tmp/spire-agent/public"}},
 		{"what is lost is told once the rest is right", []edit{{"agents", `"banned":false`, `"banned":true`}}, []edit{{"agents", `"banned":false`, `"banned":true`}}, false,
 			[]string{"the host is not admitted: its agent is banned"}},
 		{"tickets", deleted, []edit{{"observer-client-workload", `"status":200`, `"tickets":1,"status":200`}}, false,
@@ -174,15 +189,33 @@ func TestJudge(t *testing.T) {
 		{"no answer", deleted, []edit{{"entries", "status: 0", "status: no answer within 10 s"}}, false, []string{"cannot tell", "entries"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := judge(parsed(t, well, edited(t, well, c.broken), edited(t, well, c.now)), c.lost)
-			said := got.wrong
-			if len(got.unknown) > 0 {
-				said = append([]string{"cannot tell"}, got.unknown...)
+			now := reporttest.Parse(t, edited(t, well, c.now))
+			got := Judge(Snapshots{reporttest.Parse(t, well), reporttest.Parse(t, edited(t, well, c.broken)), now, trialsOf(t, now)}, c.lost)
+			said := got.Wrong
+			if len(got.Unknown) > 0 {
+				said = append([]string{"cannot tell"}, got.Unknown...)
+			}
+			if got.Fixed() != (len(said) == 0) {
+				t.Errorf("fixed is %t", got.Fixed())
 			}
 			if !slices.Equal(said, c.want) {
 				t.Errorf("it says\n  %s\nnot\n  %s", strings.Join(said, "\n  "), strings.Join(c.want, "\n  "))
 			}
 		})
+	}
+}
+
+// TestSentences: each kind of difference has a sentence, in which nothing is left to be filled in.
+func TestSentences(t *testing.T) {
+	for kind := NotAsBefore; kind <= AgentNew; kind++ {
+		subject := "subject"
+		if kind == Settings {
+			subject = "passwd"
+		}
+		text := Difference{kind, subject, "before", "now"}.String()
+		if text == "" || strings.ContainsAny(text, "{}") || strings.HasPrefix(text, "difference ") {
+			t.Errorf("kind %d: %q", kind, text)
+		}
 	}
 }
 
@@ -199,16 +232,17 @@ func TestLostData(t *testing.T) {
 		{"a learner has lost it, and the fault something else", well, true, "what the SPIRE server knew is lost: its CA is another one than before"},
 		{"the fault itself has lost it", gone, true, ""},
 	} {
-		if got := strings.Join(judge(parsed(t, well, c.broken, gone), c.lost).wrong, "\n"); got != c.want {
+		now := reporttest.Parse(t, gone)
+		if got := strings.Join(Judge(Snapshots{reporttest.Parse(t, well), reporttest.Parse(t, c.broken), now, trialsOf(t, now)}, c.lost).Wrong, "\n"); got != c.want {
 			t.Errorf("%s: %q, not %q", c.name, got, c.want)
 		}
 	}
 }
 
 func TestPinnedProgram(t *testing.T) {
-	c := &comparison{before: &facts.Facts{}, now: &facts.Facts{Observations: map[string]*observation.Observation{
+	c := &comparison{Snapshots: Snapshots{Before: &facts.Facts{}, Now: &facts.Facts{Observations: map[string]*observation.Observation{
 		"client-workload": {Programs: map[string]string{"/opt/spiffe-lab/bin/client": "new", "/opt/spiffe-lab/bin/server": "server"}},
-	}}}
+	}}}}
 	before := []string{"unix:user:client-workload", "unix:sha256:old"}
 	for _, tt := range []struct {
 		now  []string
@@ -224,39 +258,5 @@ func TestPinnedProgram(t *testing.T) {
 		if got := c.asksForAll(before, tt.now); got != tt.want {
 			t.Errorf("%v: %v, not %v", tt.now, got, tt.want)
 		}
-	}
-}
-
-func TestCommandLine(t *testing.T) {
-	var saved strings.Builder
-	if err := report.Save(&saved, reporttest.Healthy(t)); err != nil {
-		t.Fatal(err)
-	}
-	well := saved.String() + trials
-	same := "## snapshot: before\n" + well + "## snapshot: broken\n" + well + "## snapshot: now\n" + well
-	for _, c := range []struct {
-		name   string
-		args   []string
-		in     string
-		status int
-		text   string
-	}{
-		{"mended", nil, same, 0, ""},
-		{"not yet", nil, strings.ReplaceAll(same, "status: 0\n  Success!!!", "status: 3\n"), 1, ""},
-		{"nothing", nil, "", 2, "grader: there is no snapshot"},
-		{"no report", nil, "## snapshot: before\nx\n## snapshot: broken\nx\n## snapshot: now\nx\n", 2, "it is not a report of the lab"},
-		{"an argument", []string{"now.txt"}, same, 2, `grader: unexpected argument "now.txt"`},
-		{"an unknown flag", []string{"-x"}, same, 2, "flag provided but not defined"},
-		{"help", []string{"-help"}, "", 0, "usage: grader"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			if got := Main(c.args, strings.NewReader(c.in), &stdout, &stderr); got != c.status {
-				t.Errorf("exit status %d, not %d: %s%s", got, c.status, &stdout, &stderr)
-			}
-			if !strings.Contains(stderr.String(), c.text) {
-				t.Errorf("said %q, not %q", &stderr, c.text)
-			}
-		})
 	}
 }
