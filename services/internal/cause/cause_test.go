@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/report/reporttest"
 )
 
@@ -358,6 +359,9 @@ func TestCodes(t *testing.T) {
 			}
 			if v.Finding.Code != c.code || !strings.Contains(v.Text(), c.seen) {
 				t.Errorf("got\n%swant %s with %q", v.Text(), c.code, c.seen)
+			}
+			if shown := report.Secrets(v.Text()); shown != v.Text() {
+				t.Errorf("it looks as if it had a secret: %s", shown)
 			}
 			if lines := strings.Split(strings.TrimSpace(v.Text()), "\n"); len(lines) != 5 {
 				t.Errorf("%d lines, want 5", len(lines))

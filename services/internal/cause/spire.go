@@ -434,11 +434,11 @@ var joinTokenPlugin = regexp.MustCompile(`^\s*NodeAttestor\s+"join_token"`)
 func (l *view) joinToken() *evidence {
 	for _, line := range l.Section("file-agent.conf").Lines {
 		if joinTokenPlugin.MatchString(line) {
-			return &evidence{seen: "agent.conf: " + strings.Trim(line, " \t{") + because(l.lastError(lab.SPIREAgent)), expected: `NodeAttestor "x509pop"`}
+			return &evidence{seen: "agent.conf has " + strings.Trim(line, " \t{") + logged(l.lastError(lab.SPIREAgent)), expected: `NodeAttestor "x509pop"`}
 		}
 	}
 	if l.Setting("agent.conf", "join_token") != "" {
-		return &evidence{seen: "agent.conf sets join_token" + because(l.lastError(lab.SPIREAgent)), expected: `NodeAttestor "x509pop" alone`}
+		return &evidence{seen: "agent.conf sets join_token" + logged(l.lastError(lab.SPIREAgent)), expected: `NodeAttestor "x509pop" alone`}
 	}
 	return nil
 }
@@ -463,4 +463,12 @@ func (l *view) noSocket() *evidence {
 		return nil // it was so before
 	}
 	return &evidence{seen: "spire-agent: " + failed, expected: "a socket in " + volume(c.Mount(socketDir))}
+}
+
+// logged is what the agent logs. A colon after join_token would make it look like the token, which no error shows.
+func logged(failure string) string {
+	if failure == "" {
+		return ""
+	}
+	return ", and the agent logs " + failure
 }
