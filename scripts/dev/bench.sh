@@ -3,8 +3,8 @@
 # QUICK=1 makes few and short runs: it shows that measuring works, not how fast the lab is.
 # ONLY="start path" measures these parts alone.
 set -euo pipefail
-# shellcheck source=../lib/host.sh
-. "$(dirname "$0")/../lib/host.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 parts='start footprint propagation path classroom'
 results=${BENCH_OUT:-$CACHE_DIR/bench}

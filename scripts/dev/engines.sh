@@ -5,8 +5,8 @@
 # runs few of them, ONLY="bad-id health" these. What is left out stands in engines/left-out.txt. An engine that
 # cannot run here is named with the reason; in CI that is a failure. Ends with "N passed, N failed".
 set -euo pipefail
-# shellcheck source=../lib/host.sh
-. "$(dirname "$0")/../lib/host.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 # shellcheck source=lib/sandbox.sh
 . "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 # shellcheck source=lib/tests.sh

@@ -7,8 +7,8 @@
 #   images.sh               all images
 #   images.sh SERVICE...    those of these services
 set -euo pipefail
-# shellcheck source=../lib/host.sh
-. "$(dirname "$0")/../lib/host.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 prebuilt=$CACHE_DIR/prebuilt-images
 EXAMPLE=github.com/spiffe/go-spiffe/v2/examples/spiffe-http/server

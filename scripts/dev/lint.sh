@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Every check that needs no running lab.
 set -euo pipefail
-# shellcheck source=../lib/host.sh
-. "$(dirname "$0")/../lib/host.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 failed=0
 
@@ -28,7 +28,7 @@ formatted() {
 # The scripts, by their first line; the library files have none.
 shell_scripts() {
 	grep -rlE '^#!.*(ba)?sh$' scripts spire .ci --include '*' --exclude-dir tools
-	ls scripts/lib/*.sh scripts/dev/{lib,mutants}/*.sh
+	ls scripts/dev/{lib,mutants}/*.sh
 }
 
 # The lab's modules of Go of its own; the other ones only pin tools.
@@ -112,7 +112,7 @@ messages_quoted() {
 		while IFS= read -r quote; do case $message in *"$quote"*) found=1 ;; esac done < <(quotes)
 		[ -n "$found" ] || { say "README.md has no row for: $message" && bad=1; }
 	done < <(
-		sed -nE 's/.*(^|[^a-z_])die "(([^"\\]|\\.)*)".*/\2/p' scripts/dev/images.sh scripts/lib/host.sh | sed 's|\$image|spiffe-lab/|'
+		sed -nE 's/.*(^|[^a-z_])die "(([^"\\]|\\.)*)".*/\2/p' scripts/dev/images.sh scripts/dev/lib/host.sh | sed 's|\$image|spiffe-lab/|'
 		# What begins with a word of its own; what begins with a variable cannot be told from here.
 		sed -nE 's/.*Problem\{(Code: lab\.[A-Za-z]*, |lab\.[A-Za-z]*, )?(What: )?(fmt.Sprintf\()?"(([^"\\]|\\.)*)".*/\4/p' services/internal/engine/[a-z]*.go services/internal/launch/*.go | grep -E '[a-z]{3}'
 	)

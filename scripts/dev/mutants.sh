@@ -19,8 +19,8 @@
 # Who is to catch a mutant must first pass without it. Each must then catch it: one that passes, or
 # fails for another reason, means that the mutant survived.
 set -euo pipefail
-# shellcheck source=../lib/host.sh
-. "$(dirname "$0")/../lib/host.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 
 folder=$LAB_DIR/scripts/dev/mutants
 fault=''     # what is wrong

@@ -4,8 +4,8 @@
 # copy of this folder is started from it by `docker compose up` alone, and by `make up`.
 # Needs root on Debian (debootstrap), Go and `make images`. Ends with "N passed, N failed".
 set -euo pipefail
-# shellcheck source=../lib/host.sh
-. "$(dirname "$0")/../lib/host.sh"
+# shellcheck source=lib/host.sh
+. "$(dirname "$0")/lib/host.sh"
 # shellcheck source=lib/tests.sh
 . "$LAB_DIR/scripts/dev/lib/tests.sh"
 

@@ -7,12 +7,10 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/traffic"
@@ -48,7 +46,6 @@ var answers = map[string]func(ctx context.Context, l *launch.Launcher) error{
 		for _, name := range engine.Settings {
 			fmt.Printf("%s=%s\n", name, l.Setting(name))
 		}
-		fmt.Printf("LAB_VOLUMES=%s\n", strings.Join(lab.Volumes, " "))
 		return nil
 	},
 	"engine": func(ctx context.Context, l *launch.Launcher) error {

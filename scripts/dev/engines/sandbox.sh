@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # One engine of engines.sh, from the inside: the first process of its namespaces, with which all of it ends.
 set -euo pipefail
-# shellcheck source=../../lib/host.sh
-. "$(dirname "$0")/../../lib/host.sh"
+# shellcheck source=../lib/host.sh
+. "$(dirname "$0")/../lib/host.sh"
 # shellcheck source=../lib/sandbox.sh
 . "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 # shellcheck source=../lib/tests.sh

@@ -2,8 +2,8 @@
 # The sandbox of test.sh, from the inside: the first process of its namespaces, with which all of it ends.
 # Ends with "N passed, N failed".
 set -euo pipefail
-# shellcheck source=../../lib/host.sh
-. "$(dirname "$0")/../../lib/host.sh"
+# shellcheck source=../lib/host.sh
+. "$(dirname "$0")/../lib/host.sh"
 # shellcheck source=../lib/sandbox.sh
 . "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 # shellcheck source=../lib/tests.sh

@@ -2,8 +2,8 @@
 # The kit, where a learner opens it: an engine that has none of its images, no way out of the machine, no Go,
 # make or git. Packs it, makes such a sandbox, and tests it there (sandbox.sh). Needs Linux, root and dockerd.
 set -euo pipefail
-# shellcheck source=../../lib/host.sh
-. "$(dirname "$0")/../../lib/host.sh"
+# shellcheck source=../lib/host.sh
+. "$(dirname "$0")/../lib/host.sh"
 # shellcheck source=../lib/sandbox.sh
 . "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 

@@ -3,8 +3,8 @@
 # removed at the end. Ends with "N passed, N failed". ONLY=rbac runs that check alone, after success, which
 # starts the lab.
 set -euo pipefail
-# shellcheck source=../../lib/host.sh
-. "$(dirname "$0")/../../lib/host.sh"
+# shellcheck source=../lib/host.sh
+. "$(dirname "$0")/../lib/host.sh"
 
 passed=0
 failed=0

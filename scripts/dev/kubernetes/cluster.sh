@@ -3,8 +3,8 @@
 # needs is built from Go modules, once, or is this machine's own. The cluster lives in namespaces of
 # its own; when the command ends, so does everything in them. kubectl finds the cluster by KUBECONFIG.
 set -euo pipefail
-# shellcheck source=../../lib/host.sh
-. "$(dirname "$0")/../../lib/host.sh"
+# shellcheck source=../lib/host.sh
+. "$(dirname "$0")/../lib/host.sh"
 # shellcheck source=../lib/sandbox.sh
 . "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 

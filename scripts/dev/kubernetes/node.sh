@@ -2,8 +2,8 @@
 # The one node of cluster.sh, from the inside: the first process of its namespaces. Starts Kubernetes,
 # runs the command, and ends, and with it ends everything that was started.
 set -euo pipefail
-# shellcheck source=../../lib/host.sh
-. "$(dirname "$0")/../../lib/host.sh"
+# shellcheck source=../lib/host.sh
+. "$(dirname "$0")/../lib/host.sh"
 # shellcheck source=../lib/sandbox.sh
 . "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 

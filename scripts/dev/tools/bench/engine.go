@@ -29,7 +29,7 @@ func docker(ctx context.Context, args ...string) (string, error) {
 	return output(ctx, "docker", args...)
 }
 
-// composeCommand is Compose as scripts/lib/host.sh found or built it.
+// composeCommand is Compose as scripts/dev/lib/host.sh found or built it.
 func composeCommand(args ...string) (string, []string) {
 	if compose := os.Getenv("BENCH_COMPOSE"); compose != "docker-plugin" && compose != "" {
 		return compose, args

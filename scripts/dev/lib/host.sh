@@ -1,11 +1,11 @@
-# Sourced by the scripts that run on the learner's machine: where the lab is, its versions,
-# how to say something, and which Compose runs it. Works with bash 3.2, as macOS has it.
+# Sourced by the scripts of this folder: where the lab is, its versions, how to say something, and which Compose
+# runs it. Works with bash 3.2, as macOS has it.
 # shellcheck shell=bash
 
 # shellcheck source=environment.sh
 . "${BASH_SOURCE[0]%/*}/environment.sh"
 
-LAB_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+LAB_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 CACHE_DIR="$LAB_DIR/.cache"
 
 # The lab's settings, as the program lab reads them from .env and the environment.
@@ -71,9 +71,6 @@ compose() {
 project=
 project_name() { say "${COMPOSE_PROJECT_NAME:-$(sed -n 's/^name: //p' "$LAB_DIR/compose.yaml")}"; }
 
-# remove_lab: what the lab of this project made, and nothing else.
-remove_lab() { "$LAB_DIR/scripts/lab" down; }
-
 # container_of SERVICE: its container, running or not; nothing if there is none. Asks the engine
 # itself, which is several times faster than Compose. Needs $project.
 container_of() {
@@ -126,9 +123,6 @@ need_built() {
 # load_average: of the last minute; nothing where the machine does not tell.
 load_average() { uptime 2>/dev/null | sed -n 's/.*averages*: *\([0-9]*\)[.,]\([0-9]*\).*/\1.\2/p'; }
 
-# engine_time: now, by the engine's clock, by which `docker logs --timestamps` tells the time too.
-engine_time() { docker info --format '{{.SystemTime}}'; }
-
 # bounded SECONDS COMMAND...: for a subshell, which becomes the command; one that runs for longer is ended.
 bounded() {
 	local me
@@ -144,7 +138,7 @@ bounded() {
 	exec "${@:2}"
 }
 
-# part NAME ARG...: a part of the program lab, which counts, compares and judges for the scripts.
+# part NAME: what the program lab does or answers for these scripts.
 part() { "$LAB_DIR/scripts/lab" part "$@"; }
 
 # lock NAME SECONDS WHAT: one at a time; ends with an error that says what is in the way. The lock is a file that only one
