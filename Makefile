@@ -82,7 +82,7 @@ faults-test: ## test every fault, its fixes and the grader; ONLY=, QUICK=1
 mutants: ## mutation tests: is each wrong version noticed? ONLY=names
 	$(dev)/mutants.sh
 environments: ## start the lab in odd environments; QUICK=1, ONLY=words
-	$(dev)/environments.sh
+	$(dev)/test.sh environments
 pull-test: ## start from official images, out of a registry on loopback
 	$(dev)/pull-test.sh
 kit-test: ## start the kit without network, Go, make or git (root)

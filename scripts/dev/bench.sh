@@ -44,7 +44,7 @@ cleanup() {
 	local status=$?
 	trap '' INT TERM
 	trap - EXIT
-	bash "$LAB_DIR/scripts/classroom.sh" down >/dev/null 2>&1 || true
+	"$LAB_DIR/scripts/lab" classroom-down >/dev/null 2>&1 || true
 	compose --profile '*' down --volumes --remove-orphans >/dev/null 2>&1 || true
 	docker image rm "spiffe-lab/bench:$LAB_TAG" >/dev/null 2>&1 || true
 	unlock bench
@@ -73,8 +73,8 @@ for part in $wanted; do
 	if [ "$part" = classroom ]; then
 		rm -f "$results"/classroom-*.json
 		for n in $series; do
-			bash "$LAB_DIR/scripts/classroom.sh" up "$n" | sed 's/^/  /'
-			bash "$LAB_DIR/scripts/classroom.sh" down >/dev/null
+			scripts/lab classroom "$n" --results "$results" | sed 's/^/  /'
+			scripts/lab classroom-down >/dev/null
 		done
 	else
 		"$CACHE_DIR/bin/bench" "$part"

@@ -46,7 +46,7 @@ check_spire_pin() {
 	local pinned
 	pinned=$(cd "$LAB_DIR/scripts/dev/tools/spire" && go list -m -f '{{.Version}}' github.com/spiffe/spire)
 	[ "$pinned" = "v$SPIRE_VERSION" ] ||
-		die "SPIRE_VERSION in .env is $SPIRE_VERSION, but scripts/dev/tools/spire/go.mod has $pinned" "cd scripts/dev/tools/spire && go get github.com/spiffe/spire@v$SPIRE_VERSION"
+		die "SPIRE_VERSION is $SPIRE_VERSION in .env or in your environment, but scripts/dev/tools/spire/go.mod has $pinned" "unset SPIRE_VERSION; or cd scripts/dev/tools/spire && go get github.com/spiffe/spire@v$SPIRE_VERSION"
 }
 
 # prebuild_spire NAME DIRECTORY...: with the directories of the official image.

@@ -28,7 +28,7 @@ formatted() {
 # The scripts, by their first line; the library files have none.
 shell_scripts() {
 	grep -rlE '^#!.*(ba)?sh$' scripts spire .ci --include '*' --exclude-dir tools
-	ls scripts/lib/*.sh scripts/kubernetes/lib.sh scripts/dev/{lib,environments,mutants}/*.sh
+	ls scripts/lib/*.sh scripts/dev/{lib,mutants}/*.sh
 }
 
 # The lab's modules of Go of its own; the other ones only pin tools.

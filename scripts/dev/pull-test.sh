@@ -53,12 +53,12 @@ served() { "$COMPOSE" --project-directory "$work/lab" logs --no-log-prefix clien
 in_lab() { (cd "$work/lab" && "$@"); }
 no_images() { [ -z "$(docker image ls --quiet --filter "reference=spiffe-lab/*:$LAB_TAG")" ]; }
 # shows_the_console: its page has the lab's name.
-page() { curl --silent --fail --noproxy '*' "http://127.0.0.1:$console_port/" | grep "$COMPOSE_PROJECT_NAME"; }
+page() { curl --silent --fail --noproxy '*' "$(grep -o 'http://[^ ]*' "$work/console.txt")" | grep "$COMPOSE_PROJECT_NAME"; }
 shows_the_console() {
 	local status=0
 	console_port=$((30000 + RANDOM % 10000))
 	set -m # a process group, which can be ended
-	in_lab env OPEN=0 PORT="$console_port" make console &
+	in_lab make console OPEN=0 PORT="$console_port" >"$work/console.txt" &
 	set +m
 	wait_until 30 "the console answers" page || status=1
 	kill -TERM -- "-$!"

@@ -147,9 +147,6 @@ bounded() {
 # part NAME ARG...: a part of the program lab, which counts, compares and judges for the scripts.
 part() { "$LAB_DIR/scripts/lab" part "$@"; }
 
-# The program that serves the console's page: scripts/lab has built it beside lab.
-CONSOLE=$CACHE_DIR/bin/console
-
 # lock NAME SECONDS WHAT: one at a time; ends with an error that says what is in the way. The lock is a file that only one
 # process can make, with its number in it, as in services/internal/scenario/lock.go: what a dead process has left is taken over.
 lock() {

@@ -19,7 +19,7 @@ step "A program of that user connects, passes the connection to a child, and exe
 run docker compose exec --user client-workload tools extras exec client -interval 1h
 expect_output "the process that connected runs /opt/spiffe-lab/bin/client" "the agent finds the client's program when it looks"
 expect_output "its child, which runs /opt/spiffe-lab/bin/extras, got the SVID and the key of spiffe://example.org/client" "another program has the client's identity"
-explain "The kernel ties the connection to the process that opened it. The agent reads path and hash of that process at each request, and exec has replaced its program since. The connection belongs to whoever holds its file descriptor."
+explain "The kernel ties the connection to the process that opened it. The agent reads path and hash of that process at each request, and exec has replaced its program since. Any process that holds the file descriptor can use the connection."
 
 step "The same program, run by another user"
 run docker compose exec --user guest-workload tools extras exec client -interval 1h

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 	gather "github.com/spiffe-lab/spiffe-lab/services/internal/report"
 )
 
@@ -57,6 +58,8 @@ func report(ctx context.Context, err error) int {
 		return 0
 	case errors.As(err, &status):
 		return int(status)
+	case errors.Is(err, launch.ErrSaid):
+		return exitFailure
 	}
 	fmt.Fprintln(os.Stderr, "error:", gather.Secrets(err.Error()))
 	if errors.As(err, &hint) && hint.Hint() != "" {

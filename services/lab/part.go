@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/spiffe-lab/spiffe-lab/services/internal/classroom"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
@@ -22,8 +21,7 @@ import (
 // parts are the programs behind those scripts that are still shell: each reads its arguments and standard input, and
 // returns its exit status.
 var parts = map[string]func(args []string, in io.Reader, out, errOut io.Writer) int{
-	"classroom": classroom.Main,
-	"traffic":   traffic.Main,
+	"traffic": traffic.Main,
 }
 
 // steps are what those scripts ask of the lab itself. What they print is for the learner.
@@ -92,11 +90,6 @@ func newPart(a *app) *cobra.Command {
 				}
 				l.Screen = screen.New(os.Stderr)
 				return answers[args[0]](cmd.Context(), l)
-			}
-			if len(args) == 4 && args[0] == "compile-compose" {
-				return a.onLab(func(ctx context.Context, l *launch.Launcher) error {
-					return l.CompileCompose(ctx, args[1], args[2], args[3])
-				})(cmd, nil)
 			}
 			if len(args) == 0 || parts[args[0]] == nil {
 				return usageError{fmt.Errorf("part wants one of %q", slices.Concat(slices.Sorted(maps.Keys(parts)), slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(answers))))}

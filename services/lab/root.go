@@ -18,7 +18,13 @@ import (
 // usageError is a wrong command line.
 type usageError struct{ error }
 
-func (u usageError) Hint() string { return "scripts/lab --help lists the commands" }
+func (u usageError) Hint() string {
+	var hint hinter
+	if errors.As(u.error, &hint) {
+		return hint.Hint()
+	}
+	return "scripts/lab --help lists the commands"
+}
 
 // app is what the commands share.
 type app struct {
@@ -57,10 +63,12 @@ func newRoot() *cobra.Command {
 		}
 	}
 	add("lab", a.up(), a.down(), a.status(), a.doctor(), a.report(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
-	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer())
+	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer(), a.console(), a.handshake())
 	add("faults", a.faults(), a.breakLab(), a.ticket(), a.check(), a.hint(), a.giveUp(), a.reset())
-	a.addScripts(add)
-	root.AddCommand(newPart(a), a.script())
+	add("trainer", a.kit(), a.classroom(), a.classroomDown())
+	add("trainer", a.kubernetes()...)
+	root.AddCommand(newPart(a), a.script(), a.kitStart())
+	root.AddCommand(a.kubernetesHidden()...)
 	wrongArguments(root)
 	return root
 }

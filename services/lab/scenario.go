@@ -78,7 +78,7 @@ func runScript(cmd *cobra.Command, l *launch.Launcher, script scenario.Script, o
 			Remedy: "make check, or make reset; or run it in another lab: COMPOSE_PROJECT_NAME=other make scenario-" + script.Name}
 	}
 	if err := os.MkdirAll(l.Cache(), 0o755); err != nil {
-		return err
+		return l.Unwritable(l.Cache(), err)
 	}
 	place := scenario.Place{Dir: l.Dir, Cache: l.Cache(), Project: l.Project}
 	if scenario.Run(cmd.Context(), l, place, script, l.Screen, options) {

@@ -26,6 +26,13 @@ func (a *app) status() *cobra.Command {
 				return err
 			}
 			l.Screen.Say("")
+			service, err := l.ImageOfAnotherFolder(ctx)
+			if err != nil {
+				return err
+			}
+			if service != "" {
+				l.Screen.Say("%s runs an image that was not built in this folder: another clone has built %s. make up starts this folder's own;\nLAB_TAG=another, for each command, keeps the images of two clones apart", service, l.Image("workload"))
+			}
 			if err := l.ClientServed(ctx); err != nil {
 				l.Screen.Say("%sthe client's latest request was not served:%s %v", l.Screen.Red, l.Screen.Plain, err)
 				return exitStatus(exitFailure)
@@ -48,6 +55,9 @@ func (a *app) logs() *cobra.Command {
 				return err
 			}
 			args := []string{"logs", "--follow"}
+			if l.Screen.Plain == "" { // TERM=dumb, NO_COLOR
+				args = append(args, "--no-color")
+			}
 			if !all {
 				args = append(args, lab.Bootstrap, lab.Server, lab.Client)
 			}

@@ -22,7 +22,7 @@ group=/spiffe-lab-kit-$$
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-KIT=$sandbox/kit bash "$LAB_DIR/scripts/kit.sh"
+"$LAB_DIR/scripts/lab" kit --to "$sandbox/kit"
 engine=$(docker info --format '{{.DockerRootDir}} {{.Driver}}')
 export SANDBOX=$sandbox GROUP=$group ENGINE_ROOT=${engine% *} DRIVER=${engine#* }
 in_sandbox bash "$LAB_DIR/scripts/dev/kit/sandbox.sh"

@@ -5,12 +5,58 @@
 set -euo pipefail
 # shellcheck source=../../lib/host.sh
 . "$(dirname "$0")/../../lib/host.sh"
-# shellcheck source=../../kubernetes/lib.sh
-. "$LAB_DIR/scripts/kubernetes/lib.sh"
 
 passed=0
 failed=0
-spire=$SPIRE_NAMESPACE
+spire=spiffe-lab-spire
+mark=app.kubernetes.io/managed-by
+[ "${YES:-}" = 1 ] || die "this would test the lab on the cluster of the current kubectl context" "confirm it with YES=1"
+context=$(command kubectl config current-context)
+
+# The context that was confirmed, also if somebody changes the current one meanwhile.
+kubectl() { command kubectl --context "$context" "$@"; }
+lab() { "$LAB_DIR/scripts/lab" "$@" --yes; }
+manifests() { "$LAB_DIR/scripts/lab" k8s-manifests; }
+
+# mark_of KIND NAME: "none" if it does not exist, "marked" if the lab made it, else "foreign".
+mark_of() {
+	local found
+	found=$(kubectl get "$1" "$2" --ignore-not-found --output "jsonpath={.kind} {.metadata.labels.${mark//./\\.}}")
+	case $found in
+	'') say none ;;
+	*' spiffe-lab') say marked ;;
+	*) say foreign ;;
+	esac
+}
+
+# client_once NAME NAMESPACE SERVICE_ACCOUNT: the manifest of the client, for one request.
+client_once() {
+	sed -e "s/\${NAME}/$1/" -e "s/\${NAMESPACE}/$2/" -e "s/\${SERVICE_ACCOUNT}/$3/" -e "s/\${LAB_TAG}/$LAB_TAG/" "$LAB_DIR/spire/kubernetes/client-once.yaml"
+}
+
+# once NAME NAMESPACE SERVICE_ACCOUNT: the client, one request, as a pod of its own. What it prints is in
+# $output, its exit status in $status.
+once() {
+	kubectl --namespace "$2" delete pod "$1" --ignore-not-found --now >/dev/null
+	client_once "$@" | kubectl apply --filename - >/dev/null
+	wait_until 120 "the pod $1 has ended" pod_ended "$2" "$1" || die "the pod $1 did not run: $(why "$2")"
+	status=$(kubectl --namespace "$2" get pod "$1" --output 'jsonpath={.status.containerStatuses[0].state.terminated.exitCode}')
+	output=$(kubectl --namespace "$2" logs "$1" 2>&1)
+	kubectl --namespace "$2" delete pod "$1" --now >/dev/null
+}
+
+pod_ended() {
+	case $(kubectl --namespace "$1" get pod "$2" --output 'jsonpath={.status.phase}') in
+	Succeeded | Failed) ;;
+	*) say "$(why "$1")" && return 1 ;;
+	esac
+}
+
+# why NAMESPACE: what its pods wait for.
+why() {
+	kubectl --namespace "$1" get pods --output 'jsonpath={range .items[*]}{range .status.containerStatuses[*]}{.name}{": "}{.state.waiting.reason}{" "}{.state.waiting.message}{"\n"}{end}{end}' |
+		grep -v ':  *$' | sort -u | tr '\n' ' '
+}
 
 # check NAME EXPECTATION: runs the function NAME; what it says is shown only if it fails.
 check() {
@@ -32,7 +78,7 @@ cleanup() {
 	local result=$?
 	trap '' INT TERM
 	delete_namespace "$elsewhere"
-	"$LAB_DIR/scripts/kubernetes.sh" down >"$log" 2>&1 || { cat "$log" && result=1; }
+	lab k8s-down >"$log" 2>&1 || { cat "$log" && result=1; }
 	rm -f "$log"
 	exit "$result"
 }
@@ -73,20 +119,20 @@ new_agents() { kubectl --namespace "$spire" delete pod --selector app=spire-agen
 not_ours() {
 	local output
 	kubectl create namespace spiffe-lab
-	if output=$("$LAB_DIR/scripts/kubernetes.sh" up 2>&1); then die "a namespace of somebody else was taken"; fi
+	if output=$(lab k8s-up 2>&1); then die "a namespace of somebody else was taken"; fi
 	expect_words '^error: the namespace spiffe-lab exists on this cluster, and is not the lab' "$output"
-	output=$("$LAB_DIR/scripts/kubernetes.sh" down 2>&1)
+	output=$(lab k8s-down 2>&1)
 	expect_words '^the namespace spiffe-lab is not the lab.s, and stays$' "$output"
 	kubectl delete namespace spiffe-lab --timeout 180s
 }
 
 success() {
 	local output
-	output=$("$LAB_DIR/scripts/kubernetes.sh" up)
+	output=$(lab k8s-up)
 	say "$output"
 	expect_words '^the client is served \([0-9]+ s\): Success!!!$' "$output"
 	expect_words '^  \$ spire-server entry create -entryID client ' "$output"
-	output=$("$LAB_DIR/spire/kubernetes/entries.sh" --context "$context")
+	output=$(lab k8s-entries)
 	expect_words '^  entry for spiffe://example.org/client is as it should be$' "$output"
 	# What keeps the workloads from the level "restricted" is said by the cluster itself.
 	output=$(kubectl label namespace spiffe-lab --dry-run=server --overwrite pod-security.kubernetes.io/enforce=restricted 2>&1)
@@ -95,7 +141,7 @@ success() {
 
 bad_id() {
 	local output
-	output=$("$LAB_DIR/scripts/kubernetes.sh" bad-id)
+	output=$(lab k8s-bad-id)
 	say "$output"
 	expect_words 'exit status 4' "$output"
 	expect_words 'unexpected ID "spiffe://example.org/server"' "$output"
@@ -112,7 +158,7 @@ other_namespace() {
 	once client-here spiffe-lab client-workload
 	expect_status 0
 	kubectl create namespace "$elsewhere"
-	kubectl label namespace "$elsewhere" "$MARK=spiffe-lab"
+	kubectl label namespace "$elsewhere" "$mark=spiffe-lab"
 	kubectl --namespace "$elsewhere" create serviceaccount client-workload
 	once client-there "$elsewhere" client-workload
 	expect_status 3
@@ -139,10 +185,8 @@ other_agent() {
 served() { [ "$(kubectl --namespace spiffe-lab logs steady | grep -c '^Success!!!$')" -ge "$1" ]; }
 
 agent_replaced() {
-	local NAME=steady NAMESPACE=spiffe-lab SERVICE_ACCOUNT=client-workload said more
-	fill_in NAME NAMESPACE SERVICE_ACCOUNT <"$LAB_DIR/spire/kubernetes/client-once.yaml" |
-		sed 's/\[client, .*\]/[client, -interval, 250ms, -timeout, 2s]/' | kubectl apply --filename -
-	: "$NAME" "$NAMESPACE" "$SERVICE_ACCOUNT"
+	local said more
+	client_once steady spiffe-lab client-workload | sed 's/\[client, .*\]/[client, -interval, 250ms, -timeout, 2s]/' | kubectl apply --filename -
 	wait_until 120 "a steady client has been served 8 times" served 8
 	new_agents
 	wait_until 120 "the new agent is ready" agents_ready
@@ -218,10 +262,8 @@ without_nodes_pods() {
 }
 
 elsewhere=spiffe-lab-elsewhere
-choose_cluster "test the lab on, and remove it from,"
 [ "$(mark_of namespace spiffe-lab)$(mark_of namespace "$spire")" = nonenone ] ||
 	die "the lab, or something by its name, is on this cluster already: make k8s-down"
-export YES=1
 log=$(mktemp)
 trap cleanup EXIT
 trap 'exit 130' INT

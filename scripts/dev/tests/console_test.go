@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ func console(t *testing.T, l *lab) {
 	}
 
 	// What is in its way it says at once.
-	refused(t, start(l, "eighty"), 1, `error: PORT is "eighty"`, "hint: ")
+	refused(t, start(l, "eighty"), 1, `error: the port is "eighty"`, "hint: ")
 	refused(t, start(&lab{project: l.project + "-none"}, strconv.Itoa(port)), 1, "error: no lab of the name "+l.project+"-none is running", "hint: ")
 	taken, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
@@ -39,10 +40,18 @@ func console(t *testing.T, l *lab) {
 
 	// It starts, and shows its address.
 	running := l.background(t, program, "console", "--no-open", "--port", strconv.Itoa(port))
-	until(t, time.Minute, "it says where it is", running.out.has(address))
+	until(t, time.Minute, "it says where it is", running.out.has(address+"?token="))
+	page := regexp.MustCompile(`http\S+`).FindString(running.out.String())
 	refused(t, start(l, strconv.Itoa(port+1)), 1, "error: a console of the lab "+l.project+" is running already", "hint: ")
-	if answer, err := http.Get(address); err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatal("it does not answer on 127.0.0.1:", answer, err)
+	for address, want := range map[string]int{page: http.StatusOK, address: http.StatusForbidden} {
+		answer, err := http.Get(address)
+		if err != nil {
+			t.Fatal("it does not answer on 127.0.0.1: ", err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s is answered with %d, not %d", address, answer.StatusCode, want)
+		}
 	}
 	for _, ip := range otherAddresses(t) {
 		if c, err := net.DialTimeout("tcp", net.JoinHostPort(ip, strconv.Itoa(port)), time.Second); err == nil {
@@ -50,21 +59,19 @@ func console(t *testing.T, l *lab) {
 			t.Errorf("it listens on %s too", ip)
 		}
 	}
-	known := cache("console-socket-" + l.project)
-	text, err := os.ReadFile(known)
-	if err != nil {
-		t.Fatal("nobody knows by which socket it is fed: ", err)
+	known := cache("console-" + l.project + ".json")
+	if info, err := os.Stat(known); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("others than its owner can read the token: %v, %v", info, err)
 	}
-	socket := strings.TrimSpace(string(text))
-	if info, err := os.Stat(filepath.Dir(socket)); err != nil || info.Mode().Perm() != 0o700 {
-		t.Fatalf("others than its owner can feed it: %v, %v", info.Mode(), err)
+	if out := l.exec(t, nil, program, "handshake", "--as", "nobody").Assert(t, icmd.Success).Combined(); strings.Contains(out, "error") {
+		t.Errorf("the console does not show a handshake: %s", out)
 	}
 
-	l.browse(t, address, socket)
+	l.browse(t, page)
 
 	// What it costs.
 	servers := func() []string {
-		return lines(l.exec(t, nil, "pgrep", "-f", fmt.Sprintf("console serve .* -port %d$", port)).Stdout())
+		return lines(l.exec(t, nil, "pgrep", "-f", fmt.Sprintf("console .* -port %d .*serve$", port)).Stdout())
 	}
 	most := 0
 	for _, line := range lines(l.exec(t, nil, "ps", "-o", "rss=,pcpu=", "-p", strings.Join(servers(), ",")).Assert(t, icmd.Success).Stdout()) {
@@ -82,11 +89,16 @@ func console(t *testing.T, l *lab) {
 
 	// Ctrl-C ends it, and nothing of it stays.
 	running.end(syscall.SIGINT)
-	until(t, time.Minute, "its process and its socket are gone", func() (bool, string) {
-		_, err := os.Stat(known)
+	until(t, time.Minute, "its process is gone", func() (bool, string) {
 		left := servers()
-		return len(left) == 0 && os.IsNotExist(err), fmt.Sprint(left, err)
+		return len(left) == 0, fmt.Sprint(left)
 	})
+	if left, err := os.ReadFile(known); err != nil || strings.Contains(string(left), strconv.Itoa(port)) {
+		t.Errorf("it leaves its address: %s %v", left, err)
+	}
+	if _, err := os.Stat(cache("lock-console-" + l.project)); err == nil {
+		t.Error("it leaves its lock")
+	}
 	contains(t, running.out.String(), "the console has ended")
 }
 
@@ -120,7 +132,7 @@ func otherAddresses(t *testing.T) []string {
 }
 
 // browse has a browser look at it, while every scenario runs.
-func (l *lab) browse(t *testing.T, address, socket string) {
+func (l *lab) browse(t *testing.T, page string) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -138,9 +150,11 @@ func (l *lab) browse(t *testing.T, address, socket string) {
 	if os.Getenv("FULL") != "" {
 		quick = ""
 	}
-	args := []string{browser, "-chromium", chromium, "-url", address, "-shots", shots, "-scenario", program + " scenario" + quick,
+	args := []string{browser, "-chromium", chromium, "-url", page, "-shots", shots, "-scenario", program + " scenario" + quick,
 		"-stop", "docker compose stop spire-server", "-start", "docker compose up --detach --no-deps --wait spire-server",
-		"-feed", "'" + cache("bin/console") + "' feed log -socket '" + socket + "'"}
+		"-feed", strings.Join([]string{"docker run --interactive --rm --name " + l.project + "-hostile-1", "com.docker.compose.project=" + l.project,
+			"com.docker.compose.service=hostile", "com.docker.compose.container-number=1", "com.docker.compose.oneoff=False"}, " --label ") +
+			` "$(docker compose --profile extras config --images | grep -m 1 /tools:)" sh -c 'cat; sleep 3'`} // so that Compose has read the line before it ends
 	for _, file := range glob("scripts/scenarios/*.sh") {
 		args = append(args, nameOf(file))
 	}

@@ -182,9 +182,9 @@ type course struct {
 }
 
 var (
-	rowOfReadme = regexp.MustCompile(`(?m)^\| \[([a-z-]+)\]\(scripts/scenarios/([a-z-]+)\.md\) \| .*`)
-	nextLesson  = regexp.MustCompile(`^Next: \[([a-z-]+)\]\(([a-z-]+)\.md\)$`)
-	needed      = regexp.MustCompile(`\]\(([a-z-]+)\.md\)`)
+	rowOfReadme = regexp.MustCompile(`(?m)^\| \[([a-z0-9-]+)\]\(scripts/scenarios/([a-z0-9-]+)\.md\) \| .*`)
+	nextLesson  = regexp.MustCompile(`^Next: \[([a-z0-9-]+)\]\(([a-z0-9-]+)\.md\)$`)
+	needed      = regexp.MustCompile(`\]\(([a-z0-9-]+)\.md\)`)
 	heading     = regexp.MustCompile(`(?m)^## (.*)$`)
 )
 

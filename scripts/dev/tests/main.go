@@ -5,7 +5,8 @@
 //	FULL=1               the scenarios in their full form, not in the short one
 //	LABS=2               so many labs side by side; or the name of a lab that runs, to use that one
 //
-// With the argument names it prints what ONLY may have.
+// With the argument names it prints what ONLY may have. With the argument environments it is `make environments`, whose ONLY has words of the
+// names of environments, and which starts no lab with QUICK=1.
 package main
 
 import (
@@ -47,6 +48,13 @@ func run(args []string) (bool, error) {
 		fmt.Println(strings.Join(names, "\n"))
 		return compiled, nil
 	}
+	if len(args) == 1 && args[0] == "environments" {
+		if compiled {
+			fmt.Println("the lab in odd environments")
+			r.compiled("^TestEnvironments$")
+		}
+		return r.verdict(), nil
+	}
 	only := strings.Fields(os.Getenv("ONLY"))
 	for _, name := range only {
 		if compiled && !slices.Contains(names, name) {
@@ -60,6 +68,11 @@ func run(args []string) (bool, error) {
 	if compiled && (len(only) > 0 || os.Getenv("ONLY") == "") && r.stopped == nil {
 		r.labs(only)
 	}
+	return r.verdict(), nil
+}
+
+// verdict prints how many tests passed, and returns whether all of them did.
+func (r *runner) verdict() bool {
 	if r.stopped != nil {
 		fmt.Println("ended by", r.stopped)
 	}
@@ -68,7 +81,7 @@ func run(args []string) (bool, error) {
 		r.failed++
 	}
 	fmt.Printf("%d passed, %d failed\n", r.passed, r.failed)
-	return r.failed == 0 && r.stopped == nil, nil
+	return r.failed == 0 && r.stopped == nil
 }
 
 type runner struct {
@@ -101,7 +114,7 @@ func (r *runner) units() {
 	fmt.Println("unit tests, with the race detector")
 	for _, words := range [][]string{
 		{"go", "-C", "../../..", "test", "-race", "-json", "./..."},
-		{"go", "test", "-json", "-skip", "^TestLab$", "."},
+		{"go", "test", "-json", "-skip", "^Test(Lab|Environments)$", "."},
 	} {
 		cmd := exec.Command(words[0], words[1:]...)
 		r.tests(cmd, cmd, 1)
@@ -118,6 +131,11 @@ func (r *runner) labs(only []string) {
 		}
 		pattern += "/^(" + strings.Join(only, "|") + ")$"
 	}
+	r.compiled(pattern)
+}
+
+// compiled runs the tests of a pattern that need an engine: the subtests of one test, each with a line of its own.
+func (r *runner) compiled(pattern string) {
 	tests := exec.Command(binary(), "-test.v=test2json", "-test.run", pattern)
 	tests.Stderr = os.Stderr
 	r.tests(tests, exec.Command("go", "tool", "test2json", "-t", "-p", "labs"), 2)
@@ -262,7 +280,8 @@ func (c *counter) ended(key string, e event) {
 // title is the name in ONLY, or that of a unit test with its package.
 func (c *counter) title(e event) string {
 	if c.depth > 1 {
-		return strings.TrimPrefix(e.Test, "TestLab/")
+		_, name, _ := strings.Cut(e.Test, "/")
+		return name
 	}
 	return e.Package + " " + e.Test
 }

@@ -2,76 +2,188 @@ package classroom
 
 import (
 	"bytes"
-	"encoding/json"
-	"io"
+	"context"
+	"errors"
+	"math"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine/enginetest"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// want runs a command, and compares what it writes, or, where fails is set, the words of its failure.
-func want(t *testing.T, args []string, in, out, fails string) {
+// TestMain lets the test's own program stand in for docker and docker compose.
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
+func TestNumber(t *testing.T) {
+	for _, text := range []string{"", "0", "abc", "-1", "08", "1.5", "201", "+5", " 5", "99999999999999999999"} {
+		_, err := Number(text)
+		var problem *engine.Problem
+		if !errors.As(err, &problem) || !strings.HasPrefix(problem.What, "N is ") || problem.Remedy != "make classroom N=20" {
+			t.Errorf("N=%s: %v", text, err)
+		}
+	}
+	for text, want := range map[string]int{"1": 1, "20": 20, "200": 200} {
+		if n, err := Number(text); n != want || err != nil {
+			t.Errorf("N=%s: %d, %v", text, n, err)
+		}
+	}
+}
+
+func TestCountFree(t *testing.T) {
+	for name, test := range map[string]struct {
+		pools []pool
+		used  []string
+		want  int
+		fails string
+	}{
+		"the engine's own pools":      {nil, nil, 31, ""},
+		"one network exists":          {nil, []string{"172.17.0.0/16"}, 30, ""},
+		"a route over many":           {nil, []string{"172.16.0.0/12"}, 16, ""},
+		"a small one within":          {nil, []string{"192.168.17.0/24"}, 30, ""},
+		"a pool of the configuration": {[]pool{{"10.201.0.0/16", 24}}, []string{"172.17.0.0/16", "10.201.3.0/24"}, 255, ""},
+		"two pools":                   {[]pool{{"10.0.0.0/23", 24}, {"10.1.0.0/24", 26}}, nil, 6, ""},
+		"the last addresses":          {[]pool{{"255.255.254.0/23", 24}}, nil, 2, ""},
+		"IPv6 has enough":             {[]pool{{"10.0.0.0/23", 24}, {"fd00::/8", 64}}, []string{"fd00::/64"}, 2, ""},
+		"a network without a subnet":  {nil, []string{"", ""}, 31, ""},
+		"no network":                  {nil, []string{"10.0.0.0/99"}, 0, `"10.0.0.0/99" is no network`},
+		"no pool":                     {[]pool{{"10.0.0.0/24", 16}}, nil, 0, `"10.0.0.0/24 16" is no address pool`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, err := countFree(test.pools, test.used)
+			if n != test.want || (err == nil) != (test.fails == "") || err != nil && !strings.Contains(err.Error(), test.fails) {
+				t.Errorf("%d, %v; want %d, %q", n, err, test.want, test.fails)
+			}
+		})
+	}
+}
+
+// TestLinux: what the kernel says of routes and memory, in its own format.
+func TestLinux(t *testing.T) {
+	const routes = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n" +
+		"eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n" +
+		"eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n" +
+		"tun0\t0A00000A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n"
+	if got, want := routesIn(routes), []string{"172.17.0.0/16", "10.0.0.10/32"}; !slices.Equal(got, want) {
+		t.Errorf("routes are %q, want %q", got, want)
+	}
+	if mib, known := availableIn("MemTotal:  9 kB\nMemAvailable:    2097152 kB\n"); mib != 2048 || !known {
+		t.Errorf("%d MiB, %v", mib, known)
+	}
+	if _, known := availableIn("MemTotal:  9 kB\n"); known {
+		t.Error("memory is known that nobody has told")
+	}
+}
+
+func TestMiB(t *testing.T) {
+	for text, want := range map[string]float64{"1.5GiB / 7GiB": 1536, "10MiB / 7GiB": 10, "512KiB / 7GiB": 0.5, "1048576B / 0B": 1, "1TiB": 1 << 20} {
+		if got, err := mib(text); err != nil || math.Abs(got-want) > 1e-9 {
+			t.Errorf("%s is %v MiB, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "1,5GiB / 7GiB", "15", "1.2.3MiB"} {
+		if _, err := mib(text); err == nil {
+			t.Errorf("%q is taken as a size", text)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	labs := []Lab{{Name: "c-01", Ready: 2.04, Result: ok}, {Name: "c-02", Result: "happy-path FAILED: see /a"}}
+	err := addMemory(labs, `{"Name":"c-01-client-1","MemUsage":"10.5MiB / 7GiB"}
+{"Name":"c-01-node-1","MemUsage":"512KiB / 7GiB"}
+{"Name":"c-02-node-1","MemUsage":"1MiB / 7GiB"}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := table(labs), "lab   ready after       memory  result\nc-01       2.04 s     11.0 MiB  ok\nc-02       0.00 s      1.0 MiB  happy-path FAILED: see /a\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// small is a machine with little memory, or with what the test says.
+type small int
+
+func (s small) available() (int, bool) { return int(s), s > 0 }
+func (small) routes() []string         { return []string{"172.16.0.0/12"} }
+
+const (
+	images   = "docker image inspect => 0 sha256:1\n"
+	pools    = "docker info --format {{json .DefaultAddressPools}} => 0 null\n"
+	nothing  = "docker ps --all => 0\ndocker network ls --format => 0\ndocker volume ls => 0\n"
+	networks = `docker network ls --quiet => 0 n1
+docker network inspect n1 => 0 [{"IPAM":{"Config":[{"Subnet":"192.168.0.0/20"},{"Subnet":"fd00::/64"}]}},{"IPAM":{"Config":null}}]
+`
+	everything = images + pools + nothing + networks + enginetest.Version + enginetest.Info
+)
+
+// TestRefusals: what cannot be is refused before anything is changed.
+func TestRefusals(t *testing.T) {
+	for name, test := range map[string]struct {
+		rules      string
+		memory     small
+		n          int
+		want, hint string
+	}{
+		"before a lab was built": {strings.Replace(everything, images, "docker image inspect => 1 No such image\n", 1), 0, 1,
+			"no lab has been built on this machine yet: there is no image spiffe-lab/workload:local", "make up"},
+		"a classroom exists": {"docker ps --all => 0 p-class-01_default | p-class-02_default | p-class-x_default | q-class-03_default\ndocker volume ls => 0 p-class-02_workload-api | p-class-04_pgdata\n" + everything, 0, 1,
+			"a classroom is there already, with 2 of its labs: p-class-01 p-class-02", "make classroom-down removes it"},
+		"no addresses": {everything, 0, 16, "Docker has addresses for 15 more networks, and 16 labs need 16", "default-address-pools"},
+		"no memory":    {everything, 400, 3, "this machine has 400 MiB of memory left, and 3 labs need about 450", "have 2 labs at most"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, log := class(t, test.rules, test.memory)
+			err := c.Up(context.Background(), test.n, t.TempDir())
+			var problem *engine.Problem
+			if !errors.As(err, &problem) || problem.What != test.want || !strings.Contains(problem.Remedy, test.hint) {
+				t.Errorf("%v, %+v", err, problem)
+			}
+			if said := log(); strings.Contains(said, " up ") || strings.Contains(said, " down ") {
+				t.Errorf("something was changed:\n%s", said)
+			}
+			if locks, _ := filepath.Glob(c.Cache("lock-*")); len(locks) > 0 {
+				t.Errorf("locks are left: %q", locks)
+			}
+		})
+	}
+}
+
+// TestDown: the labs of another folder stay, and without a classroom nothing is removed.
+func TestDown(t *testing.T) {
+	c, _ := class(t, everything, 0)
+	var said bytes.Buffer
+	c.Screen = screen.Plain(&said)
+	if err := c.Down(context.Background()); err != nil || said.String() != "there is no classroom\n" {
+		t.Errorf("%v, %q", err, said.String())
+	}
+	other := `docker ps --all --no-trunc => 0 {"ID":"a","Folder":"/elsewhere","Project":"p-class-01"}
+docker ps --all --format => 0 p-class-01_default
+`
+	c, log := class(t, other+everything, 0)
+	err := c.Down(context.Background())
+	var problem *engine.Problem
+	if !errors.As(err, &problem) || problem.What != "p-class-01 was started from another folder, /elsewhere" || problem.Remedy != "make -C '/elsewhere' classroom-down" {
+		t.Errorf("%v", err)
+	}
+	if strings.Contains(log(), " down ") {
+		t.Errorf("it was removed:\n%s", log())
+	}
+}
+
+// class returns the classroom of a lab p whose docker answers by rules.
+func class(t *testing.T, rules string, memory small) (*Class, func() string) {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	status := Main(args, strings.NewReader(in), &stdout, &stderr)
-	switch said := stdout.String() + stderr.String(); {
-	case (status == 0) != (fails == ""):
-		t.Fatalf("status %d, %q; want %q", status, said, out+fails)
-	case !strings.Contains(said, out+fails):
-		t.Fatalf("writes %q, want %q", said, out+fails)
+	e, err := engine.New(enginetest.Start(t, rules))
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestNetworks(t *testing.T) {
-	tests := map[string]struct{ in, out, fails string }{
-		"the engine's own pools":      {"", "31\n", ""},
-		"one network is there":        {"used 172.17.0.0/16\n", "30\n", ""},
-		"a route over many":           {"used 172.16.0.0/12\n", "16\n", ""},
-		"a small one within":          {"used 192.168.17.0/24\n", "30\n", ""},
-		"a pool of the configuration": {"pool 10.201.0.0/16 24\nused 172.17.0.0/16\nused 10.201.3.0/24\n", "255\n", ""},
-		"two pools":                   {"pool 10.0.0.0/23 24\npool 10.1.0.0/24 26\n", "6\n", ""},
-		"the last addresses":          {"pool 255.255.254.0/23 24\n", "2\n", ""},
-		"IPv6 has no end":             {"pool 10.0.0.0/23 24\npool fd00::/8 64\nused fd00::/64\n", "2\n", ""},
-		"a network without a subnet":  {"used \nused\n", "31\n", ""},
-		"no network":                  {"used 10.0.0.0/99\n", "", `"10.0.0.0/99" is no network`},
-		"no pool":                     {"pool 10.0.0.0/24 16\n", "", `"10.0.0.0/24 16" is no address pool`},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { want(t, []string{"networks"}, test.in, test.out, test.fails) })
-	}
-}
-
-func TestMemory(t *testing.T) {
-	tests := map[string]struct{ in, out, fails string }{
-		"units":   {"a 1.5GiB / 7GiB\nb 10MiB\nc 512KiB\nd 2048B\n", "1583618\n", ""},
-		"nothing": {"", "0\n", ""},
-		"a comma": {"a 1,5GiB\n", "", `"1,5GiB" is no size`},
-		"no size": {"a\n", "", "this has no size"},
-		"no unit": {"a 15\n", "", `"15" is no size`},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { want(t, []string{"memory"}, test.in, test.out, test.fails) })
-	}
-}
-
-const class = "lab c-01 2.04 ok\nlab c-02 0 happy-path failed: see /a \"b\"\nmemory c-01-client-1 10.5MiB / 7GiB\nmemory c-01-node-1 512KiB / 7GiB\nmemory c-02-node-1 1MiB / 7GiB\n"
-
-func TestClassroomTable(t *testing.T) {
-	want(t, []string{"table"}, class, "lab   ready after       memory  result\nc-01       2.04 s     11.0 MiB  ok\nc-02       0.00 s      1.0 MiB  happy-path failed: see /a \"b\"\n", "")
-	want(t, []string{"table"}, "lab c-01 soon ok\n", "", `"soon" is no number of seconds`)
-	want(t, []string{"table"}, "nonsense\n", "", "neither a lab nor its memory")
-}
-
-func TestClassroomJSON(t *testing.T) {
-	var out bytes.Buffer
-	args := []string{"table", "-json", "-seconds", "7", "-machine-memory", "120"}
-	if status := Main(args, strings.NewReader(class), &out, io.Discard); status != 0 {
-		t.Fatal(status)
-	}
-	var got report
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-		t.Fatalf("%s: %v", out.String(), err)
-	}
-	if got.N != 2 || got.Seconds != 7 || got.MachineMiB != 120 || got.Labs[0] != (lab{"c-01", 2.04, 11, "ok"}) || got.Labs[1].Result != `happy-path failed: see /a "b"` {
-		t.Errorf("%+v", got)
-	}
+	c := New(&launch.Launcher{Engine: e, Screen: screen.Plain(&bytes.Buffer{})})
+	c.machine = memory
+	return c, func() string { return enginetest.Log(t) }
 }

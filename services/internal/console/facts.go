@@ -1,104 +1,33 @@
 package console
 
 import (
-	"encoding/json"
-	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
-// Facts is what the engine and SPIRE's own CLI say of the lab, as scripts/console.sh asks them. What got no
-// answer is nil.
+// Facts is what the engine and SPIRE's own CLI say of the lab. What got no answer is nil, and Unknown says why.
 type Facts struct {
-	Containers   []Container  `json:"containers"`
-	Entries      *entries     `json:"entries"`
-	Agents       *agents      `json:"agents"`
-	Authorities  *authorities `json:"authorities"`
-	Observations []*observer  `json:"observations"`
-}
+	Containers   []facts.Container
+	Entries      []facts.Entry
+	Agents       []facts.Agent
+	Authorities  *facts.Authorities
+	Observations []*observation.Observation // of those users whose workload answered
 
-// Container is one of the lab's.
-type Container struct {
-	Service   string   `json:"service"`
-	User      string   `json:"user"`
-	Status    string   `json:"status"` // running, paused, exited, ...
-	Addresses []string `json:"addresses"`
-}
-
-type spiffeID struct {
-	TrustDomain string `json:"trust_domain"`
-	Path        string `json:"path"`
-}
-
-func (id spiffeID) String() string { return "spiffe://" + id.TrustDomain + id.Path }
-
-type selector struct {
-	Type  string `json:"type"`
-	Value string `json:"value"`
-}
-
-func (s selector) String() string { return s.Type + ":" + s.Value }
-
-type entries struct {
-	Entries []struct {
-		ID        string     `json:"id"`
-		SPIFFEID  spiffeID   `json:"spiffe_id"`
-		ParentID  spiffeID   `json:"parent_id"`
-		Selectors []selector `json:"selectors"`
-	} `json:"entries"`
-}
-
-type agents struct {
-	Agents []struct {
-		ID        spiffeID    `json:"id"`
-		Selectors []selector  `json:"selectors"`
-		Banned    bool        `json:"banned"`
-		ExpiresAt json.Number `json:"x509svid_expires_at"`
-	} `json:"agents"`
-}
-
-type authority struct {
-	ID        string      `json:"authority_id"`
-	ExpiresAt json.Number `json:"expires_at"`
-}
-
-type authorities struct {
-	Active   *authority `json:"active"`
-	Prepared *authority `json:"prepared"`
-	Old      *authority `json:"old"`
-}
-
-// observer is what host observer prints: what one user of the host gets from the Workload API.
-type observer struct {
-	User  string `json:"user"`
-	SVIDs []struct {
-		ID       string    `json:"id"`
-		Serial   string    `json:"serial"`
-		NotAfter time.Time `json:"notAfter"`
-		SignedBy string    `json:"signedBy"`
-	} `json:"svids"`
-	Bundles []struct {
-		TrustDomain string `json:"trustDomain"`
-		Authorities []struct {
-			Key string `json:"key"`
-		} `json:"authorities"`
-	} `json:"bundles"`
-}
-
-// ParseFacts reads one JSON object.
-func ParseFacts(text []byte) (Facts, error) {
-	var facts Facts
-	if err := json.Unmarshal(text, &facts); err != nil {
-		return Facts{}, fmt.Errorf("facts: %w", err)
-	}
-	return facts, nil
+	// Unknown has a sentence for each question that got no answer, by the question.
+	Unknown map[string]string
 }
 
 func (f Facts) service(address string) string {
 	for _, container := range f.Containers {
-		for _, known := range container.Addresses {
-			if known == address {
+		for _, known := range container.Networks {
+			if known.Address == address && address != "" {
 				return container.Service
 			}
 		}
@@ -106,17 +35,18 @@ func (f Facts) service(address string) string {
 	return ""
 }
 
+// user returns the user of a service's container by name, or nothing.
 func (f Facts) user(service string) string {
 	for _, container := range f.Containers {
-		if container.Service == service {
+		if container.Service == service && strings.Trim(container.User, "0123456789:") != "" {
 			return container.User
 		}
 	}
 	return ""
 }
 
-// away is the services among these that do not run.
-func (f Facts) away(services ...string) []string {
+// down returns the services among these that do not run.
+func (f Facts) down(services ...string) []string {
 	var missing []string
 	for _, service := range services {
 		running := false
@@ -175,7 +105,7 @@ func (f Facts) Why(selectors []string) *Why {
 		return why
 	}
 	parents := f.parents()
-	for _, entry := range f.Entries.Entries {
+	for _, entry := range f.Entries {
 		if entry.ParentID.Path == serverPath || len(entry.Selectors) == 0 || entry.Selectors[0].Type == "spiffe_id" {
 			continue // of agents, and of no process
 		}
@@ -192,28 +122,23 @@ func (f Facts) Why(selectors []string) *Why {
 	return why
 }
 
-const (
-	// hostAgent is the agent of the lab's host. Its name is in the host's certificate.
-	hostAgent = "spiffe://example.org/spire/agent/x509pop/host"
-	// serverPath is the path of the parent of aliases: an agent with the selectors of such an entry gets
-	// the entries below its SPIFFE ID.
-	serverPath = "/spire/server"
-)
+// serverPath is the path of the parent of aliases: an agent with the selectors of such an entry gets the entries below its SPIFFE ID.
+const serverPath = "/spire/server"
 
 // parents are the SPIFFE IDs whose entries the SPIRE server sends to the host's agent: the agent's own ID,
 // its aliases, and the SPIFFE IDs of all entries below these.
 func (f Facts) parents() map[string]bool {
 	// Before it attests, this one is known: the lab's server sets agent_spiffe_id_as_selector.
-	has := map[string]bool{"spiffe_id:" + hostAgent: true}
-	for _, agent := range f.Agents.Agents {
-		if agent.ID.String() == hostAgent {
+	has := map[string]bool{"spiffe_id:" + lab.AgentID: true}
+	for _, agent := range f.Agents {
+		if agent.ID.String() == lab.AgentID {
 			for _, s := range agent.Selectors {
 				has[s.String()] = true
 			}
 		}
 	}
-	parents := map[string]bool{hostAgent: true}
-	for _, entry := range f.Entries.Entries {
+	parents := map[string]bool{lab.AgentID: true}
+	for _, entry := range f.Entries {
 		alias := entry.ParentID.Path == serverPath
 		for _, s := range entry.Selectors {
 			alias = alias && has[s.String()]
@@ -224,7 +149,7 @@ func (f Facts) parents() map[string]bool {
 	}
 	for before := 0; before < len(parents); {
 		before = len(parents)
-		for _, entry := range f.Entries.Entries {
+		for _, entry := range f.Entries {
 			if parents[entry.ParentID.String()] {
 				parents[entry.SPIFFEID.String()] = true
 			}
@@ -273,8 +198,9 @@ type Side struct {
 // State is all of the page but the rows.
 type State struct {
 	Project  string    `json:"project"`
-	Known    bool      `json:"known"` // have there been facts yet?
-	Away     []string  `json:"away"`
+	Known    bool      `json:"known"` // whether the containers are known
+	Down     []string  `json:"down"`  // services that the lab needs and that do not run
+	Problems []string  `json:"problems,omitempty"`
 	Scenario *Scenario `json:"scenario,omitempty"`
 	Who      []Who     `json:"who"`
 	Agents   []Agent   `json:"agents"`
@@ -289,8 +215,11 @@ type Agent struct {
 	Expires time.Time `json:"expires"`
 }
 
-// shown is the order in which containers are shown: as a story, not by name.
-var shown = []string{"node", "client", "server", "spire-agent", "spire-server"}
+// shown is the order in which containers are shown: from the client to the SPIRE server.
+var shown = []string{lab.Node, lab.Client, lab.Server, lab.SPIREAgent, lab.SPIREServer}
+
+// needed are the services without which the lab serves nobody for long.
+var needed = []string{lab.SPIREServer, lab.SPIREAgent, lab.Server, lab.Client}
 
 // Describe puts together what the facts and the programs' own lines say; a service that has ended since the
 // facts were asked for does not run.
@@ -303,12 +232,12 @@ func (f Facts) Describe(svids map[string]SVID, ended map[string]bool) State {
 		}
 		f.Containers = append(f.Containers, c)
 	}
-	state := State{Known: known != nil, Away: f.away("spire-server", "spire-agent", "server", "client")}
+	state := State{Known: known != nil, Problems: f.problems()}
+	if state.Known {
+		state.Down = f.down(needed...)
+	}
 	signed := map[string]string{}
 	for _, w := range f.Observations {
-		if w == nil {
-			continue
-		}
 		side := Side{User: w.User, Bundles: map[string][]string{}}
 		for _, bundle := range w.Bundles {
 			for _, authority := range bundle.Authorities {
@@ -330,10 +259,10 @@ func (f Facts) Describe(svids map[string]SVID, ended map[string]bool) State {
 	for i, service := range shown {
 		order[service] = i - len(shown)
 	}
-	containers := append([]Container(nil), f.Containers...)
+	containers := slices.Clone(f.Containers)
 	sort.SliceStable(containers, func(i, j int) bool { return order[containers[i].Service] < order[containers[j].Service] })
 	for _, c := range containers {
-		if c.Service == "bootstrap" {
+		if c.Service == lab.Bootstrap {
 			continue
 		}
 		who := Who{Service: c.Service, User: c.User, Status: c.Status}
@@ -343,28 +272,32 @@ func (f Facts) Describe(svids map[string]SVID, ended map[string]bool) State {
 		}
 		state.Who = append(state.Who, who)
 	}
-	if f.Agents != nil {
-		for _, a := range f.Agents.Agents {
-			state.Agents = append(state.Agents, Agent{ID: a.ID.String(), Banned: a.Banned, Expires: unix(a.ExpiresAt)})
-		}
+	for _, a := range f.Agents {
+		state.Agents = append(state.Agents, Agent{ID: a.ID.String(), Banned: a.Banned, Expires: time.Unix(a.ExpiresAt, 0).UTC()})
 	}
 	if f.Authorities != nil {
 		for _, known := range []struct {
 			state string
-			*authority
+			*facts.Authority
 		}{{"active", f.Authorities.Active}, {"prepared", f.Authorities.Prepared}, {"old", f.Authorities.Old}} {
-			if known.authority != nil && known.ID != "" {
-				state.Trust.Authorities = append(state.Trust.Authorities, Authority{ID: known.ID, State: known.state, Expires: unix(known.ExpiresAt)})
+			if known.Authority != nil && known.ID != "" {
+				state.Trust.Authorities = append(state.Trust.Authorities, Authority{ID: known.ID, State: known.state, Expires: time.Unix(known.ExpiresAt, 0).UTC()})
 			}
 		}
 	}
 	return state
 }
 
-func unix(seconds json.Number) time.Time {
-	n, err := seconds.Int64()
-	if err != nil || n == 0 {
-		return time.Time{}
+// problems returns a sentence for each reason why something is unknown.
+func (f Facts) problems() []string {
+	questions := map[string][]string{}
+	for _, question := range slices.Sorted(maps.Keys(f.Unknown)) {
+		reason := f.Unknown[question]
+		questions[reason] = append(questions[reason], question)
 	}
-	return time.Unix(n, 0).UTC()
+	var all []string
+	for _, reason := range slices.Sorted(maps.Keys(questions)) {
+		all = append(all, "cannot tell "+strings.Join(questions[reason], ", ")+": "+reason)
+	}
+	return all
 }

@@ -2,6 +2,9 @@ package console
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -20,9 +23,18 @@ type Hub struct {
 	rows     []Row // the latest of each number, at most [keep]
 	trace    *Trace
 	browsers map[*browser]bool
-	changed  time.Time // when something other than a served request came last
-	lessons  map[string]string
+	changed  time.Time          // when something other than a served request came last
+	trouble  map[string]trouble // what the console cannot read, by what it is
 }
+
+// trouble is shown until it is cleared, or until a time if that is not zero.
+type trouble struct {
+	text  string
+	until time.Time
+}
+
+// oddLineFor is how long the page says that a line of a log could not be read.
+const oddLineFor = time.Minute
 
 // browser is one that listens. Rows that it does not fetch in time are counted, not kept.
 type browser struct {
@@ -39,48 +51,89 @@ const backlog = 50
 
 // NewHub returns a Hub for the lab of this project.
 func NewHub(project string) *Hub {
-	return &Hub{project: project, reader: NewReader(), browsers: map[*browser]bool{}, lessons: map[string]string{}, state: State{Project: project}}
+	return &Hub{project: project, reader: NewReader(), browsers: map[*browser]bool{}, trouble: map[string]trouble{}, state: State{Project: project}}
 }
 
-// Feed takes one line of a kind: "log", "screen", "facts", "lesson" or "trace".
-func (h *Hub) Feed(kind, text string, now time.Time) {
+// Log takes one line of `docker compose logs`.
+func (h *Hub) Log(text string, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch kind {
-	case "log":
-		line, ok := ParseLine(text)
-		if !ok {
-			return
-		}
-		serial, ended := h.reader.svids[line.Service].Serial, h.reader.ended[line.Service]
-		h.publish(h.reader.Read(line), now)
-		if h.reader.svids[line.Service].Serial != serial || h.reader.ended[line.Service] != ended {
-			h.changed = now
+	line, ok := ParseLine(text)
+	if !ok {
+		if text != "" && !strange.MatchString(text) {
+			h.trouble["a line"] = trouble{fmt.Sprintf("a line of the logs could not be read: %.80q", harmless(text)), now.Add(oddLineFor)}
 			h.describe()
 		}
-	case "screen":
-		changed, rows := h.screen.Read(text, now, h.reader)
-		h.publish(rows, now)
-		if changed {
-			h.changed = now
-			h.describe()
-		}
-	case "facts":
-		facts, err := ParseFacts([]byte(text))
-		if err != nil {
-			return // the next ones come in two seconds; what is not known is shown as such
-		}
-		h.facts = facts
-		h.reader.Know(facts)
+		return
+	}
+	serial, ended := h.reader.svids[line.Service].Serial, h.reader.ended[line.Service]
+	h.publish(h.reader.Read(line), now)
+	if h.reader.svids[line.Service].Serial != serial || h.reader.ended[line.Service] != ended {
+		h.changed = now
 		h.describe()
 	}
 }
 
-// Lesson takes the text of a scenario's lesson.
-func (h *Hub) Lesson(name, text string) {
+// Screen takes one line of what a scenario has on its screen, which was written at that time.
+func (h *Hub) Screen(text string, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lessons[name] = text
+	changed, rows := h.screen.Read(text, at, h.reader)
+	h.publish(rows, at)
+	if changed {
+		h.changed = at
+		h.describe()
+	}
+}
+
+// ScenarioEnds takes the word that no scenario runs. One that has not told its result was killed.
+func (h *Hub) ScenarioEnds(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.screen.Now != nil && h.screen.Now.Ended == "" {
+		h.screen.Read("end interrupted", now, h.reader)
+		h.describe()
+	}
+}
+
+// Know takes the answers of the engine and of SPIRE.
+func (h *Hub) Know(known Facts) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.facts = known
+	h.reader.Know(known)
+	h.describe()
+}
+
+// Trouble takes what the console cannot read, and why. Without a text it can read that again.
+func (h *Hub) Trouble(what, text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := trouble{}
+	if text != "" {
+		now.text = "cannot read " + what + ": " + harmless(text)
+	}
+	if h.trouble[what] == now {
+		return
+	}
+	h.trouble[what] = now
+	h.describe()
+}
+
+// Expire forgets what has been shown long enough.
+func (h *Hub) Expire(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	changed := h.screen.Expire(now)
+	for what, t := range h.trouble {
+		if !t.until.IsZero() && now.After(t.until) {
+			delete(h.trouble, what)
+			changed = true
+		}
+	}
+	if changed {
+		h.describe()
+	}
 }
 
 // Trace takes a handshake.
@@ -94,16 +147,14 @@ func (h *Hub) Trace(trace *Trace) {
 	}
 }
 
-func (h *Hub) lesson(name string) (string, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	text, ok := h.lessons[name]
-	return text, ok
-}
-
 func (h *Hub) describe() {
 	state := h.facts.Describe(h.reader.svids, h.reader.ended)
 	state.Project, state.Scenario = h.project, h.screen.Now
+	for _, what := range slices.Sorted(maps.Keys(h.trouble)) {
+		if text := h.trouble[what].text; text != "" {
+			state.Problems = append(state.Problems, text)
+		}
+	}
 	before, _ := json.Marshal(h.state)
 	after, _ := json.Marshal(state)
 	if string(before) == string(after) {
@@ -211,7 +262,7 @@ func (h *Hub) take(b *browser, now time.Time) update {
 func (h *Hub) Wants(asked, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	quiet := now.Sub(h.changed) > 15*time.Second && len(h.state.Away) == 0
+	quiet := now.Sub(h.changed) > 15*time.Second && len(h.state.Down) == 0
 	if quiet {
 		return now.Sub(asked) >= 10*time.Second
 	}

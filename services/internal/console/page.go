@@ -1,36 +1,47 @@
 package console
 
 import (
+	"crypto/subtle"
 	"embed"
 	"encoding/json"
 	"fmt"
 	"html"
+	"io/fs"
 	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	gmtext "github.com/yuin/goldmark/text"
 )
 
 //go:embed web
 var web embed.FS
 
-// Page is what browsers see.
+// Page is what browsers see. Its links are relative, so that it works by whatever address and below whatever path it is forwarded
+// (ssh -L, Codespaces, a reverse proxy).
 type Page struct {
-	hub   *Hub
-	mux   *http.ServeMux
-	hosts map[string]bool
-	asked chan string // users for whom a handshake is wanted
+	hub     *Hub
+	token   string
+	lessons fs.FS // NAME.md for each scenario
+	mux     *http.ServeMux
+	asked   chan string      // users for whom a handshake is wanted
+	clock   func() time.Time // of the engine
 }
 
-// NewPage returns the page of a hub, which browsers find on this port of the machine they run on.
-func NewPage(hub *Hub, port int) (*Page, error) {
-	p := &Page{hub: hub, mux: http.NewServeMux(), asked: make(chan string, 1), hosts: map[string]bool{
-		fmt.Sprintf("127.0.0.1:%d", port): true, fmt.Sprintf("localhost:%d", port): true,
-	}}
-	p.mux.HandleFunc("GET /{$}", p.index)
-	p.mux.HandleFunc("GET /events", p.events)
-	p.mux.HandleFunc("GET /lesson/{name}", p.lesson)
-	p.mux.HandleFunc("POST /handshake/{as}", p.handshake)
+// NewPage returns the page of a hub, for browsers that know the token.
+func NewPage(hub *Hub, token string, lessons fs.FS) (*Page, error) {
+	p := &Page{hub: hub, token: token, lessons: lessons, mux: http.NewServeMux(), asked: make(chan string, 1), clock: time.Now}
+	p.mux.HandleFunc("GET /{$}", p.guarded(p.index))
+	p.mux.HandleFunc("GET /events", p.guarded(p.events))
+	p.mux.HandleFunc("GET /lesson/{name}", p.guarded(p.lesson))
+	p.mux.HandleFunc("POST /handshake/{as}", p.guarded(p.handshake))
+	p.mux.HandleFunc("POST /trace/{as}", p.guarded(p.trace))
 	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8"} {
 		content, err := web.ReadFile("web/" + name)
 		if err != nil {
@@ -44,44 +55,70 @@ func NewPage(hub *Hub, port int) (*Page, error) {
 	return p, nil
 }
 
-// ServeHTTP answers browsers that ask for this machine, and for nothing else: a page of somebody else's,
-// whose name leads here, gets nothing (DNS rebinding).
+// known matches the end of each path of the page. What a proxy has left before it is ignored.
+var known = regexp.MustCompile(`/(?:events|style\.css|console\.js|(?:lesson|handshake|trace)/[^/]*)?$`)
+
+// ServeHTTP answers by any name: that a request comes from somebody who may see the page is shown by its token, which another
+// site's page does not know.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !p.hosts[r.Host] {
-		http.Error(w, "this is the console of a lab on this machine: ask for it by 127.0.0.1", http.StatusMisdirectedRequest)
-		return
-	}
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "no-referrer") // the address has the token
 	h.Set("Cache-Control", "no-store")
+	r.URL.Path, r.URL.RawPath = known.FindString(r.URL.Path), ""
+	if r.URL.Path == "" {
+		http.NotFound(w, r)
+		return
+	}
 	p.mux.ServeHTTP(w, r)
 }
 
+// guarded answers requests that have the token in their query.
+func (p *Page) guarded(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("token")), []byte(p.token)) != 1 {
+			http.Error(w, "the address lacks the right token: open the whole address that scripts/lab console printed, with ?token=", http.StatusForbidden)
+			return
+		}
+		answer(w, r)
+	}
+}
+
 func (p *Page) index(w http.ResponseWriter, r *http.Request) {
-	write(w, r, "web/index.html", "{{project}}", html.EscapeString(p.hub.project))
+	p.write(w, r, "web/index.html", "{{project}}", html.EscapeString(p.hub.project))
 }
 
 // write writes a page, in which it replaces each name by the HTML that comes behind it. (Package html/template would
 // make the program lab larger by a quarter.)
-func write(w http.ResponseWriter, r *http.Request, file string, replacements ...string) {
+func (p *Page) write(w http.ResponseWriter, r *http.Request, file string, replacements ...string) {
 	page, err := web.ReadFile(file)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	theme := "" // as the machine has it
-	if given := r.URL.Query().Get("theme"); given == "light" || given == "dark" {
-		theme = ` data-theme="` + given + `"`
+	query, theme := p.query(r)
+	if theme != "" {
+		theme = ` data-theme="` + theme + `"`
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = strings.NewReplacer(append(replacements, "{{theme}}", theme)...).WriteString(w, string(page))
+	_, _ = strings.NewReplacer(append(replacements, "{{theme}}", theme, "{{query}}", html.EscapeString(query))...).WriteString(w, string(page))
+}
+
+// query returns what follows the path in the page's links, and the theme that the request asks for: light, dark, or none for that
+// of the machine.
+func (p *Page) query(r *http.Request) (query, theme string) {
+	query = "?token=" + url.QueryEscape(p.token)
+	if given := r.URL.Query().Get("theme"); given == "light" || given == "dark" {
+		return query + "&theme=" + given, given
+	}
+	return query, ""
 }
 
 // events are server-sent events: everything there is, then each change.
 func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx and others would wait for more
 	out := http.NewResponseController(w)
 	b := p.hub.join()
 	defer p.hub.leave(b)
@@ -94,7 +131,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		case <-alive.C:
 		case <-b.wake:
 		}
-		data, err := json.Marshal(p.hub.take(b, time.Now()))
+		data, err := json.Marshal(p.hub.take(b, p.clock()))
 		if err != nil {
 			return
 		}
@@ -105,90 +142,88 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// handshake asks for one to be done. Another origin's page may not.
+// handshake asks for one to be performed.
 func (p *Page) handshake(w http.ResponseWriter, r *http.Request) {
-	if origin := r.Header.Get("Origin"); origin != "http://"+r.Host {
-		http.Error(w, "only the console's own page may ask for a handshake", http.StatusForbidden)
-		return
-	}
 	as := r.PathValue("as")
-	if as != "client-workload" && as != "server-workload" && as != "nobody" {
-		http.Error(w, "as client-workload, server-workload or nobody", http.StatusBadRequest)
+	if !slices.Contains(Clients, as) {
+		http.Error(w, "want one of "+strings.Join(Clients, ", "), http.StatusBadRequest)
 		return
 	}
 	select {
 	case p.asked <- as:
 		w.WriteHeader(http.StatusAccepted)
 	default:
-		http.Error(w, "one is under way", http.StatusConflict)
+		http.Error(w, "a handshake is under way already", http.StatusConflict)
 	}
 }
 
-// block is a part of a lesson: a heading, code, a row of a table, or text.
-type block struct{ Kind, Text string }
+// longestTrace is the longest trace in bytes that is read.
+const longestTrace = 1 << 20
 
-var link = regexp.MustCompile(`\[([^\]]+)\]\(([^)]+)\)`)
-
-// blocks takes apart the little of Markdown that the lessons use.
-func blocks(text string) []block {
-	var found []block
-	code := false
-	add := func(kind, line string, join bool) {
-		if n := len(found); join && n > 0 && found[n-1].Kind == kind && found[n-1].Text != "" {
-			separator := "\n"
-			if kind == "text" {
-				separator = " "
-			}
-			found[n-1].Text += separator + line
-			return
-		}
-		found = append(found, block{kind, line})
+// trace takes a handshake that `lab handshake` has performed.
+func (p *Page) trace(w http.ResponseWriter, r *http.Request) {
+	trace, err := ParseTrace(r.PathValue("as"), http.MaxBytesReader(w, r.Body, longestTrace))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	}
-	for _, line := range strings.Split(text, "\n") {
-		switch {
-		case strings.HasPrefix(line, "```"):
-			code = !code
-			if code {
-				found = append(found, block{"code", ""})
-			}
-		case code:
-			if last := &found[len(found)-1]; last.Text == "" {
-				last.Text = line
-			} else {
-				last.Text += "\n" + line
-			}
-		case strings.HasPrefix(line, "#"):
-			add("heading", strings.TrimLeft(line, "# "), false)
-		case strings.HasPrefix(line, "|"):
-			add("table", line, true)
-		case strings.HasPrefix(line, "- "), strings.HasPrefix(line, "1. "):
-			found = append(found, block{"text", link.ReplaceAllString(line, "$1")})
-		case strings.TrimSpace(line) == "":
-			found = append(found, block{"text", ""})
-		default:
-			add("text", link.ReplaceAllString(strings.TrimSpace(line), "$1"), true)
-		}
-	}
-	return found
+	p.hub.Trace(trace)
 }
+
+// markdown is what the lessons are written in. HTML in them is left out.
+var markdown = goldmark.New(goldmark.WithExtensions(extension.Table))
+
+// html returns a lesson as HTML. Links to lessons lead to their pages; links to other files of the lab become text.
+func (p *Page) html(text []byte, query string) (string, error) {
+	document := markdown.Parser().Parse(gmtext.NewReader(text))
+	var links []*ast.Link
+	err := ast.Walk(document, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
+		if link, ok := node.(*ast.Link); ok && entering {
+			links = append(links, link)
+		}
+		return ast.WalkContinue, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, link := range links {
+		to := string(link.Destination)
+		if name, ok := strings.CutSuffix(to, ".md"); ok && lessonName.MatchString(name) {
+			link.Destination = []byte(name + query)
+			continue
+		}
+		if strings.HasPrefix(to, "https://") {
+			continue
+		}
+		for link.FirstChild() != nil {
+			link.Parent().InsertBefore(link.Parent(), link, link.FirstChild())
+		}
+		link.Parent().RemoveChild(link.Parent(), link)
+	}
+	var out strings.Builder
+	if err := markdown.Renderer().Render(&out, text, document); err != nil {
+		return "", err
+	}
+	return strings.ReplaceAll(out.String(), "<pre>", `<pre tabindex="0">`), nil // so that keys scroll it
+}
+
+var lessonName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
 func (p *Page) lesson(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	text, ok := p.hub.lesson(name)
-	if !ok {
-		http.Error(w, fmt.Sprintf("there is no lesson %q", name), http.StatusNotFound)
+	if !lessonName.MatchString(name) {
+		name = ""
+	}
+	text, err := fs.ReadFile(p.lessons, name+".md")
+	if err != nil {
+		http.Error(w, fmt.Sprintf("there is no lesson %q: %v", name, err), http.StatusNotFound)
 		return
 	}
-	var body strings.Builder
-	for _, b := range blocks(text) {
-		switch {
-		case b.Kind == "heading":
-			fmt.Fprintf(&body, "<h2>%s</h2>\n", html.EscapeString(b.Text))
-		case b.Kind == "code" || b.Kind == "table":
-			fmt.Fprintf(&body, "<pre tabindex=\"0\">%s</pre>\n", html.EscapeString(b.Text))
-		case b.Text != "":
-			fmt.Fprintf(&body, "<p>%s</p>\n", html.EscapeString(b.Text))
-		}
+	query, _ := p.query(r)
+	body, err := p.html(text, query)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
-	write(w, r, "web/lesson.html", "{{name}}", html.EscapeString(name), "{{blocks}}", body.String())
+	p.write(w, r, "web/lesson.html", "{{name}}", html.EscapeString(name), "{{lesson}}", body)
 }

@@ -3,42 +3,56 @@ package console
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+const token = "T0KEN"
 
 // open serves a page, and returns its hub and its address.
 func open(t *testing.T) (*Hub, *Page, string) {
 	t.Helper()
 	hub := NewHub("lab")
-	page, err := NewPage(hub, 8080)
+	lessons := fstest.MapFS{"bad-id.md": {Data: []byte(lesson)}, "bad-server-id.md": {Data: []byte("# x")}, "ANSWERS.md": {Data: []byte("# no lesson")}}
+	page, err := NewPage(hub, token, lessons)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(page)
 	t.Cleanup(server.Close)
-	page.hosts[strings.TrimPrefix(server.URL, "http://")] = true
 	return hub, page, server.URL
 }
 
-func get(t *testing.T, url, host string) (int, string) {
+// request sends one, and returns the status and the body.
+func request(t *testing.T, method, url string, header ...string) (int, string) {
 	t.Helper()
-	request, err := http.NewRequest(http.MethodGet, url, nil)
+	request, err := http.NewRequest(method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if host != "" {
-		request.Host = host
+	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Host" {
+			request.Host = header[i+1]
+		}
+		request.Header.Set(header[i], header[i+1])
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -52,11 +66,16 @@ func get(t *testing.T, url, host string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
+func get(t *testing.T, url string, header ...string) (int, string) {
+	t.Helper()
+	return request(t, http.MethodGet, url, header...)
+}
+
 func TestPage(t *testing.T) {
 	_, _, url := open(t)
 	size := 0
-	for _, path := range []string{"/", "/style.css", "/console.js"} {
-		status, body := get(t, url+path, "")
+	for _, path := range []string{"/?token=" + token, "/style.css", "/console.js"} {
+		status, body := get(t, url+path)
 		if status != http.StatusOK {
 			t.Errorf("%s: %d", path, status)
 		}
@@ -68,65 +87,208 @@ func TestPage(t *testing.T) {
 	if size > 100_000 {
 		t.Errorf("the page is %d bytes, more than 100 KB", size)
 	}
-	if _, body := get(t, url+"/?theme=dark", ""); !strings.Contains(body, `data-theme="dark"`) {
+	if _, body := get(t, url+"/?theme=dark&token="+token); !strings.Contains(body, `data-theme="dark"`) {
 		t.Error("?theme=dark has no effect")
 	}
-	if _, body := get(t, url+`/?theme="><script>`, ""); strings.Contains(body, "<script>") {
+	if _, body := get(t, url+`/?theme="><script>&token=`+token); strings.Contains(body, "<script>") {
 		t.Error("?theme= puts what it likes into the page")
 	}
-	if status, _ := get(t, url+"/", "lab.example:8080"); status != http.StatusMisdirectedRequest {
-		t.Errorf("a page by another name was answered with %d", status)
-	}
-	if status, _ := get(t, url+"/lesson/none", ""); status != http.StatusNotFound {
-		t.Errorf("a lesson that does not exist: %d", status)
+	for _, name := range []string{"none", "ANSWERS", "..%2Fx"} {
+		if status, _ := get(t, url+"/lesson/"+name+"?token="+token); status != http.StatusNotFound {
+			t.Errorf("the lesson %s, which does not exist: %d", name, status)
+		}
 	}
 }
 
+// TestToken: without the right token nobody gets anything of the lab, or asks it for anything.
+func TestToken(t *testing.T) {
+	hub, page, url := open(t)
+	for _, wrong := range []string{"", "?token=", "?token=t0ken", "?token=" + token + "x", "?token=T0KE", "?Token=" + token} {
+		for _, to := range []string{"GET /", "GET /events", "GET /lesson/bad-id", "POST /handshake/client-workload", "POST /trace/nobody"} {
+			method, path, _ := strings.Cut(to, " ")
+			status, body := request(t, method, url+path+wrong, "Cookie", "token="+token)
+			if status != http.StatusForbidden || strings.Count(body, "\n") != 1 || !strings.Contains(body, "open the whole address that scripts/lab console printed") {
+				t.Errorf("%s%s: %d %q; want one line that says what to do", to, wrong, status, body)
+			}
+		}
+	}
+	if len(hub.browsers) != 0 || len(page.asked) != 0 || hub.trace != nil {
+		t.Errorf("without the token somebody listens (%d), has asked (%d), or has shown a handshake", len(hub.browsers), len(page.asked))
+	}
+}
+
+// TestForwarded: the page works by whatever name, scheme and path it is forwarded: ssh -L, an editor's remote, Codespaces, a reverse
+// proxy that takes its path away, and one that does not.
+func TestForwarded(t *testing.T) {
+	_, page, url := open(t)
+	hosts := []string{"", "127.0.0.1:9000", "localhost:9000", "localhost", "LOCALHOST:8089", "[::1]:8089", "name-8089.app.github.dev", "127.0.0.1.lab.example:8089"}
+	for _, host := range hosts {
+		for _, path := range []string{"/", "/absproxy/8089/", "/user/me/proxy/8089/"} {
+			header := []string{"Host", host, "X-Forwarded-Proto", "https", "X-Forwarded-Host", host}
+			if status, body := get(t, url+path+"?token="+token, header...); status != http.StatusOK || !strings.Contains(body, "Who spoke to whom") {
+				t.Errorf("Host %q, path %s: %d", host, path, status)
+			}
+			if status, _ := get(t, url+path+"console.js", header...); status != http.StatusOK {
+				t.Errorf("Host %q, path %sconsole.js: %d", host, path, status)
+			}
+			if status, _ := get(t, url+path+"lesson/bad-id?token="+token, header...); status != http.StatusOK {
+				t.Errorf("Host %q, path %slesson/bad-id: %d", host, path, status)
+			}
+		}
+	}
+	for _, origin := range []string{url, strings.Replace(url, "http:", "https:", 1), "https://name-8089.app.github.dev", "null"} {
+		if status, body := request(t, http.MethodPost, url+"/proxy/handshake/client-workload?token="+token, "Origin", origin); status != http.StatusAccepted {
+			t.Errorf("a handshake asked for by the page at %s: %d %s", origin, status, body)
+		}
+		select {
+		case <-page.asked:
+		default:
+		}
+	}
+	answer, err := http.Get(url + "/events?token=" + token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if got := answer.Header.Get("X-Accel-Buffering"); got != "no" {
+		t.Errorf("X-Accel-Buffering is %q: a proxy may hold events back", got)
+	}
+	for _, path := range []string{"/?token=" + token, "/lesson/bad-id?token=" + token} {
+		answer, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if absolute := regexp.MustCompile(`(?:href|src)="(/[^"]*)"`).FindSubmatch(body); absolute != nil {
+			t.Errorf("%s has the absolute link %s", path, absolute[1])
+		}
+		if answer.Header.Get("Set-Cookie") != "" || answer.Header.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s sets a cookie, or lets its address be told: %v", path, answer.Header)
+		}
+	}
+}
+
+const lesson = "# bad-id: a claim\n\nSome text with [a link](bad-server-id.md), [a file](../../README.md) and [a source](https://go.dev/x)\nthat goes on. <script>\n\n" +
+	"```console\n$ <b>make</b>\n\nError\n```\n\n| a | b |\n|---|---|\n| c | d |\n"
+
 func TestLesson(t *testing.T) {
-	hub, _, url := open(t)
-	text := "# bad-id: a claim\n\nSome text with [a link](bad-server-id.md)\nthat goes on.\n\n```console\n$ <b>make</b>\n\nError\n```\n\n| a | b |\n|---|---|\n"
-	hub.Lesson("bad-id", text)
-	status, body := get(t, url+"/lesson/bad-id", "")
+	_, _, url := open(t)
+	status, body := get(t, url+"/lesson/bad-id?theme=dark&token="+token)
 	if status != http.StatusOK {
 		t.Fatal(status)
 	}
-	for _, want := range []string{"<h2>bad-id: a claim</h2>", "<p>Some text with a link that goes on.</p>", "$ &lt;b&gt;make&lt;/b&gt;\n\nError</pre>", "| a | b |\n|---|---|</pre>"} {
+	for _, want := range []string{"<h1>bad-id: a claim</h1>", `<a href="bad-server-id?token=T0KEN&amp;theme=dark">a link</a>, a file and <a href="https://go.dev/x">a source</a>`,
+		"$ &lt;b&gt;make&lt;/b&gt;\n\nError\n</code></pre>", "<td>c</td>", `<a href="../?token=T0KEN&amp;theme=dark">`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the lesson lacks %q:\n%s", want, body)
 		}
 	}
+	if strings.Contains(body, "<script>") {
+		t.Errorf("the lesson's HTML is in the page:\n%s", body)
+	}
 }
 
-func TestHandshakeIsAskedForByThePageOnly(t *testing.T) {
+func TestHandshakeIsOneAtATime(t *testing.T) {
 	_, page, url := open(t)
-	post := func(as, origin string) int {
-		request, _ := http.NewRequest(http.MethodPost, url+"/handshake/"+as, nil)
-		if origin != "" {
-			request.Header.Set("Origin", origin)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-		return response.StatusCode
-	}
 	for _, test := range []struct {
-		as, origin string
-		want       int
+		as   string
+		want int
 	}{
-		{"client-workload", "", http.StatusForbidden},
-		{"client-workload", "http://elsewhere.example", http.StatusForbidden},
-		{"root", url, http.StatusBadRequest},
-		{"client-workload", url, http.StatusAccepted},
-		{"client-workload", url, http.StatusConflict},
+		{"root", http.StatusBadRequest},
+		{"client-workload", http.StatusAccepted},
+		{"client-workload", http.StatusConflict},
 	} {
-		if got := post(test.as, test.origin); got != test.want {
-			t.Errorf("as %s from %q: %d, want %d", test.as, test.origin, got, test.want)
+		if got, _ := request(t, http.MethodPost, url+"/handshake/"+test.as+"?token="+token); got != test.want {
+			t.Errorf("as %s: %d, want %d", test.as, got, test.want)
 		}
 	}
 	if as := <-page.asked; as != "client-workload" {
 		t.Errorf("asked for %q", as)
+	}
+}
+
+// TestHandshakeIsShown: what `lab handshake` has traced comes to the page of the console that is running.
+func TestHandshakeIsShown(t *testing.T) {
+	_, _, address := open(t)
+	e := &engine.Engine{Dir: t.TempDir(), Project: "lab"}
+	if err := os.Mkdir(e.Cache(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("testdata/nobody.trace")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := listen(t, address)
+	next(t, in)
+	write := func(token string) {
+		if err := (Access{Token: token, Address: strings.TrimPrefix(address, "http://")}).Write(accessFile(e)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("wrong")
+	if err := send(t.Context(), e, Nobody, text); err == nil || !strings.Contains(err.Error(), "token") {
+		t.Errorf("with a wrong token: %v", err)
+	}
+	write(token)
+	if err := send(t.Context(), e, Nobody, []byte("nothing")); err == nil || !strings.Contains(err.Error(), "no handshake was seen") {
+		t.Errorf("a trace of nothing: %v", err)
+	}
+	if err := send(t.Context(), e, Nobody, text); err != nil {
+		t.Fatal(err)
+	}
+	u := next(t, in)
+	for u.Trace == nil {
+		u = next(t, in)
+	}
+	if u.Trace.As != Nobody || u.Trace.By != "server" {
+		t.Errorf("the page gets %+v", u.Trace)
+	}
+	if err := (Access{Token: token, Address: "127.0.0.1:1"}).Write(accessFile(e)); err != nil {
+		t.Fatal(err)
+	}
+	if err := send(t.Context(), e, Nobody, text); err == nil || strings.Contains(err.Error(), token) {
+		t.Errorf("without a console, the error has the token, or there is none: %v", err)
+	}
+}
+
+// TestAccess: an open page works again after a restart, and nobody else on the machine can read its token.
+func TestAccess(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "console-lab.json")
+	first, err := ReadAccess(file)
+	if err != nil || len(first.Token) < 26 {
+		t.Fatalf("the token %q of %v is short", first.Token, err)
+	}
+	if other, _ := ReadAccess(file); other.Token == first.Token {
+		t.Error("two consoles have the same token")
+	}
+	if err := os.WriteFile(file, []byte("{}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	first.Address = "127.0.0.1:8089"
+	if err := first.Write(file); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 && runtime.GOOS != "windows" {
+		t.Errorf("the token's file has the mode %o", mode)
+	}
+	if again, err := ReadAccess(file); err != nil || again != first {
+		t.Errorf("after a restart: %+v, %v; want %+v", again, err, first)
+	}
+	for _, text := range []string{"", "nonsense", `{"token":""}`, `{"token":7}`} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if access, err := ReadAccess(file); err != nil || access.Token == "" || access.Token == first.Token || access.Address != "" {
+			t.Errorf("from %q comes %+v, %v; want a new token", text, access, err)
+		}
 	}
 }
 
@@ -148,7 +310,7 @@ func next(t *testing.T, in *bufio.Scanner) update {
 
 func listen(t *testing.T, url string) *bufio.Scanner {
 	t.Helper()
-	response, err := http.Get(url + "/events")
+	response, err := http.Get(url + "/events?token=" + token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,9 +329,9 @@ func logged(i int) string {
 func TestLate(t *testing.T) {
 	hub, _, url := open(t)
 	for i := range 700 {
-		hub.Feed("log", logged(i), noon)
+		hub.Log(logged(i), noon)
 	}
-	hub.Feed("screen", "begin bad-id: the expectation", noon)
+	hub.Screen("begin bad-id: the expectation", noon)
 	for range 2 {
 		u := next(t, listen(t, url))
 		if len(u.Rows) != keep || u.Rows[keep-1].Number != 700 {
@@ -188,7 +350,7 @@ func TestFlood(t *testing.T) {
 	next(t, in)
 	const flood = 5000
 	for i := range flood {
-		hub.Feed("log", logged(i), noon)
+		hub.Log(logged(i), noon)
 	}
 	drawn, missed := 0, 0
 	for drawn+missed < flood {
@@ -201,37 +363,97 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-func TestNonsenseIsNotFed(t *testing.T) {
+// TestNonsenseIsSaid: what cannot be read makes no row, and the page says so for a while.
+func TestNonsenseIsSaid(t *testing.T) {
 	hub, _, _ := open(t)
-	for _, kind := range []string{"log", "screen", "facts", "nonsense"} {
-		for _, text := range []string{"", "nonsense", "{", `{"containers":17}`, "said x", "step", "end"} {
-			hub.Feed(kind, text, noon)
+	for _, text := range []string{"", "nonsense", "said x", "step", "end"} {
+		hub.Screen(text, noon)
+		if text != "" {
+			hub.Log(text+"\x1b[31m", noon)
 		}
 	}
 	if len(hub.rows) != 0 || hub.state.Known {
 		t.Errorf("nonsense made %d rows and the state %+v", len(hub.rows), hub.state)
 	}
+	if got := strings.Join(hub.state.Problems, "; "); got != `a line of the logs could not be read: "end [31m"` {
+		t.Errorf("problems: %s", got)
+	}
+	hub.Expire(noon.Add(2 * time.Minute))
+	if len(hub.state.Problems) != 0 {
+		t.Errorf("the problems do not go: %q", hub.state.Problems)
+	}
 }
 
-const someFacts = `{"containers":[{"service":"server","user":"server-workload","status":"running","addresses":["10.0.0.3"]},
-{"service":"spire-agent","user":"0:0","status":"exited","addresses":[]}],
-"entries":{"entries":[{"id":"client","spiffe_id":{"trust_domain":"example.org","path":"/client"},"parent_id":{"trust_domain":"example.org","path":"/host"},"selectors":[{"type":"unix","value":"user:client-workload"},{"type":"unix","value":"gid:7"}]},
-{"id":"host","spiffe_id":{"trust_domain":"example.org","path":"/host"},"parent_id":{"trust_domain":"example.org","path":"/spire/server"},"selectors":[{"type":"spiffe_id","value":"spiffe://example.org/spire/agent/x509pop/host"}]}]},
-"agents":{"agents":[{"id":{"trust_domain":"example.org","path":"/spire/agent/x509pop/host"},"banned":true,"x509svid_expires_at":"1795639276"}]},
-"authorities":{"active":{"authority_id":"aa","expires_at":"1827171663"},"old":{"authority_id":"bb","expires_at":"1827171594"}},
-"observations":[{"user":"client-workload","svids":[{"id":"spiffe://example.org/client","serial":"S1","notAfter":"2026-11-25T13:00:00Z","signedBy":"bb"}],"bundles":[{"trustDomain":"example.org","authorities":[{"key":"aa"},{"key":"bb"}]}]},null]}`
+// TestTrouble: what the console cannot read or ask is on the page, once for each reason.
+func TestTrouble(t *testing.T) {
+	hub, _, _ := open(t)
+	hub.Trouble("the logs", "docker compose logs failed: exit status 17")
+	hub.Know(Facts{Unknown: map[string]string{"CAs": "spire-server is not running", "entries": "spire-server is not running", "what runs": "docker ps: no"}})
+	want := "cannot tell what runs: docker ps: no; cannot tell CAs, entries: spire-server is not running; cannot read the logs: docker compose logs failed: exit status 17"
+	if got := strings.Join(hub.state.Problems, "; "); got != want || hub.state.Known {
+		t.Errorf("problems %q, known %t; want %q", got, hub.state.Known, want)
+	}
+	hub.Trouble("the logs", "")
+	hub.Know(Facts{Containers: []facts.Container{}})
+	if len(hub.state.Problems) != 0 || !hub.state.Known || len(hub.state.Down) != 4 {
+		t.Errorf("without trouble the state is %+v", hub.state)
+	}
+}
+
+// TestResult: the result of a scenario is shown for a minute; one that was killed has none.
+func TestResult(t *testing.T) {
+	hub, _, _ := open(t)
+	hub.Screen("begin bad-id: the expectation", noon)
+	hub.Screen("end PASS (4 checks)", noon.Add(time.Second))
+	hub.ScenarioEnds(noon.Add(2 * time.Second))
+	hub.Expire(noon.Add(60 * time.Second))
+	if s := hub.state.Scenario; s == nil || s.Ended != "PASS (4 checks)" {
+		t.Errorf("after 59 s the result is %+v", s)
+	}
+	hub.Expire(noon.Add(61 * time.Second))
+	if s := hub.state.Scenario; s != nil {
+		t.Errorf("after a minute the result is still %+v", s)
+	}
+	hub.Screen("begin ban: the expectation", noon)
+	hub.Screen("step 1. x", noon)
+	hub.Expire(noon.Add(time.Hour))
+	if s := hub.state.Scenario; s == nil || s.Ended != "" {
+		t.Errorf("a scenario that takes long is %+v", s)
+	}
+	hub.ScenarioEnds(noon.Add(time.Hour))
+	if s := hub.state.Scenario; s == nil || s.Ended != "interrupted" {
+		t.Errorf("a scenario that was killed is %+v", s)
+	}
+}
+
+// someFacts are the facts of a lab whose agent has exited.
+func someFacts() Facts {
+	return Facts{
+		Containers: []facts.Container{
+			{Service: "server", User: "server-workload", Status: "running", Networks: map[string]facts.Network{"lab": {Address: "10.0.0.3"}}},
+			{Service: "spire-agent", User: "0:0", Status: "exited"},
+		},
+		Entries: []facts.Entry{
+			{ID: "client", SPIFFEID: exampleID("/client"), ParentID: exampleID("/host"), Selectors: []facts.Selector{{Type: "unix", Value: "user:client-workload"}, {Type: "unix", Value: "gid:7"}}},
+			{ID: "host", SPIFFEID: exampleID("/host"), ParentID: exampleID("/spire/server"), Selectors: []facts.Selector{{Type: "spiffe_id", Value: lab.AgentID}}},
+		},
+		Agents:      []facts.Agent{{ID: exampleID("/spire/agent/x509pop/host"), Banned: true, ExpiresAt: 1795639276}},
+		Authorities: &facts.Authorities{Active: &facts.Authority{ID: "aa", ExpiresAt: 1827171663}, Old: &facts.Authority{ID: "bb", ExpiresAt: 1827171594}},
+		Observations: []*observation.Observation{{User: "client-workload", SVIDs: []observation.Certificate{{ID: lab.ClientID, Serial: "S1", SignedBy: "bb"}},
+			Bundles: []observation.Bundle{{TrustDomain: lab.TrustDomain, Authorities: []observation.Certificate{{Key: "aa"}, {Key: "bb"}}}}}},
+	}
+}
+
+func exampleID(path string) facts.ID { return facts.ID{TrustDomain: lab.TrustDomain, Path: path} }
 
 func TestState(t *testing.T) {
-	facts, err := ParseFacts([]byte(someFacts))
-	if err != nil {
-		t.Fatal(err)
+	known := someFacts()
+	state := known.Describe(map[string]SVID{"server": {ID: "spiffe://example.org/server", Serial: "S1"}}, nil)
+	if got := strings.Join(state.Down, " "); got != "spire-server spire-agent client" {
+		t.Errorf("down: %q", got)
 	}
-	state := facts.Describe(map[string]SVID{"server": {ID: "spiffe://example.org/server", Serial: "S1"}}, nil)
-	if got := strings.Join(state.Away, " "); got != "spire-server spire-agent client" {
-		t.Errorf("away: %q", got)
-	}
-	if got := strings.Join(facts.Describe(nil, map[string]bool{"server": true}).Away, " "); got != "spire-server spire-agent server client" {
-		t.Errorf("away, after the server has ended: %q", got)
+	if got := strings.Join(known.Describe(nil, map[string]bool{"server": true}).Down, " "); got != "spire-server spire-agent server client" {
+		t.Errorf("down, after the server has ended: %q", got)
 	}
 	if !state.Agents[0].Banned || state.Agents[0].Expires.IsZero() {
 		t.Errorf("agents: %+v", state.Agents)
@@ -242,7 +464,7 @@ func TestState(t *testing.T) {
 	if state.Who[0].SVID == nil || state.Who[0].SVID.SignedBy != "bb" {
 		t.Errorf("who: %+v", state.Who)
 	}
-	why := facts.Why([]string{"unix:user:client-workload", "unix:uid:1112"})
+	why := known.Why([]string{"unix:user:client-workload", "unix:uid:1112"})
 	if len(why.Entries) != 1 || strings.Join(why.Entries[0].Missing, " ") != "unix:gid:7" || why.User != "client-workload" {
 		t.Errorf("why: %+v; want the entry of the client, without unix:gid:7, and not that of the host", why)
 	}
@@ -252,28 +474,20 @@ func TestState(t *testing.T) {
 // if each selector matches. The agent gets the entries below its own ID, its aliases, and these entries.
 func TestWhyLooksAtTheParent(t *testing.T) {
 	const agent = "/spire/agent/x509pop/host"
-	id := func(path string) spiffeID { return spiffeID{"example.org", path} }
 	process := "unix:user:guest-workload"
-	var facts Facts
-	facts.Agents = &agents{}
-	if err := json.Unmarshal([]byte(`{"agents":[
-		{"id":{"trust_domain":"example.org","path":"/spire/agent/x509pop/host"},"selectors":[{"type":"spiffe_id","value":"spiffe://example.org/spire/agent/x509pop/host"},{"type":"x509pop","value":"serialnumber:7"}]},
-		{"id":{"trust_domain":"example.org","path":"/spire/agent/join_token/b"},"selectors":[{"type":"spiffe_id","value":"spiffe://example.org/spire/agent/join_token/b"}]}]}`), facts.Agents); err != nil {
-		t.Fatal(err)
+	known := Facts{
+		Agents: []facts.Agent{
+			{ID: exampleID(agent), Selectors: []facts.Selector{{Type: "spiffe_id", Value: lab.AgentID}, {Type: "x509pop", Value: "serialnumber:7"}}},
+			{ID: exampleID("/spire/agent/join_token/b"), Selectors: []facts.Selector{{Type: "spiffe_id", Value: "spiffe://example.org/spire/agent/join_token/b"}}},
+		},
 	}
-	facts.Entries = &entries{}
 	add := func(name, parent, path string, selectors ...string) {
-		entry := struct {
-			ID        string     `json:"id"`
-			SPIFFEID  spiffeID   `json:"spiffe_id"`
-			ParentID  spiffeID   `json:"parent_id"`
-			Selectors []selector `json:"selectors"`
-		}{ID: name, ParentID: id(parent), SPIFFEID: id(path)}
+		entry := facts.Entry{ID: name, ParentID: exampleID(parent), SPIFFEID: exampleID(path)}
 		for _, s := range selectors {
 			kind, value, _ := strings.Cut(s, ":")
-			entry.Selectors = append(entry.Selectors, selector{kind, value})
+			entry.Selectors = append(entry.Selectors, facts.Selector{Type: kind, Value: value})
 		}
-		facts.Entries.Entries = append(facts.Entries.Entries, entry)
+		known.Entries = append(known.Entries, entry)
 	}
 	add("grandchild", "/child", "/grandchild", process)
 	add("child", "/by-alias", "/child", process)
@@ -290,7 +504,7 @@ func TestWhyLooksAtTheParent(t *testing.T) {
 	add("alias-both", "/spire/server", "/both", "x509pop:serialnumber:7", "x509pop:serialnumber:8")
 
 	undelivered := map[string]bool{"elsewhere": true, "on-host-b": true, "on-both": true}
-	why := facts.Why([]string{process})
+	why := known.Why([]string{process})
 	if len(why.Entries) != 9 {
 		t.Errorf("%d entries are explained, not the 9 of processes: %+v", len(why.Entries), why.Entries)
 	}
@@ -305,14 +519,14 @@ func TestWhyLooksAtTheParent(t *testing.T) {
 			t.Errorf("%s: the process has not %q", entry.ID, missing)
 		}
 	}
-	facts.Agents.Agents = nil // not attested: of its selectors only its own ID is known before
-	for _, entry := range facts.Why([]string{process}).Entries {
+	known.Agents = []facts.Agent{} // not attested: of its selectors only its own ID is known before
+	for _, entry := range known.Why([]string{process}).Entries {
 		if want := undelivered[entry.ID] || entry.ID == "by-serial"; entry.Undelivered != want {
 			t.Errorf("%s, without an agent: undelivered is %t", entry.ID, entry.Undelivered)
 		}
 	}
-	facts.Agents = nil
-	if why := facts.Why([]string{process}); why.Entries != nil {
+	known.Agents = nil
+	if why := known.Why([]string{process}); why.Entries != nil {
 		t.Errorf("nobody knows the agent's aliases, but the entries are explained: %+v", why.Entries)
 	}
 }
@@ -322,12 +536,12 @@ func TestWants(t *testing.T) {
 	if !hub.Wants(time.Time{}, noon) {
 		t.Error("nothing is asked at first")
 	}
-	hub.Feed("facts", strings.Replace(strings.ReplaceAll(someFacts, "\n", ""), `"exited"`, `"running"`, 1), noon)
-	hub.state.Away = nil
+	hub.Know(someFacts())
+	hub.state.Down = nil
 	if hub.Wants(noon, noon.Add(9*time.Second)) || !hub.Wants(noon, noon.Add(10*time.Second)) {
 		t.Error("a quiet lab is not asked every 10 s")
 	}
-	hub.Feed("log", logged(1), noon.Add(time.Minute))
+	hub.Log(logged(1), noon.Add(time.Minute))
 	if hub.Wants(noon.Add(time.Minute), noon.Add(61*time.Second)) || !hub.Wants(noon.Add(time.Minute), noon.Add(62*time.Second)) {
 		t.Error("a lab in which something happens is not asked every 2 s")
 	}
@@ -408,64 +622,5 @@ func TestTraceTells(t *testing.T) {
 	}
 	if last := trace.Steps[1]; last.Means != "protocol version (alert 70): the server refuses the client" || last.Details != nil {
 		t.Errorf("an alert in the handshake is explained as %q, %q", last.Means, last.Details)
-	}
-}
-
-// TestFed goes all the way: by the socket in, by a browser out.
-func TestFed(t *testing.T) {
-	socket := t.TempDir() + "/feed.sock"
-	ready, wrote := io.Pipe()
-	failed := make(chan error, 1)
-	go func() {
-		failed <- run(t.Context(), []string{"serve", "-socket", socket, "-listen", "127.0.0.1:0"}, nil, wrote)
-	}()
-	said, err := bufio.NewReader(ready).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := strings.TrimSpace(strings.TrimPrefix(said, "serving on "))
-	for kind, text := range map[string]string{"log": logged(1) + "\n", "lesson": "bad-id " + base64.StdEncoding.EncodeToString([]byte("# x")) + "\n"} {
-		if err := run(t.Context(), []string{"feed", kind, "-socket", socket}, strings.NewReader(text), io.Discard); err != nil {
-			t.Errorf("feeding a %s: %v", kind, err)
-		}
-	}
-	if err := run(t.Context(), []string{"feed", "trace", "-socket", socket}, strings.NewReader("nothing"), io.Discard); err == nil || !strings.Contains(err.Error(), "no handshake was seen") {
-		t.Errorf("a trace of nothing: %v", err)
-	}
-	if err := run(t.Context(), []string{"feed", "nonsense", "-socket", socket}, strings.NewReader(""), io.Discard); err == nil {
-		t.Error("an unknown kind is fed")
-	}
-	if status, _ := get(t, "http://"+address+"/lesson/bad-id", "127.0.0.1:8080"); status != http.StatusOK {
-		t.Errorf("the lesson that was fed: %d", status)
-	}
-	wants := &firstLine{found: make(chan string, 1)}
-	facts, feeding := io.Pipe()
-	go func() { _ = run(t.Context(), []string{"facts", "-socket", socket}, facts, wants) }()
-	if got := <-wants.found; got != "facts\n" {
-		t.Errorf("the console wants %q first", got)
-	}
-	feeding.Close()
-	select {
-	case err := <-failed:
-		t.Errorf("it has ended: %v", err)
-	default:
-	}
-}
-
-type firstLine struct{ found chan string }
-
-func (f *firstLine) Write(text []byte) (int, error) {
-	select {
-	case f.found <- string(text):
-	default:
-	}
-	return len(text), nil
-}
-
-func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{}, {"nonsense"}, {"feed"}, {"serve", "-nonsense"}, {"handshake", "extra"}} {
-		if err := run(t.Context(), args, strings.NewReader(""), io.Discard); err == nil {
-			t.Errorf("%q is no mistake", args)
-		}
 	}
 }

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 )
 
 // Line is one line that a container has logged.
@@ -18,10 +19,14 @@ type Line struct {
 }
 
 // composed is a line of `docker compose logs --timestamps --no-color`.
-var composed = regexp.MustCompile(`^(?:\x1b\[K)?([a-z0-9_-]+?)-\d+ +\| (\d{4}-\S+Z) (.*)$`)
+var composed = regexp.MustCompile(`^\r?(?:\x1b\[K)?([a-z0-9_-]+?)-\d+ +\| (\d{4}-\S+Z) (.*)$`)
 
 // ended is what Compose says of a container between those lines.
-var ended = regexp.MustCompile(`^(?:\x1b\[K)?([a-z0-9_-]+?)-\d+ exited with code (\d+)$`)
+var ended = regexp.MustCompile(`^\r?(?:\x1b\[K)?([a-z0-9_-]+?)-\d+ +exited with code (\d+)(?: \(restarting\))?$`)
+
+// strange matches what Compose says of a container whose name is none of a service, such as one of `docker compose run`: it is
+// readable, and of no interest.
+var strange = regexp.MustCompile(`^\r?(?:\x1b\[K)?\S+ +(?:exited with code \d+|\| \d{4}-\S+Z )`)
 
 // ParseLine takes apart a line of `docker compose logs`; ok is false if it is none. Of the text at most
 // 2,000 characters are kept, and control characters become spaces: it is data.
@@ -136,13 +141,13 @@ func NewReader() *Reader {
 func (r *Reader) Know(facts Facts) { r.facts = facts }
 
 var (
-	handshake = regexp.MustCompile(`TLS handshake error from (\S+): (.*)$`)
-	received  = regexp.MustCompile(`Request received from "([^"]+)": (\S+ "[^"]*")$`)
-	connect   = regexp.MustCompile(`Error connecting to "([^"]+)": \w+ "[^"]*": (.*)$`)
-	identity  = regexp.MustCompile(`identity (\S+), serial (\w+), expires (\S+)$`)
-	rotated   = regexp.MustCompile(`X\.509-SVID of (\S+) rotated: serial \w+ -> (\w+), expires (\S+)$`)
-	unexpect  = regexp.MustCompile(`unexpected ID "([^"]+)"`)
-	ownTime   = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (http: )?`)
+	refusedTLS = regexp.MustCompile(`TLS handshake error from (\S+): (.*)$`)
+	received   = regexp.MustCompile(`Request received from "([^"]+)": (\S+ "[^"]*")$`)
+	connect    = regexp.MustCompile(`Error connecting to "([^"]+)": \w+ "[^"]*": (.*)$`)
+	identity   = regexp.MustCompile(`identity (\S+), serial (\w+), expires (\S+)$`)
+	rotated    = regexp.MustCompile(`X\.509-SVID of (\S+) rotated: serial \w+ -> (\w+), expires (\S+)$`)
+	unexpect   = regexp.MustCompile(`unexpected ID "([^"]+)"`)
+	ownTime    = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (http: )?`)
 )
 
 // Read returns the rows that the line makes or changes.
@@ -165,7 +170,7 @@ func (r *Reader) Read(line Line) []Row {
 
 func (r *Reader) program(line Line) []Row {
 	text := ownTime.ReplaceAllString(line.Text, "")
-	if m := handshake.FindStringSubmatch(text); m != nil {
+	if m := refusedTLS.FindStringSubmatch(text); m != nil {
 		return r.refusal(line.At, Row{To: r.party(line.Service), From: r.at(m[1])}, theServer, m[2], text)
 	}
 	if m := received.FindStringSubmatch(text); m != nil {
@@ -374,30 +379,15 @@ func (r *Reader) happened(at time.Time, service, text string) []Row {
 	return []Row{*r.add(row)}
 }
 
-// fields of a line of SPIRE's: key=value or key="quoted value".
-var field = regexp.MustCompile(`(\w+)=("(?:[^"\\]|\\.)*"|\S*)`)
-
-func fields(text string) map[string]string {
-	found := map[string]string{}
-	for _, m := range field.FindAllStringSubmatch(text, -1) {
-		value := m[2]
-		if unquoted, err := strconv.Unquote(value); err == nil {
-			value = unquoted
-		}
-		found[m[1]] = value
-	}
-	return found
-}
-
 func (r *Reader) agent(line Line) []Row {
-	f := fields(line.Text)
+	f := facts.Fields(line.Text)
 	msg := f["msg"]
 	agent := Party{Where: line.Service}
 	spireServer := Party{Where: "spire-server"}
 	switch {
 	case msg == "No identity issued":
 		why := r.facts.Why(strings.Split(f["selectors"], ","))
-		words := msg + ": the process had ended before it could be looked at"
+		words := msg + ": the process had exited before the agent could examine it"
 		if why.User != "" {
 			words = msg + " to a process of " + why.User
 		}
@@ -450,15 +440,15 @@ var agentLife = map[string]string{
 	"Creating X509-SVID":              "fetches an X.509-SVID for",
 	"Renewing X509-SVID":              "renews the X.509-SVID of",
 	"Node attestation was successful": "has attested as",
-	"Successfully reattested node":    "has attested anew as",
+	"Successfully reattested node":    "has re-attested as",
 	"Starting agent APIs":             "serves the Workload API",
 	"Agent stopped gracefully":        "has stopped",
-	"Agent crashed":                   "has ended with an error",
-	"Tainted X.509 SVIDs":             "replaces what a tainted CA has signed",
+	"Agent crashed":                   "has exited with an error",
+	"Tainted X.509 SVIDs":             "replaces the SVIDs that a tainted CA has signed",
 }
 
 func (r *Reader) spireServer(line Line) []Row {
-	f := fields(line.Text)
+	f := facts.Fields(line.Text)
 	msg := f["msg"]
 	refused := map[string]bool{"Agent is not attested": true, "Agent is banned": true, "Failed to attest: agent is banned": true}
 	if refused[msg] || strings.HasPrefix(msg, "Invalid argument: ") && f["method"] == "AttestAgent" {
@@ -491,12 +481,12 @@ var serverLife = map[string]string{
 	"X509 CA activated":                    "signs with the CA",
 	"X.509 authority tainted successfully": "has tainted the CA",
 	"X.509 authority revoked successfully": "has revoked the CA",
-	"Agent attestation request completed":  "has let an agent in",
+	"Agent attestation request completed":  "has attested an agent",
 	"Agent deleted":                        "has evicted an agent",
 	"Trust domain is now managed":          "federates with another trust domain",
 	"Trust domain no longer managed":       "no longer federates with another trust domain",
 	"Bundle refreshed":                     "has fetched the bundle of another trust domain",
-	"Initializing new database":            "begins with an empty database",
+	"Initializing new database":            "starts with an empty database",
 }
 
 func lessonForAgent(words string) string {

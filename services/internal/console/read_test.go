@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 )
 
 var updateRows = flag.Bool("update", false, "write what the recorded logs come to; read it before you commit it")
@@ -98,9 +100,9 @@ const stamp = "2026-11-25T12:00:00Z "
 func read(t *testing.T, lines ...string) []Row {
 	t.Helper()
 	reader := NewReader()
-	reader.Know(Facts{Containers: []Container{
-		{Service: "client", User: "client-workload", Status: "running", Addresses: []string{"172.20.0.4"}},
-		{Service: "server", User: "server-workload", Status: "running", Addresses: []string{"172.20.0.3"}},
+	reader.Know(Facts{Containers: []facts.Container{
+		{Service: "client", User: "client-workload", Status: "running", Networks: map[string]facts.Network{"lab": {Address: "172.20.0.4"}}},
+		{Service: "server", User: "server-workload", Status: "running", Networks: map[string]facts.Network{"lab": {Address: "172.20.0.3"}}},
 	}})
 	last := map[int]Row{}
 	for _, text := range lines {
@@ -192,7 +194,7 @@ func TestServedAreCounted(t *testing.T) {
 
 func TestTyped(t *testing.T) {
 	reader := NewReader()
-	reader.Know(Facts{Containers: []Container{{Service: "client", User: "client-workload", Status: "running", Addresses: []string{"172.20.0.4"}}}})
+	reader.Know(Facts{Containers: []facts.Container{{Service: "client", User: "client-workload", Status: "running", Networks: map[string]facts.Network{"lab": {Address: "172.20.0.4"}}}}})
 	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	line, _ := ParseLine(`server-1 | 2026-11-25T12:00:00Z 2026/11/25 12:00:00 http: TLS handshake error from 172.20.0.4:5000: unexpected ID "spiffe://example.org/server"`)
 	reader.Read(line)
@@ -221,5 +223,27 @@ func TestLinesAreData(t *testing.T) {
 		if _, ok := ParseLine(text); ok {
 			t.Errorf("%q was taken for a line", text)
 		}
+	}
+}
+
+// TestExited: what Compose says of a container that has exited, as Compose 2.40 writes it, is no line of a log, and none that
+// cannot be read.
+func TestExited(t *testing.T) {
+	for _, text := range []string{"server-1 exited with code 0", "\r\x1b[Kserver-1 exited with code 0", "\x1b[Kserver-1  exited with code 0 (restarting)"} {
+		line, ok := ParseLine(text)
+		if !ok || line.Service != "server" || !line.At.IsZero() {
+			t.Errorf("%q came to %+v, %t", text, line, ok)
+		}
+		reader := NewReader()
+		reader.svids["server"] = SVID{Serial: "1"}
+		if reader.Read(line); !reader.ended["server"] || reader.svids["server"].Serial != "" {
+			t.Errorf("%q: the server is taken to run on", text)
+		}
+	}
+	hub := NewHub("lab")
+	hub.Log("\r\x1b[Klab-tools-run-5c87f64bf84d exited with code 0", time.Now())
+	hub.Log("lab-tools-run-5c87f64bf84d  | "+stamp+"Success!!!", time.Now())
+	if len(hub.state.Problems) != 0 {
+		t.Errorf("problems: %q", hub.state.Problems)
 	}
 }

@@ -12,9 +12,14 @@ type Scenario struct {
 	Expectation string `json:"expectation"`
 	Step        string `json:"step,omitempty"`
 	Ended       string `json:"ended,omitempty"` // PASS or FAIL
+
+	at time.Time // when it ended
 }
 
-// Screen follows what a scenario shows, as scripts/lib/scenario.sh writes it: lines of a word and a text.
+// resultFor is how long the result of a scenario is shown.
+const resultFor = time.Minute
+
+// Screen follows what a scenario shows, as package scenario writes it: lines of a word and a text.
 //
 //	begin NAME: EXPECTATION
 //	step N. SENTENCE
@@ -22,7 +27,7 @@ type Scenario struct {
 //	said WHAT IT PRINTED
 //	end PASS|FAIL ...
 type Screen struct {
-	Now     *Scenario // nil before the first one
+	Now     *Scenario // nil if none runs, and none has ended in the last minute
 	command string
 }
 
@@ -46,7 +51,7 @@ func (s *Screen) Read(text string, at time.Time, reader *Reader) (changed bool, 
 	case "end":
 		if s.Now != nil {
 			now := *s.Now
-			now.Ended = rest
+			now.Ended, now.at = rest, at
 			s.Now = &now
 		}
 		return true, nil
@@ -56,6 +61,15 @@ func (s *Screen) Read(text string, at time.Time, reader *Reader) (changed bool, 
 		return false, reader.Typed(s.command, rest, at)
 	}
 	return false, nil
+}
+
+// Expire forgets a scenario whose result has been shown long enough. It returns true if that changes what the page shows.
+func (s *Screen) Expire(now time.Time) bool {
+	if s.Now == nil || s.Now.Ended == "" || now.Sub(s.Now.at) < resultFor {
+		return false
+	}
+	s.Now = nil
+	return true
 }
 
 // Typed reads what a program printed that was run by hand in a container, by `docker compose exec`.

@@ -112,6 +112,7 @@ func (e *Engine) Whole(ctx context.Context) (bool, error) {
 
 // Inspection is what `docker inspect` says of a container.
 type Inspection struct {
+	Image string // its ID
 	State struct {
 		Status    string
 		ExitCode  int

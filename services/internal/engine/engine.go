@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,6 +65,14 @@ func New(dir string) (*Engine, error) {
 		e.Project = name
 	}
 	return e, nil
+}
+
+// ForProject returns the engine for another lab of the same folder.
+func (e *Engine) ForProject(name string) *Engine {
+	other := *e
+	other.Project = name
+	other.environ = append(slices.Clip(e.environ), "COMPOSE_PROJECT_NAME="+name) // the last one counts
+	return &other
 }
 
 // Setting returns a value of .env, or the environment's value for the same name.
@@ -125,6 +134,17 @@ func (e *Engine) Ask(ctx context.Context, args ...string) (string, error) {
 		return string(out), fmt.Errorf("docker %s: %s", args[0], said)
 	}
 	return string(out), nil
+}
+
+// Reason returns the error of a command whose standard error was not read: its last line, if there is one.
+func Reason(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if said := LastLine(string(exit.Stderr)); said != "" {
+			return errors.New(said)
+		}
+	}
+	return err
 }
 
 // cannotTell is the problem that a docker command fails before it does what it is for: nothing is known of the engine then.
@@ -236,7 +256,7 @@ func (e *Engine) findCompose(said string) error {
 	}
 	e.compose = e.OwnCompose()
 	for _, plugin := range info.ClientInfo.Plugins {
-		if plugin.Name == "compose" && AtLeast(plugin.Version, MinimumCompose) {
+		if _, err := os.Stat(plugin.Path); plugin.Name == "compose" && AtLeast(plugin.Version, MinimumCompose) && err == nil {
 			e.compose = plugin.Path
 		}
 	}
@@ -255,10 +275,12 @@ func (e *Engine) OwnCompose() string {
 // ComposeProgram returns the program that is run as docker compose; known after Connect.
 func (e *Engine) ComposeProgram() string { return e.compose }
 
-// HasCompose reports whether there is a Compose to run.
-func (e *Engine) HasCompose() bool {
-	_, err := os.Stat(e.compose)
-	return err == nil
+// HasCompose reports whether there is a Compose to run. The one that the lab has built is asked, because its build may have ended halfway.
+func (e *Engine) HasCompose(ctx context.Context) bool {
+	if e.UsesOwnCompose() {
+		return e.Command(ctx, nil, e.compose, "version").Run() == nil
+	}
+	return true
 }
 
 var versionNumber = regexp.MustCompile(`^v?(\d+)\.(\d+)`)

@@ -43,19 +43,24 @@ func write(t *testing.T, file, text string) {
 func TestSettings(t *testing.T) {
 	none := func(string) string { return "" }
 	for name, c := range map[string]struct{ text, tag, problem string }{
-		"as it is":               {goodEnv, "local", ""},
-		"no newline at the end":  {strings.TrimSuffix(goodEnv, "\n"), "local", ""},
-		"quotes":                 {strings.Replace(goodEnv, "=local", `="local"`, 1), "local", ""},
-		"single quotes":          {strings.Replace(goodEnv, "=local", `='local'`, 1), "local", ""},
-		"a comment":              {strings.Replace(goodEnv, "=local", "=local # mine", 1), "local", ""},
-		"export":                 {strings.Replace(goodEnv, "LAB_TAG", "export LAB_TAG", 1), "local", ""},
-		"indentation":            {strings.Replace(goodEnv, "LAB_TAG", "  LAB_TAG", 1), "local", ""},
-		"spaces around =":        {strings.Replace(goodEnv, "LAB_TAG=", "LAB_TAG = ", 1), "local", ""},
-		"a byte order mark":      {"\ufeff" + goodEnv, "local", ""},
-		"line endings of DOS":    {strings.ReplaceAll(goodEnv, "\n", "\r\n"), "local", ""},
-		"another variable in it": {"TAG=local\n" + strings.Replace(goodEnv, "=local", "=${TAG}", 1), "local", ""},
-		"no tag":                 {strings.Replace(goodEnv, "LAB_TAG=local", "", 1), "", ".env does not set LAB_TAG"},
-		"nonsense":               {goodEnv + "this is nothing\n", "", ".env: "},
+		"as it is":                {goodEnv, "local", ""},
+		"no newline at the end":   {strings.TrimSuffix(goodEnv, "\n"), "local", ""},
+		"quotes":                  {strings.Replace(goodEnv, "=local", `="local"`, 1), "local", ""},
+		"single quotes":           {strings.Replace(goodEnv, "=local", `='local'`, 1), "local", ""},
+		"a comment":               {strings.Replace(goodEnv, "=local", "=local # mine", 1), "local", ""},
+		"export":                  {strings.Replace(goodEnv, "LAB_TAG", "export LAB_TAG", 1), "local", ""},
+		"indentation":             {strings.Replace(goodEnv, "LAB_TAG", "  LAB_TAG", 1), "local", ""},
+		"spaces around =":         {strings.Replace(goodEnv, "LAB_TAG=", "LAB_TAG = ", 1), "local", ""},
+		"a byte order mark":       {"\ufeff" + goodEnv, "local", ""},
+		"line endings of DOS":     {strings.ReplaceAll(goodEnv, "\n", "\r\n"), "local", ""},
+		"another variable in it":  {"TAG=local\n" + strings.Replace(goodEnv, "=local", "=${TAG}", 1), "local", ""},
+		"a default value":         {strings.Replace(goodEnv, "=local", "=${NOT_SET:-local}", 1), "local", ""},
+		"a # in the value":        {strings.Replace(goodEnv, "=local", "=local#1", 1), "local#1", ""},
+		"set twice":               {goodEnv + "LAB_TAG=mine\n", "mine", ""},
+		"empty lines, tabs":       {"\n \t\n" + strings.Replace(goodEnv, "LAB_TAG", "\tLAB_TAG", 1) + "\n\n", "local", ""},
+		"a quote that stays open": {strings.Replace(goodEnv, "=local", `="local`, 1), "", ".env line 6: unterminated quoted value"},
+		"no tag":                  {strings.Replace(goodEnv, "LAB_TAG=local", "", 1), "", ".env does not set LAB_TAG"},
+		"nonsense":                {goodEnv + "this is nothing\n", "", ".env line 6: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), ".env")
@@ -112,13 +117,13 @@ func TestConnect(t *testing.T) {
 		"no permission":        {"version --format => 1 Got permission denied while trying to connect", "your user may not use the Docker Engine", "rights of root"},
 		"no engine":            {"version --format => 1 Cannot connect to the Docker daemon \n--version => 0 Docker version 25", "no Docker Engine answers: Cannot connect", "start Docker Desktop"},
 		"Podman's own command": {"version --format => 1 nothing\n--version => 0 podman version 5", "the docker command is Podman's own", "DOCKER_HOST"},
-		"an answer in words":   {"version --format => 0 hello\n" + info, "not JSON", ""},
+		"an answer in words":   {"version --format => 0 hello\n" + info, "cannot tell: docker version failed: its answer is not JSON", "docker version must work"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := fake(t, c.rules)
 			err := e.Connect(context.Background())
 			if c.problem == "" {
-				if err != nil || e.Arch != "arm64" || !e.HasCompose() || e.UsesOwnCompose() {
+				if err != nil || e.Arch != "arm64" || !e.HasCompose(context.Background()) || e.UsesOwnCompose() {
 					t.Errorf("error %v, architecture %q, compose %q", err, e.Arch, e.compose)
 				}
 				return
@@ -146,8 +151,30 @@ func TestConnectWithoutDocker(t *testing.T) {
 // TestOldPlugin: a Compose that is too old is not used.
 func TestOldPlugin(t *testing.T) {
 	e := fake(t, version+strings.Replace(info, "v2.40.0", "v2.19.9", 1))
-	if err := e.Connect(context.Background()); err != nil || !e.UsesOwnCompose() || e.HasCompose() {
+	if err := e.Connect(context.Background()); err != nil || !e.UsesOwnCompose() || e.HasCompose(context.Background()) {
 		t.Errorf("error %v, compose %q", err, e.compose)
+	}
+}
+
+// TestOwnCompose: a Compose whose build ended halfway is none, and neither is a plugin whose file is gone.
+func TestOwnCompose(t *testing.T) {
+	e := fake(t, version+`info --format => 0 {"ClientInfo":{"Plugins":[{"Name":"compose","Version":"v2.40.0","Path":"/nowhere/docker-compose"}]}}`+"\nversion => 0 good\n")
+	if err := e.Connect(context.Background()); err != nil || !e.UsesOwnCompose() || e.HasCompose(context.Background()) {
+		t.Fatalf("error %v, compose %q", err, e.compose)
+	}
+	if err := os.MkdirAll(filepath.Dir(e.OwnCompose()), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, e.OwnCompose(), "half")
+	if err := os.Chmod(e.OwnCompose(), 0o755); err != nil || e.HasCompose(context.Background()) {
+		t.Errorf("half a program is a Compose: %v", err)
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = errors.Join(os.Remove(e.OwnCompose()), os.Symlink(self, e.OwnCompose()))
+	}
+	if err != nil || !e.HasCompose(context.Background()) {
+		t.Errorf("a Compose that answers is none: %v", err)
 	}
 }
 

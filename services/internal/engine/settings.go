@@ -27,7 +27,7 @@ func readSettings(file string, getenv func(string) string) (map[string]string, e
 		return value, value != ""
 	})
 	if err != nil {
-		return nil, &Problem{What: ".env: " + err.Error(), Remedy: "git diff .env shows what was changed"}
+		return nil, &Problem{What: strings.Replace(".env: "+err.Error(), ".env: line ", ".env line ", 1), Remedy: "git diff .env shows what was changed"}
 	}
 	return settings, nil
 }

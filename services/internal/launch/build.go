@@ -23,7 +23,7 @@ import (
 var ImageSources = []string{
 	".dockerignore", "compose.yaml", "go.mod", "go.sum", "scripts/dev/tools/shell", "scripts/scenarios/extras.yaml",
 	"services/Dockerfile", "services/client", "services/extras", "services/host", "services/internal/cli", "services/internal/health",
-	"services/internal/identity", "services/server", "services/tools", "spire",
+	"services/internal/identity", "services/internal/observation", "services/server", "services/tools", "spire",
 }
 
 const goDownload = "install Go 1.26 or newer (https://go.dev/dl/)"
@@ -32,6 +32,39 @@ const goDownload = "install Go 1.26 or newer (https://go.dev/dl/)"
 // is here or can be pulled, else it is compiled from its Go module. tools asks for the tools' image too, which only scenarios need.
 func (l *Launcher) Build(ctx context.Context, tools bool) error {
 	return l.build(ctx, tools, l.buildAll)
+}
+
+// stamp is the file with what this folder's images were built from. Each clone of the lab has its own.
+func (l *Launcher) stamp() string { return l.Cache("built-" + l.Setting("LAB_TAG") + ".json") }
+
+// ImageOfAnotherFolder returns a service whose container runs an image that was not built in this folder, though this folder has built
+// one: the tag is shared by all clones of the lab on this machine, and another clone has moved it.
+func (l *Launcher) ImageOfAnotherFolder(ctx context.Context) (service string, err error) {
+	known, err := readState(l.stamp())
+	if err != nil || len(known.Images) == 0 {
+		return "", nil // nothing was built here
+	}
+	containers, err := l.Containers(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, container := range containers {
+		if !slices.Contains(lab.Services, container.Service) {
+			continue
+		}
+		inspection, err := l.Inspect(ctx, container.Service)
+		if err != nil {
+			return "", err
+		}
+		own := false
+		for _, id := range known.Images {
+			own = own || id == inspection.Image
+		}
+		if !own {
+			return container.Service, nil
+		}
+	}
+	return "", nil
 }
 
 // Adopt takes the images that are here as built from the sources that are here: a kit brought both.
@@ -45,7 +78,7 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 	if err != nil {
 		return err
 	}
-	stamp := l.Cache("built-" + l.Setting("LAB_TAG") + ".json")
+	stamp := l.stamp()
 	if known, err := readState(stamp); err == nil && known.equal(before) && before.complete() {
 		return nil
 	}
@@ -69,7 +102,11 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(stamp, append(text, '\n'), 0o644)
+	// A disk that is full must not leave half of it.
+	if err := os.WriteFile(stamp+".part", append(text, '\n'), 0o644); err != nil {
+		return l.Unwritable(stamp, err)
+	}
+	return os.Rename(stamp+".part", stamp)
 }
 
 // state is what images were built from, and which they are.
@@ -203,9 +240,14 @@ func (l *Launcher) FromModules(ctx context.Context, tools bool) error {
 		return ctx.Err()
 	case errors.As(err, &exit) && exit.ExitCode() == noCompiler:
 		return &engine.Problem{Code: lab.NoCompiler, What: "there is no C compiler for SPIRE's server; the lines above say which"}
+	case !errors.As(err, &exit):
+		return &engine.Problem{Code: lab.NotBuilt, What: "the lab's images could not be built from Go modules: " + err.Error(), Remedy: "install bash, or let the engine pull the images"}
 	}
 	return refused(lab.NotBuilt, "the images could not be built from Go modules; the lines above say why", said.String(), "")
 }
+
+// ErrSaid ends a command after the script that it called has said what is wrong and what to do.
+var ErrSaid = errors.New("the images could not be built from Go modules; the lines above say why")
 
 // noCompiler is the exit status with which scripts/dev/images.sh reports that there is no C compiler for the engine's machine.
 const noCompiler = 3
@@ -242,6 +284,8 @@ func remedy(refusal string) string {
 		return "the registry limits how much one network address may pull: docker login gives you a limit of your own, or wait six hours"
 	case has("getting credentials", "docker-credential"):
 		return "a credential helper that Docker's config.json names does not work: remove credsStore and credHelpers from " + filepath.Join(filepath.Dir(filepath.Dir(pluginLink())), "config.json")
+	case has("expired or is not yet valid"):
+		return "compare the time of this machine and of the engine with a clock: date; docker info --format '{{.SystemTime}}'"
 	case has("x509", "certificate"):
 		return "the engine does not trust a certificate between here and the registry: add your network's CA to Docker"
 	case has("unauthorized", "denied", "not found", "manifest unknown"):
@@ -256,7 +300,7 @@ func remedy(refusal string) string {
 
 // needCompose builds Compose from its Go module where docker has none that is new enough.
 func (l *Launcher) needCompose(ctx context.Context) error {
-	if !l.HasCompose() {
+	if !l.HasCompose(ctx) {
 		if err := l.buildCompose(ctx); err != nil {
 			return err
 		}

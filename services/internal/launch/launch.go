@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -364,7 +365,25 @@ func (l *Launcher) Clean() error {
 			return err
 		}
 	}
-	return os.RemoveAll(l.Cache())
+	return removeBuilt(l.Cache())
+}
+
+// removeBuilt removes a folder. Windows does not remove a program that runs, so there this program may stay.
+func removeBuilt(folder string) error {
+	err := os.RemoveAll(folder)
+	if err == nil || runtime.GOOS != "windows" {
+		return err
+	}
+	self, selfErr := os.Executable()
+	if selfErr != nil {
+		return err
+	}
+	return filepath.WalkDir(folder, func(file string, entry fs.DirEntry, walkErr error) error {
+		if walkErr == nil && !entry.IsDir() && !SameFile(file, self) {
+			return err
+		}
+		return walkErr
+	})
 }
 
 // pluginLink returns where docker looks for its Compose plugin.

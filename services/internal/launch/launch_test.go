@@ -62,7 +62,9 @@ func TestPreflight(t *testing.T) {
 			"the container p-client-1 exists and was not created by this lab", "COMPOSE_PROJECT_NAME=p-2"},
 		"somebody's network": {`network ls => 0 {"Name":"p_default","Project":"q"}` + "\n" + quiet, nil, "the network p_default exists", "COMPOSE_PROJECT_NAME=p-2"},
 		"somebody's volume":  {`volume ls => 0 {"Name":"p_workload-api","Project":""}` + "\n" + quiet, nil, "the volume p_workload-api exists", "COMPOSE_PROJECT_NAME=p-2"},
-		"a name like one":    {`volume ls => 0 {"Name":"p_mine","Project":""}` + "\n" + quiet, nil, "", ""},
+		"a docker that crashes": {"ps --all --no-trunc => 0\ncontainer ls => 2 fork: resource temporarily unavailable\n" + quiet, nil,
+			"cannot tell: docker container failed: fork: resource temporarily unavailable", "docker container must work"},
+		"a name like one": {`volume ls => 0 {"Name":"p_mine","Project":""}` + "\n" + quiet, nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, _ := fake(t, c.rules)
@@ -142,6 +144,10 @@ func TestBuild(t *testing.T) {
 		{"a test", func() { write(t, l, "services/a_test.go", "b\n") }, 2},
 		{"a version of the environment", func() { setVersion(t, l, "1.14.0") }, 3},
 		{"and back", func() { setVersion(t, l, "1.15.3") }, 4},
+		{"a Go image of the environment", func() { t.Setenv("GO_IMAGE", "golang:1.20"); setVersion(t, l, "1.15.3") }, 5},
+		{"a registry of the environment", func() { t.Setenv("SPIRE_REGISTRY", "registry.test"); setVersion(t, l, "1.15.3") }, 6},
+		{"a base image of the environment", func() { t.Setenv("TOOLS_BASE_IMAGE", "debian"); setVersion(t, l, "1.15.3") }, 7},
+		{"the same environment again", func() { setVersion(t, l, "1.15.3") }, 7},
 	} {
 		if step.do(); true {
 			build()
@@ -149,6 +155,63 @@ func TestBuild(t *testing.T) {
 		if built != step.want {
 			t.Errorf("step %d, %s: built %d times, want %d", i, step.what, built, step.want)
 		}
+	}
+}
+
+// TestImageSources: every folder that the Dockerfile copies into the images of the containers counts as their source. One that is missing
+// here could be edited, and would not be built.
+func TestImageSources(t *testing.T) {
+	text, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, rest, _ := strings.Cut(string(text), "FROM ${GO_IMAGE} AS lab-compiler")
+	_, rest, _ = strings.Cut(rest, "FROM scratch AS lab\n")
+	found := 0
+	for line := range strings.Lines(host + rest) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || fields[0] != "COPY" || strings.Contains(line, "--from=") {
+			continue
+		}
+		for _, source := range fields[1 : len(fields)-1] {
+			if strings.HasPrefix(source, "--") || strings.HasPrefix(source, ".cache/") {
+				continue
+			}
+			found++
+			if !slices.ContainsFunc(ImageSources, func(known string) bool { return source == known || strings.HasPrefix(source, known+"/") }) {
+				t.Errorf("services/Dockerfile copies %s, which is not among the sources of the images", source)
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("the Dockerfile copies only %d paths", found)
+	}
+}
+
+// TestImageOfAnotherFolder: two clones of the lab share the images' tag, and what one has built must not run unnoticed in the other.
+func TestImageOfAnotherFolder(t *testing.T) {
+	rules := `ps --all => 0 {"ID":"a","Service":"server","State":"running","Project":"p"} | {"ID":"b","Service":"tools","State":"running","Project":"p"}
+inspect a => 0 [{"Image":"sha256:MINE"}]
+inspect b => 0 [{"Image":"sha256:somebodys"}]
+`
+	for name, c := range map[string]struct{ stamp, want string }{
+		"its own":            {`{"Images":{"x":"sha256:other","y":"sha256:MINE"}}`, ""},
+		"another folder's":   {`{"Images":{"x":"sha256:other"}}`, "server"},
+		"nothing built here": {"", ""},
+		"half a stamp":       {`{"Images`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, _ := fake(t, rules)
+			if err := os.MkdirAll(l.Cache(), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if c.stamp != "" {
+				write(t, l, ".cache/built-local.json", c.stamp)
+			}
+			if got, err := l.ImageOfAnotherFolder(context.Background()); got != c.want || err != nil {
+				t.Errorf("%q, %v; want %q", got, err, c.want)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package launch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -57,7 +58,7 @@ func (l *Launcher) needWritable(context.Context) error {
 		os.Remove(probe.Name())
 	}
 	if err := os.MkdirAll(l.Cache(), 0o755); err != nil {
-		return &engine.Problem{Code: lab.NotWritable, What: l.Dir + " cannot be written", Remedy: "copy the folder to a place of your own: git clone '" + l.Dir + "' ~/spiffe-lab"}
+		return l.Unwritable(l.Cache(), err)
 	}
 	entries, err := os.ReadDir(l.Cache())
 	if err != nil {
@@ -70,11 +71,19 @@ func (l *Launcher) needWritable(context.Context) error {
 		}
 	}
 	for _, file := range files {
-		if !writable(file) {
-			return &engine.Problem{Code: lab.NotWritable, What: file + " cannot be written", Remedy: "it was perhaps made with sudo: sudo chown -R \"$(id -u)\" '" + l.Cache() + "'"}
+		if err := writable(file); err != nil {
+			return l.Unwritable(file, err)
 		}
 	}
-	return nil
+	// A full disk is seen only by who writes to it.
+	probe := l.Cache("probe")
+	err = os.WriteFile(probe, bytes.Repeat([]byte("x"), 1<<16), 0o644)
+	_ = os.Remove(probe)
+	return l.Unwritable(probe, err)
+}
+
+func (l *Launcher) copyFolder() string {
+	return "copy the folder to a place of your own: git clone '" + l.Dir + "' ~/spiffe-lab"
 }
 
 // needUnixLines finds files with the line endings of Windows that would go into an image.
@@ -124,10 +133,10 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 	remedy := "give this lab another name: COMPOSE_PROJECT_NAME=" + name + "-2, for each of its commands"
 	folders, err := l.Folders(ctx)
 	if err != nil {
-		return err
+		return cannotTellOwner(err)
 	}
 	for _, folder := range folders {
-		if !sameFile(folder, l.Dir) {
+		if !SameFile(folder, l.Dir) {
 			if folder == "" {
 				folder = "an unknown folder"
 			}
@@ -136,7 +145,7 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 	}
 	thing, err := l.othersThing(ctx)
 	if err != nil {
-		return err
+		return cannotTellOwner(err)
 	}
 	if thing != "" {
 		return &engine.Problem{Code: lab.NameInUse, What: name + " is in use: the " + thing + " exists and was not created by this lab", Remedy: remedy}
@@ -144,10 +153,21 @@ func (l *Launcher) needOwn(ctx context.Context) error {
 	return nil
 }
 
-func sameFile(a, b string) bool {
+// SameFile reports whether two paths lead to one file or folder.
+func SameFile(a, b string) bool {
 	left, errLeft := os.Stat(a)
 	right, errRight := os.Stat(b)
 	return errLeft == nil && errRight == nil && os.SameFile(left, right)
+}
+
+// cannotTellOwner explains an error of docker. It says nothing of the lab.
+func cannotTellOwner(err error) error {
+	var problem *engine.Problem
+	if errors.As(err, &problem) {
+		return problem
+	}
+	command, _, _ := strings.Cut(err.Error(), ":")
+	return &engine.Problem{What: "no Docker Engine answers the question whose lab this is: " + err.Error(), Remedy: command + " must work; nothing was changed"}
 }
 
 // othersThing returns a container, network or volume of somebody else that has a name which this lab would give to one of its own.

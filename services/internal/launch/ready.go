@@ -20,7 +20,14 @@ func (l *Launcher) Ready(ctx context.Context, out io.Writer) error {
 	if whole, err := l.Whole(ctx); err != nil {
 		return err
 	} else if whole && l.ClientServed(ctx) == nil {
-		return l.needOwn(ctx)
+		service, err := l.ImageOfAnotherFolder(ctx)
+		if err != nil {
+			return err
+		}
+		if service == "" {
+			return l.needOwn(ctx)
+		}
+		l.Screen.Say("%s runs an image that was not built in this folder: building this folder's images", service)
 	}
 	l.Screen.Say("%sstarting the lab ...%s", l.Screen.Dim, l.Screen.Plain)
 	return l.quietly(out, func(quiet *Launcher) error { return quiet.Up(ctx) })

@@ -4,5 +4,5 @@ package launch
 
 import "golang.org/x/sys/unix"
 
-// writable reports whether this user may write a file or folder.
-func writable(file string) bool { return unix.Access(file, unix.W_OK) == nil }
+// writable returns why this user may not write a file or folder.
+func writable(file string) error { return unix.Access(file, unix.W_OK) }

@@ -1,10 +1,16 @@
 package launch
 
-import "os"
+import (
+	"io/fs"
+	"os"
+)
 
-// writable reports whether this user may write a file or folder: by its read-only flag. Windows shows the rest only to a program that
+// writable returns why this user may not write a file or folder: by its read-only flag. Windows shows the rest only to a program that
 // tries.
-func writable(file string) bool {
+func writable(file string) error {
 	info, err := os.Stat(file)
-	return err == nil && info.Mode().Perm()&0o200 != 0
+	if err == nil && info.Mode().Perm()&0o200 == 0 {
+		return fs.ErrPermission
+	}
+	return err
 }

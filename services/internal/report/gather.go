@@ -37,6 +37,7 @@ const logLines = "80"
 // Options say what to ask, and how long to wait.
 type Options struct {
 	Patience  time.Duration                 // for all answers together; 0 is Patience
+	Live      bool                          // ask only what changes while a lab runs, and let no observer send a request
 	Preflight func(context.Context) []error // asks what would stop a start; may be nil
 	Start     *facts.Problem                // why the last start failed
 	Cut       string                        // what is known of a scenario that was cut off
@@ -49,7 +50,7 @@ func Gather(ctx context.Context, e *engine.Engine, o Options) *facts.Facts {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, o.Patience)
 	defer cancel()
-	g := &gatherer{Engine: e, ctx: ctx, patience: o.Patience}
+	g := &gatherer{Engine: e, ctx: ctx, patience: o.Patience, live: o.Live}
 	preflight := make(chan []error, 1)
 	go func() {
 		if o.Preflight == nil {
@@ -59,17 +60,21 @@ func Gather(ctx context.Context, e *engine.Engine, o Options) *facts.Facts {
 		preflight <- o.Preflight(ctx)
 	}()
 
-	g.json("engine", readVersion, "version", "--format", "{{json .}}")
-	g.json("clock", readInfo, "info", "--format", "{{json .}}")
-	g.lines("images", "image", "ls", "--no-trunc", "--filter", "reference=*"+lab.ImagePrefix+"*:"+e.Setting("LAB_TAG"), "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.CreatedSince}}")
-	g.lines("networks", "network", "ls", "--format", `{{.Name}} {{.Driver}} {{.Label "com.docker.compose.project"}}`)
+	if !o.Live {
+		g.json("engine", readVersion, "version", "--format", "{{json .}}")
+		g.json("clock", readInfo, "info", "--format", "{{json .}}")
+		g.lines("images", "image", "ls", "--no-trunc", "--filter", "reference=*"+lab.ImagePrefix+"*:"+e.Setting("LAB_TAG"), "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.CreatedSince}}")
+		g.lines("networks", "network", "ls", "--format", `{{.Name}} {{.Driver}} {{.Label "com.docker.compose.project"}}`)
+	}
 	ids, why := g.containerIDs()
 	calm := time.Since(began) < prompt && idle()
 	containers := g.containers(ids, why)
 	g.askSPIRE(containers)
 	g.askObservers(containers)
-	g.askFiles(containers)
-	g.askLogs(containers)
+	if !o.Live {
+		g.askFiles(containers)
+		g.askLogs(containers)
+	}
 	for _, one := range g.asked {
 		<-one.done
 	}
@@ -121,6 +126,7 @@ type gatherer struct {
 	*engine.Engine
 	ctx      context.Context
 	patience time.Duration
+	live     bool
 	asked    []*question
 }
 
@@ -339,6 +345,9 @@ func (g *gatherer) askSPIRE(all map[string]*facts.Container) {
 	for _, one := range []struct{ name, words string }{
 		{"entries", "entry show"}, {"agents", "agent list"}, {"bundle", "bundle show"}, {"bundles", "bundle list"}, {"authorities", "localauthority x509 show"},
 	} {
+		if g.live && strings.HasPrefix(one.name, "bundle") {
+			continue
+		}
 		g.in(all, one.name, lab.SPIREServer, "", append([]string{lab.SPIREServerCLI}, strings.Fields(one.words+" -output json")...)...)
 	}
 }
@@ -352,6 +361,12 @@ func (g *gatherer) askObservers(all map[string]*facts.Container) {
 		{lab.ClientUser, lab.Client, lab.Server}, {lab.ServerUser, lab.Server, lab.Client}, {lab.GuestUser, lab.Client, lab.Server},
 	} {
 		words := []string{"observer", "-limit", limit}
+		if g.live {
+			if one.user != lab.GuestUser {
+				g.in(all, "observer-"+one.user, one.service, one.user, words...)
+			}
+			continue
+		}
 		if c := all[one.service]; c != nil && one.user != lab.GuestUser {
 			words = append(words, c.Command...)
 		}

@@ -444,6 +444,28 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestNames: a scenario may have any name of letters, digits and dashes, in any folder.
+func TestNames(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), `my [lab]* \1`)
+	if err := os.MkdirAll(filepath.Join(dir, filepath.FromSlash(folder)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"http-1-0", "http-1", "2nd-try", "x", "A-1"} {
+		file := filepath.Join(dir, filepath.FromSlash(folder), name+".sh")
+		if err := os.WriteFile(file, []byte("# scripts/lab scenario "+name+"\n# the client must be served in "+name+"\nstep \"One\"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		script, err := Find(dir, name)
+		if err != nil || script.Name != name || script.Expectation != "the client must be served in "+name {
+			t.Errorf("%s: %+v, %v", name, script, err)
+			continue
+		}
+		if problems, err := Lint(script); err != nil || len(problems) > 0 {
+			t.Errorf("%s: %q, %v", name, problems, err)
+		}
+	}
+}
+
 // TestLint has a line for each thing that a script must not have.
 func TestLint(t *testing.T) {
 	for lines, want := range map[string]string{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,8 @@ func Lock(path, what string) (unlock func(), err error) {
 		if err == nil {
 			_, err = fmt.Fprintln(file, me)
 			if err := errors.Join(err, file.Close()); err != nil {
-				return nil, errors.Join(err, os.Remove(path))
+				_ = os.Remove(path)
+				return nil, unwritable(path, err)
 			}
 			return func() {
 				if holder(path) == me {
@@ -32,12 +34,14 @@ func Lock(path, what string) (unlock func(), err error) {
 			}, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return nil, &engine.Problem{What: "the lab cannot be locked: " + err.Error(), Remedy: "make the folder .cache writable for your user"}
+			return nil, unwritable(path, err)
 		}
 		pid := holder(path)
 		if number, err := strconv.Atoi(pid); err == nil && !alive(number) {
 			if holder(path) == pid {
-				_ = os.Remove(path)
+				if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return nil, unwritable(path, err)
+				}
 			}
 			continue
 		}
@@ -49,6 +53,11 @@ func Lock(path, what string) (unlock func(), err error) {
 	return nil, &engine.Problem{What: what, Remedy: "try again"}
 }
 
+// unwritable explains an error of writing a file in .cache.
+func unwritable(path string, err error) error {
+	return engine.Unwritable(filepath.Dir(filepath.Dir(path)), path, err)
+}
+
 // holder returns the process that holds a lock.
 func holder(path string) string {
 	text, err := os.ReadFile(path)
@@ -58,7 +67,13 @@ func holder(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// WaitForLock tries to lock again and again.
+// Held reports whether a living process holds a lock.
+func Held(path string) bool {
+	number, err := strconv.Atoi(holder(path))
+	return err == nil && alive(number)
+}
+
+// WaitForLock tries to lock again and again until the limit.
 func WaitForLock(ctx context.Context, path string, limit time.Duration, what string) (unlock func(), err error) {
 	for began := time.Now(); ; {
 		if unlock, err = Lock(path, what); err == nil || time.Since(began) > limit {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -27,14 +26,16 @@ type Script struct {
 
 // List returns all scenarios, by name.
 func List(dir string) ([]Script, error) {
-	files, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(folder), "*.sh"))
+	entries, err := os.ReadDir(filepath.Join(dir, filepath.FromSlash(folder))) // sorted
 	if err != nil {
 		return nil, err
 	}
-	sort.Strings(files)
 	var all []Script
-	for _, file := range files {
-		script, err := Read(file)
+	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) != ".sh" {
+			continue
+		}
+		script, err := Read(filepath.Join(dir, filepath.FromSlash(folder), entry.Name()))
 		if err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ type Screen struct {
 	Bold, Dim, Red, Green, Cyan, Plain string // escape sequences, or nothing
 }
 
-// New returns the screen of a file. It has no colours with NO_COLOR, with TERM=dumb, and where the file is no terminal.
+// New returns the screen of a file. It has no colours with NO_COLOR, with TERM=dumb, without TERM (but on Windows), and where the file is no terminal.
 func New(file *os.File) *Screen {
 	s := &Screen{Writer: file, Width: 92}
 	s.Terminal = term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" && understandsEscapes(file)

@@ -2,11 +2,9 @@
 //
 //	sandbox dns ADDRESS hangs|refuses|lies   a DNS server: prints a line for each question
 //	sandbox watch SUBNET                     prints a line for each packet that goes from SUBNET elsewhere
-//	sandbox json FILE                        fails if the file is not valid JSON
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,14 +29,8 @@ func run(args []string) error {
 			return err
 		}
 		return watch(subnet)
-	case len(args) == 2 && args[0] == "json":
-		text, err := os.ReadFile(args[1])
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(text, new(any))
 	}
-	return fmt.Errorf("want dns ADDRESS hangs|refuses|lies, watch SUBNET, or json FILE")
+	return fmt.Errorf("want dns ADDRESS hangs|refuses|lies, or watch SUBNET")
 }
 
 func serveDNS(address, manner string) error {

@@ -29,7 +29,7 @@ type Results struct {
 	Figures     map[string]Value `json:"figures"`
 }
 
-// Classroom is what scripts/classroom.sh has written of one.
+// Classroom is what `lab classroom` has written of one.
 type Classroom struct {
 	N       int     `json:"n"`
 	Seconds float64 `json:"seconds"` // for all labs, with their verification

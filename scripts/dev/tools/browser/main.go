@@ -1,6 +1,6 @@
 // Command browser looks at the lab's console as a trainer would, in a headless Chromium:
 //
-//	browser -url http://127.0.0.1:8089/ -shots DIR -scenario CMD -stop CMD -start CMD -feed CMD NAME...
+//	browser -url 'http://127.0.0.1:8089/?token=...' -shots DIR -scenario CMD -stop CMD -start CMD -feed CMD NAME...
 //
 // It runs the scenario of each NAME, and sees that each refusal on which the scenario insists is on the page; what
 // it says while the SPIRE server is stopped; and that a line which somebody else had a say in is only text.
@@ -36,10 +36,11 @@ const within = 20 * time.Second
 type browser struct {
 	ctx    context.Context
 	url    string
+	proxy  *proxy
 	shots  string
 	failed bool
 
-	scenario, stop, start, feed string // commands for sh: a scenario, whose name follows; the SPIRE server's end and return; and a log line on its way in
+	scenario, stop, start, feed string // commands for sh: a scenario, whose name follows; the SPIRE server's end and return; and a line for a container's log
 
 	mu       sync.Mutex
 	errors   []string
@@ -53,7 +54,7 @@ func main() {
 	scenario := flag.String("scenario", "", "`command` that runs the scenario whose name follows it")
 	stop := flag.String("stop", "", "`command` that stops the SPIRE server")
 	start := flag.String("start", "", "`command` that starts it")
-	feed := flag.String("feed", "", "`command` that feeds the console a line of a log from its standard input")
+	feed := flag.String("feed", "", "`command` that has a container of the lab log its standard input")
 	flag.Parse()
 	if *url == "" || *shots == "" || *scenario == "" || *stop == "" || *start == "" || *feed == "" {
 		fmt.Fprintln(os.Stderr, "error: -url, -shots, -scenario, -stop, -start and -feed are needed")
@@ -66,7 +67,12 @@ func main() {
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
-	r := &browser{ctx: ctx, url: *url, shots: *shots, scenario: *scenario, stop: *stop, start: *start, feed: *feed, requests: map[string]bool{}}
+	between, address, err := behindProxy(*url)
+	if err != nil {
+		fmt.Println("FAIL the proxy:", err)
+		os.Exit(1)
+	}
+	r := &browser{ctx: ctx, url: address, proxy: between, shots: *shots, scenario: *scenario, stop: *stop, start: *start, feed: *feed, requests: map[string]bool{}}
 	if err := r.look(flag.Args()); err != nil {
 		fmt.Println("FAIL the browser:", err)
 		r.failed = true
@@ -142,7 +148,7 @@ var origin = regexp.MustCompile(`^\w+://[^/]+/`)
 
 func (r *browser) look(scenarios []string) error {
 	r.listen()
-	if err := r.do(network.Enable(), log.Enable(), runtime.Enable(), chromedp.EmulateViewport(1280, 720), chromedp.Navigate(r.url+"?theme=dark")); err != nil {
+	if err := r.do(network.Enable(), log.Enable(), runtime.Enable(), chromedp.EmulateViewport(1280, 720), chromedp.Navigate(r.url+"&theme=dark")); err != nil {
 		return err
 	}
 	r.check(r.soon(`document.getElementById('health').textContent === 'all is running'`), "the page says that all is running", ask[string](r, `document.getElementById('health').textContent`))
@@ -157,10 +163,14 @@ func (r *browser) look(scenarios []string) error {
 	if len(scenarios) > 0 {
 		r.delays()
 	}
+	r.check(ask[bool](r, ordered), "the rows are in the order of their times")
 	if err := r.hostile(); err != nil {
 		return err
 	}
-	if err := r.away(); err != nil {
+	if err := r.down(); err != nil {
+		return err
+	}
+	if err := r.interrupted(); err != nil {
 		return err
 	}
 	r.page()
@@ -170,7 +180,7 @@ func (r *browser) look(scenarios []string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.check(len(r.errors) == 0, "the browser's console has no error", strings.Join(r.errors, "; "))
-	r.check(len(r.requests) == 1 && r.requests[r.url], "no request went to anywhere else", r.requests)
+	r.check(len(r.requests) == 1 && r.requests[origin.FindString(r.url)], "no request went to anywhere else", r.requests)
 	return nil
 }
 
@@ -270,8 +280,7 @@ func (r *browser) shell(command, input string) error {
 // hostile: what a peer puts into a log is text.
 func (r *browser) hostile() error {
 	const text = `<img src=x onerror="document.title='taken'"><script>document.title='taken'</script>`
-	line := fmt.Sprintf("server-1 | %s 2026/11/25 12:00:00 http: TLS handshake error from 192.0.2.1:1: unexpected ID %s\x1b[31m\n",
-		time.Now().UTC().Format(time.RFC3339Nano), text)
+	line := fmt.Sprintf("2026/11/25 12:00:00 http: TLS handshake error from 192.0.2.1:1: unexpected ID %s\x1b[31m\n", text)
 	if err := r.shell(r.feed, line); err != nil {
 		return err
 	}
@@ -280,14 +289,42 @@ func (r *browser) hostile() error {
 	return nil
 }
 
-// away: the page is at its best when something breaks.
-func (r *browser) away() error {
+// interrupted: a page whose connection breaks says so, and goes on by itself.
+func (r *browser) interrupted() error {
+	const health = `document.getElementById('health').textContent`
+	r.mu.Lock()
+	before := len(r.errors)
+	r.mu.Unlock()
+	r.proxy.breaks(true)
+	r.check(r.soon(health+`.startsWith('connection interrupted')`), "a short break of the connection is called a break", ask[string](r, health))
+	r.check(r.soon(health+`.startsWith('NO ANSWER')`), "a long one is said aloud", ask[string](r, health))
+	r.check(ask[bool](r, `document.querySelectorAll('#rows > li').length > 0`), "the rows are still there")
+	if err := r.shot("interrupted"); err != nil {
+		return err
+	}
+	r.proxy.breaks(false)
+	r.check(r.soon(health+` === 'all is running'`), "the page goes on when it can", ask[string](r, health))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.errors = r.errors[:before] // what was refused meanwhile
+	return nil
+}
+
+// ordered is whether the rows are in the order of their times, the latest first.
+const ordered = `(() => {
+	const times = [...document.querySelectorAll('#rows > li time')].map((time) => new Date(time.dateTime).getTime())
+	return times.length > 1 && times.every((time, i) => i === 0 || time <= times[i - 1])
+})()`
+
+// down: the page is at its best when something breaks.
+func (r *browser) down() error {
 	if err := r.shell(r.stop, ""); err != nil {
 		return err
 	}
-	r.check(r.soon(`document.getElementById('health').textContent === 'AWAY: spire-server'`), "the page says that the SPIRE server is away", ask[string](r, `document.getElementById('health').textContent`))
+	r.check(r.soon(`document.getElementById('health').textContent === 'DOWN: spire-server'`), "the page says that the SPIRE server is down", ask[string](r, `document.getElementById('health').textContent`))
 	r.check(ask[bool](r, `document.querySelectorAll('#rows > li').length > 0 && document.getElementById('who').textContent.includes('spiffe://example.org/client')`), "and goes on showing who is who")
-	if err := r.shot("away"); err != nil {
+	r.check(r.soon(`document.getElementById('problems').textContent.includes('spire-server is exited')`), "and what it cannot tell", ask[string](r, `document.getElementById('problems').textContent`))
+	if err := r.shot("down"); err != nil {
 		return err
 	}
 	if err := r.shell(r.start, ""); err != nil {
@@ -312,7 +349,7 @@ func (r *browser) delays() {
 // page looks at what stands on it, in both themes.
 func (r *browser) page() {
 	for _, theme := range []string{"dark", "light"} {
-		if err := r.do(chromedp.Navigate(r.url + "?theme=" + theme)); err != nil {
+		if err := r.do(chromedp.Navigate(r.url + "&theme=" + theme)); err != nil {
 			r.check(false, "the page opens", err)
 			return
 		}
@@ -382,12 +419,13 @@ func (r *browser) keys() error {
 		r.check(r.soon(fmt.Sprintf(`document.getElementById(%q).checkVisibility()`, part)), tab+" shows the part "+part)
 	}
 	key("f")
-	r.check(r.soon(`document.getElementById('frozen').textContent.includes('FROZEN')`), "f freezes the page")
+	r.check(r.soon(`document.getElementById('paused').textContent.includes('PAUSED')`), "f pauses the page")
 	first := ask[string](r, `document.querySelector('#rows > li').outerHTML`)
 	time.Sleep(6 * time.Second) // the running client is served every 5 s
-	r.check(ask[string](r, `document.querySelector('#rows > li').outerHTML`) == first, "nothing moves on a frozen page")
+	r.check(ask[string](r, `document.querySelector('#rows > li').outerHTML`) == first, "nothing moves on a paused page")
+	r.check(ask[bool](r, `paused.rows.size > 0 && paused.rows.size <= most`), "what comes meanwhile is kept by row")
 	key("f")
-	r.check(r.soon(`document.getElementById('frozen').textContent === ''`), "f goes on")
+	r.check(r.soon(`document.getElementById('paused').textContent === ''`), "f resumes")
 	before := ask[string](r, `JSON.stringify(['header', 'aside', '#connections'].map((part) => document.querySelector(part).getBoundingClientRect()))`)
 	r.check(r.soon(fmt.Sprintf(`document.querySelector('#rows > li').outerHTML !== %q`, first)), "what came meanwhile is drawn")
 	r.check(ask[string](r, `JSON.stringify(['header', 'aside', '#connections'].map((part) => document.querySelector(part).getBoundingClientRect()))`) == before, "nothing else moves when a row comes")
@@ -406,7 +444,7 @@ func (r *browser) keys() error {
 	r.check(r.soon(`[...document.querySelectorAll('#rows > li')].every((item) => item.hidden || item.classList.contains('refused'))`), "v leaves the refusals")
 	key("j")
 	key("\r")
-	r.check(r.soon(`location.pathname.startsWith('/lesson/') && document.querySelector('h2') !== null`), "Enter opens the lesson", ask[string](r, `location.href`))
+	r.check(r.soon(`location.pathname.includes('/lesson/') && document.querySelector('h1') !== null`), "Enter opens the lesson", ask[string](r, `location.href`))
 	bad := ask[[]string](r, measure)
 	r.check(len(bad) == 0, "a lesson: text of 24 px and more, contrast of 7 and more", strings.Join(bad, "; "))
 	return nil

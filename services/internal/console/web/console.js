@@ -3,14 +3,17 @@
 const $ = (id) => document.getElementById(id)
 const most = 500
 const rows = new Map() // by number: {row, item}
-let frozen = null // what has come since the page was frozen
+let paused = null // the latest of what has come since the page was paused
+let lost = 0 // when the stream of events broke, if it did
+let heard = Date.now() // when the last event came
 let filter = ''
 let chosen = null
 let state = null
 let offset = 0 // of the engine's clock against the browser's
 const filters = ['', 'refused', 'not reached', 'served', 'happened']
 const signs = { served: '✓', refused: '✗', 'not reached': '…', happened: '·' }
-// When each row was drawn first, for whoever measures.
+const token = new URLSearchParams(location.search).get('token') || ''
+// The times at which rows were drawn first, for measurements.
 window.drawn = []
 
 function el(name, attributes = {}, ...children) {
@@ -56,34 +59,63 @@ function draw(row) {
     if (row.lesson) item.append(el('span', { class: 'words' }, el('a', { href: lessonAddress(row.lesson) }, `why: ${row.lesson}`)))
   }
   item.hidden = Boolean(filter) && row.verdict !== filter
+  rows.delete(row.number)
   rows.set(row.number, { row, item })
+  place(item, row)
   if (known) return
-  $('rows').prepend(item)
   window.drawn.push({ number: row.number, at: row.at, drawn: Date.now(), verdict: row.verdict })
   if (window.drawn.length > 5000) window.drawn.splice(0, 1000)
   if (rows.size > most) {
-    const [oldest] = rows.keys()
-    rows.get(oldest).item.remove()
-    rows.delete(oldest)
+    const oldest = $('rows').lastElementChild
+    rows.delete(Number(oldest.id.slice('row-'.length)))
+    oldest.remove()
   }
   if (row.verdict === 'refused') $('heard').textContent = `${name(row.from)} to ${name(row.to)}: ${shown}`
 }
 
+// place puts a row above all earlier ones.
+function place(item, row) {
+  const at = new Date(row.at).getTime()
+  const after = (other) => other.at === at ? other.number > row.number : other.at > at
+  item.order = { at, number: row.number }
+  item.remove()
+  let next = $('rows').firstElementChild
+  while (next && after(next.order)) next = next.nextElementSibling
+  $('rows').insertBefore(item, next)
+}
+
+// address returns the address of a part of the page. It is relative: a proxy may have put a path before it.
+const address = (path) => `${path}?token=${encodeURIComponent(token)}`
+
 function lessonAddress(lesson) {
   const theme = document.documentElement.dataset.theme
-  return `/lesson/${encodeURIComponent(lesson)}${theme ? `?theme=${theme}` : ''}`
+  return address(`lesson/${encodeURIComponent(lesson)}`) + (theme ? `&theme=${theme}` : '')
+}
+
+// drawHealth says what is down, or that the page itself gets nothing.
+function drawHealth() {
+  const silent = lost ? Math.round((Date.now() - lost) / 1000) : 0
+  let words = 'all is running'
+  if (silent > 15) words = `NO ANSWER for ${silent} s: does scripts/lab console run?`
+  else if (lost) words = 'connection interrupted: reconnecting ...'
+  else if (!state) words = 'connecting ...'
+  else if (!state.known) words = state.problems ? 'CANNOT TELL what runs' : 'connecting ...'
+  else if ((state.down || []).length) words = `DOWN: ${state.down.join(', ')}`
+  const health = $('health')
+  if (health.textContent !== words) health.textContent = words
+  health.classList.toggle('loud', words !== 'all is running' && !words.endsWith('...'))
 }
 
 function drawState() {
+  drawHealth()
   if (!state) return
   const scenario = state.scenario
   $('scenario').textContent = scenario
     ? `${scenario.name}: ${scenario.ended || scenario.step || scenario.expectation}` : 'no scenario is running'
-  const health = $('health')
-  const loud = state.known && state.away && state.away.length > 0
-  const words = !state.known ? 'waiting for the first facts' : loud ? `AWAY: ${state.away.join(', ')}` : 'all is running'
-  if (health.textContent !== words) health.textContent = words
-  health.classList.toggle('loud', Boolean(loud))
+  const problems = (state.problems || []).join('; ')
+  if ($('problems').textContent !== problems) $('problems').textContent = problems
+  $('problems').hidden = !problems
+  $('none').hidden = rows.size > 0
   drawWho()
   drawWhy()
   drawTrust()
@@ -99,7 +131,7 @@ function drawWho() {
     if (who.service === 'node') continue
     const box = el('div', {}, el('strong', {}, who.service))
     if (who.user && !/^spire/.test(who.service)) box.append(` as ${who.user}`)
-    if (who.status !== 'running') box.append(' ', el('span', { class: 'away' }, who.status))
+    if (who.status !== 'running') box.append(' ', el('span', { class: 'stopped' }, who.status))
     if (who.svid) {
       const left = Math.round((new Date(who.svid.expires) - now) / 1000)
       const before = seen.get(who.service)
@@ -142,7 +174,7 @@ function drawWhy() {
   }
   if (refused) explain(refused.why, `${clock(refused.at)}: no identity for this process`)
   for (const why of state.why || []) explain({ ...why, entries: (why.entries || []).filter((entry) => !lacks(entry)) }, `a process of ${why.user}`)
-  if (!parts.length) parts.push(el('p', {}, 'The SPIRE server has not said its entries yet.'))
+  if (!parts.length) parts.push(el('p', {}, 'The registration entries are not known yet.'))
   $('why').replaceChildren(...parts)
 }
 
@@ -152,7 +184,7 @@ function drawTrust() {
   for (const ca of trust.authorities || []) {
     cas.append(el('li', {}, el('span', { class: 'id' }, ca.id.slice(0, 8)), ` ${ca.state === 'active' ? 'ACTIVE: it signs' : ca.state}`))
   }
-  const parts = [el('h3', {}, 'CAs of the SPIRE server'), cas]
+  const parts = [el('h3', {}, 'CAs of the SPIRE server'), cas.children.length ? cas : el('p', {}, 'not known')]
   for (const side of trust.sides || []) {
     const list = el('ul', {})
     for (const [domain, keys] of Object.entries(side.bundles || {})) {
@@ -165,12 +197,12 @@ function drawTrust() {
 
 function drawTrace(trace) {
   const list = el('ol', {})
-  for (const step of trace.steps) {
+  for (const step of trace.steps || []) {
     const item = el('li', {}, el('strong', {}, `${step.by} ${step.by === 'client' ? '→' : '←'} ${step.message}`), step.encrypted ? ' (encrypted)' : '', el('div', {}, step.means))
     for (const detail of step.details || []) item.append(el('div', { class: 'id quiet' }, detail))
     list.append(item)
   }
-  const end = el('p', { class: trace.refused ? 'missing' : 'quiet' }, `as ${trace.as}: ${trace.end}`)
+  const end = el('p', { class: trace.refused || !trace.steps ? 'missing' : 'quiet' }, `as ${trace.as}: ${trace.end}`)
   $('steps').replaceChildren(end, list)
 }
 
@@ -181,32 +213,64 @@ function take(update) {
   if (update.missed) {
     const missed = $('missed')
     missed.dataset.count = Number(missed.dataset.count || 0) + update.missed
-    missed.textContent = `${missed.dataset.count} rows came too fast, and were not drawn`
+    missed.textContent = `${missed.dataset.count} rows came too fast and are not shown`
     missed.hidden = false
   }
   if (update.trace) drawTrace(update.trace)
   drawState()
 }
 
+// hold keeps the latest of what comes while the page is paused, as much as the page shows.
+function hold(update) {
+  for (const row of update.rows || []) {
+    paused.rows.delete(row.number)
+    paused.rows.set(row.number, row)
+    if (paused.rows.size > most) paused.rows.delete(paused.rows.keys().next().value)
+  }
+  paused.missed += update.missed || 0
+  paused.state = update.state || paused.state
+  paused.trace = update.trace || paused.trace
+  paused.now = update.now
+}
+
+function clear() {
+  for (const { item } of rows.values()) item.remove()
+  rows.clear()
+}
+
+// follow takes what the console sends. At each connection it sends all that it has.
 function follow() {
-  const events = new EventSource('/events')
-  events.onopen = () => {
-    for (const { item } of rows.values()) item.remove()
-    rows.clear()
+  const events = new EventSource(address('events'))
+  let fresh = true
+  const broke = () => {
+    lost = lost || Date.now()
+    drawHealth()
+    events.close()
+    setTimeout(follow, 1000)
   }
-  events.onmessage = (message) => {
-    const update = JSON.parse(message.data)
-    if (frozen) {
-      frozen.push(update)
-      $('frozen').textContent = 'FROZEN: f goes on'
-      return
+  const watch = setInterval(() => {
+    if (events.readyState === EventSource.CLOSED) clearInterval(watch)
+    else if (Date.now() - heard > 20000) { // it sends something every 5 s
+      clearInterval(watch)
+      broke()
     }
-    take(update)
+  }, 1000)
+  events.onopen = () => { heard = Date.now() }
+  events.onmessage = (message) => {
+    heard = Date.now()
+    lost = 0
+    const update = JSON.parse(message.data)
+    if (paused) {
+      if (fresh) Object.assign(paused, { rows: new Map(), clear: true })
+      hold(update)
+      drawHealth()
+    } else {
+      if (fresh) clear()
+      take(update)
+    }
+    fresh = false
   }
-  events.onerror = () => {
-    $('health').textContent = 'THE CONSOLE HAS ENDED'
-    $('health').classList.add('loud')
-  }
+  events.onerror = broke
 }
 
 function choose(tab) {
@@ -230,16 +294,17 @@ function move(by) {
   $('rows').setAttribute('aria-activedescendant', chosen.id)
 }
 
-function freeze() {
-  if (!frozen) {
-    frozen = []
-    $('frozen').textContent = 'FROZEN: f goes on'
+function pause() {
+  if (!paused) {
+    paused = { rows: new Map(), missed: 0, now: new Date(Date.now() + offset).toISOString(), clear: false }
+    $('paused').textContent = 'PAUSED: press f to resume'
     return
   }
-  const updates = frozen
-  frozen = null
-  $('frozen').textContent = ''
-  updates.forEach(take)
+  const update = { ...paused, rows: [...paused.rows.values()] }
+  if (paused.clear) clear()
+  paused = null
+  $('paused').textContent = ''
+  take(update)
 }
 
 function nextFilter() {
@@ -256,7 +321,7 @@ function theme() {
 
 const keys = {
   1: () => choose('who'), 2: () => choose('why'), 3: () => choose('trust'), 4: () => choose('handshake'),
-  j: () => move(1), k: () => move(-1), f: freeze, v: nextFilter, t: theme,
+  j: () => move(1), k: () => move(-1), f: pause, v: nextFilter, t: theme,
   '?': () => $('keys').showModal(),
 }
 
@@ -283,10 +348,10 @@ document.addEventListener('keydown', (event) => {
 for (const tab of document.querySelectorAll('[role="tab"]')) tab.addEventListener('click', () => choose(tab.getAttribute('aria-controls')))
 for (const button of document.querySelectorAll('[data-as]')) {
   button.addEventListener('click', async () => {
-    $('steps').replaceChildren(el('p', {}, 'a handshake is being done ...'))
-    const answer = await fetch(`/handshake/${button.dataset.as}`, { method: 'POST' })
+    $('steps').replaceChildren(el('p', {}, 'performing a handshake ...'))
+    const answer = await fetch(address(`handshake/${button.dataset.as}`), { method: 'POST' }).catch((error) => ({ ok: false, text: () => `The console does not answer: ${error.message}` }))
     if (!answer.ok) $('steps').replaceChildren(el('p', {}, await answer.text()))
   })
 }
-setInterval(() => { if (!frozen) drawState() }, 1000)
+setInterval(() => { if (paused) drawHealth(); else drawState() }, 1000)
 follow()

@@ -1,32 +1,45 @@
-// Package enginetest lets a test's own program stand in for docker and docker compose.
+// Package enginetest lets a test's own program stand in for docker, docker compose and other programs.
 package enginetest
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// rulesVariable has the rules; the test's program is docker where it is set.
-const rulesVariable = "ENGINETEST_DOCKER"
+// rulesVariable has the rules; the test's program is docker where it is set. logVariable names the file for the command lines.
+const (
+	rulesVariable = "ENGINETEST_DOCKER"
+	logVariable   = "ENGINETEST_LOG"
+)
 
 // Main is for TestMain: it runs the tests, or answers as docker.
 func Main(m *testing.M) {
 	if rules := os.Getenv(rulesVariable); rules != "" {
-		os.Exit(answer(rules, os.Args[1:]))
+		os.Exit(answer(rules, filepath.Base(os.Args[0]), os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }
 
-// answer answers by the first rule "WORDS => STATUS TEXT" whose words are in the command line. In the text " | " is a line break and ARGS
-// the command line. With a status over 0 the text goes to the standard error.
-func answer(rules string, args []string) int {
-	line := strings.Join(args, " ")
+// answer answers by the first rule "WORDS => STATUS TEXT" whose words are in the command line, which begins with the program's name. In
+// the text " | " is a line break, ARGS the arguments, and <FILE what a file has. With a status over 0 the text goes to the standard
+// error. A rule that begins with "once " counts the first time only.
+func answer(rules, program string, args []string) int {
+	line := program + " " + strings.Join(args, " ")
+	before, err := note(line)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 9
+	}
 	for rule := range strings.Lines(rules) {
 		words, answer, ok := strings.Cut(strings.TrimSpace(rule), " => ")
-		if !ok || !strings.Contains(line, words) {
+		words, once := strings.CutPrefix(words, "once ")
+		if !ok || !strings.Contains(line, words) || once && strings.Contains(before, words) {
 			continue
 		}
 		status, text, _ := strings.Cut(answer, " ")
@@ -34,11 +47,50 @@ func answer(rules string, args []string) int {
 		if status != "0" {
 			out = os.Stderr
 		}
-		fmt.Fprintln(out, strings.ReplaceAll(strings.ReplaceAll(text, " | ", "\n"), "ARGS", line))
+		if file, ok := strings.CutPrefix(text, "<"); ok {
+			content, err := os.ReadFile(file)
+			if _, writeErr := out.Write(content); errors.Join(err, writeErr) != nil {
+				return 9
+			}
+			return int(status[0] - '0')
+		}
+		fmt.Fprintln(out, strings.ReplaceAll(strings.ReplaceAll(text, " | ", "\n"), "ARGS", strings.Join(args, " ")))
 		return int(status[0] - '0')
 	}
 	fmt.Fprintln(os.Stderr, "unexpected:", line)
 	return 9
+}
+
+// note adds a command line to the log, with the standard input if the last argument says that it is read, and returns what was there.
+func note(line string) (before string, err error) {
+	file, err := os.OpenFile(os.Getenv(logVariable), os.O_APPEND|os.O_RDWR, 0)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return "", err
+	}
+	if strings.HasSuffix(line, " -") {
+		input, err := io.ReadAll(os.Stdin)
+		if err != nil {
+			return "", err
+		}
+		line += " < " + string(input)
+	}
+	_, err = fmt.Fprintln(file, line)
+	return string(text), err
+}
+
+// Log returns the command lines of all programs that were run since [Start].
+func Log(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(os.Getenv(logVariable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // Version and Info are rules for an engine that the lab works with, and for its Compose plugin.
@@ -52,16 +104,16 @@ const (
 // Env is a good .env.
 const Env = "SPIRE_VERSION=1.15.3\nSPIRE_REGISTRY=ghcr.io/spiffe\nGO_IMAGE=golang:1.26-alpine\nTOOLS_BASE_IMAGE=buildpack-deps:bookworm-curl\nLAB_TAG=local\n"
 
-// Start puts a docker that answers by these rules into PATH, as the only program there, and returns a folder that has a .env. In the
-// rules COMPOSE is the path of docker-compose. The project's name is p.
-func Start(t *testing.T, rules string) (dir string) {
+// Start puts a docker that answers by these rules into PATH, and other programs that do; there is no other program. It returns a folder
+// that has a .env. In the rules COMPOSE is the path of docker-compose. The project's name is p, and the environment sets no version.
+func Start(t *testing.T, rules string, programNames ...string) (dir string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	programs, dir := t.TempDir(), t.TempDir()
-	for _, name := range []string{"docker", "docker-compose"} {
+	for _, name := range slices.Concat([]string{"docker", "docker-compose"}, programNames) {
 		if err := os.Symlink(self, filepath.Join(programs, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -69,6 +121,14 @@ func Start(t *testing.T, rules string) (dir string) {
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(Env), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	log := filepath.Join(programs, "log")
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"SPIRE_VERSION", "SPIRE_REGISTRY", "GO_IMAGE", "TOOLS_BASE_IMAGE", "LAB_TAG"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv(logVariable, log)
 	t.Setenv("PATH", programs)
 	t.Setenv(rulesVariable, strings.ReplaceAll(rules, "COMPOSE", filepath.Join(programs, "docker-compose")))
 	t.Setenv("COMPOSE_PROJECT_NAME", "p")

@@ -1,0 +1,203 @@
+package console
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
+)
+
+// before is how many lines of each container's log the page begins with. At a request every 5 s they are of more than the half hour
+// after which a program logs its next SVID.
+const before = "600"
+
+// longestLine is the longest line in bytes that is read.
+const longestLine = 1 << 20
+
+// logs prepares `docker compose logs`. Asked for by the project's name alone, outside the lab's folder, Compose follows what
+// starts later too.
+func logs(ctx context.Context, e *engine.Engine, args ...string) *exec.Cmd {
+	cmd := e.Command(ctx, nil, e.ComposeProgram(), append([]string{"--project-name", e.Project, "logs", "--timestamps", "--no-color"}, args...)...)
+	cmd.Dir = filepath.VolumeName(e.Dir) + string(filepath.Separator)
+	return cmd
+}
+
+// followLogs gives the hub the last lines of each log in the order of their time, calls first, and gives the hub what comes, until ctx
+// ends.
+func followLogs(ctx context.Context, e *engine.Engine, hub *Hub, clock func() time.Time, first func()) {
+	since := clock()
+	var seen seen
+	out, err := logs(ctx, e, "--tail", before, "--until", since.Format(time.RFC3339Nano)).Output()
+	hub.Trouble("the logs", reason(ctx, err))
+	for _, line := range inOrder(string(out)) {
+		if seen.first(line) {
+			hub.Log(line, clock())
+		}
+	}
+	first()
+	for ctx.Err() == nil {
+		next := clock()
+		err := follow(logs(ctx, e, "--follow", "--since", since.Format(time.RFC3339Nano)), func(line string) {
+			hub.Trouble("the logs", "")
+			if seen.first(line) {
+				hub.Log(line, clock())
+			}
+			next = clock()
+		})
+		hub.Trouble("the logs", reason(ctx, err))
+		since = next.Add(-again)
+		wait(ctx, time.Second) // the lab is down
+	}
+}
+
+// again is how far back the logs are read again after Compose has ended: another container's line may have come late.
+const again = 5 * time.Second
+
+// seen has the latest lines of containers. Two lines that differ in nothing, not even in their times, are one.
+type seen struct {
+	lines map[string]bool
+	order []string
+}
+
+// mostSeen is how many lines are remembered: more than come within [again].
+const mostSeen = 5000
+
+// first reports whether the line is new.
+func (s *seen) first(line string) bool {
+	if !composed.MatchString(line) {
+		return true // what Compose says itself it does not repeat
+	}
+	if s.lines == nil {
+		s.lines = map[string]bool{}
+	}
+	if s.lines[line] {
+		return false
+	}
+	if len(s.order) == mostSeen {
+		for _, old := range s.order[:mostSeen/2] {
+			delete(s.lines, old)
+		}
+		s.order = slices.Clone(s.order[mostSeen/2:])
+	}
+	s.lines[line] = true
+	s.order = append(s.order, line)
+	return true
+}
+
+// inOrder returns the lines of several logs by their times.
+func inOrder(text string) []string {
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+	at := func(line string) time.Time { parsed, _ := ParseLine(line); return parsed.At }
+	slices.SortStableFunc(lines, func(a, b string) int { return at(a).Compare(at(b)) })
+	return lines
+}
+
+// follow calls do for each line that a command prints, until it ends.
+func follow(cmd *exec.Cmd, do func(line string)) error {
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	scan := bufio.NewScanner(out)
+	scan.Buffer(nil, longestLine)
+	for scan.Scan() {
+		do(strings.TrimSuffix(scan.Text(), "\r"))
+	}
+	if scan.Err() != nil {
+		_ = cmd.Cancel()
+		_, _ = io.Copy(io.Discard, out)
+	}
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		exit.Stderr = errOut.Bytes()
+	}
+	return errors.Join(scan.Err(), err)
+}
+
+// reason says why a command failed; nothing if it did not, or was ended because ctx is over.
+func reason(ctx context.Context, err error) string {
+	var exit *exec.ExitError
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return ""
+	case errors.As(err, &exit) && len(exit.Stderr) > 0:
+		return fmt.Sprintf("docker compose logs failed: %s", engine.LastLine(string(exit.Stderr)))
+	}
+	return fmt.Sprintf("docker compose logs failed: %v", err)
+}
+
+func wait(ctx context.Context, how time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(how):
+	}
+}
+
+// screenFile follows the file in which a scenario says what it does. The next scenario begins the file from the start.
+type screenFile struct {
+	file string
+	read string // what has been read of it, whole lines
+}
+
+// next returns the lines that are new, and when the file was written.
+func (s *screenFile) next() (lines []string, at time.Time, err error) {
+	info, err := os.Stat(s.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.read = ""
+		return nil, at, nil
+	}
+	if err != nil {
+		return nil, at, err
+	}
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		return nil, at, err
+	}
+	whole := string(text[:bytes.LastIndexByte(text, '\n')+1])
+	fresh, grown := strings.CutPrefix(whole, s.read)
+	if !grown {
+		fresh = whole
+	}
+	s.read = whole
+	return strings.FieldsFunc(fresh, func(r rune) bool { return r == '\n' }), info.ModTime(), nil
+}
+
+// followScreen gives the hub what a scenario says, until ctx ends.
+func followScreen(ctx context.Context, e *engine.Engine, hub *Hub) {
+	screen := screenFile{file: e.Cache("screen-" + e.Project)}
+	running := e.Cache("lock-scenario-" + e.Project)
+	for ; ctx.Err() == nil; wait(ctx, 200*time.Millisecond) {
+		// A scenario writes its first line after it has taken the lock, and its last line before it gives the lock back.
+		held := scenario.Held(running)
+		lines, at, err := screen.next()
+		if err != nil {
+			hub.Trouble("what the scenario does", err.Error())
+			continue
+		}
+		hub.Trouble("what the scenario does", "")
+		for _, line := range lines {
+			hub.Screen(line, at)
+		}
+		if !held && !scenario.Held(running) {
+			hub.ScenarioEnds(at)
+		}
+	}
+}

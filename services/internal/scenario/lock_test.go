@@ -1,0 +1,32 @@
+package scenario
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+)
+
+// TestLockUnwritable: where no lock can be written, that is said, and not that another scenario runs.
+func TestLockUnwritable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), ".cache")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "missing", "lock")
+	refused := func(what, hint string) {
+		t.Helper()
+		var problem *engine.Problem
+		if _, err := Lock(file, "it is locked"); !errors.As(err, &problem) || !strings.Contains(problem.What, what) || !strings.Contains(problem.Remedy, hint) {
+			t.Errorf("%v, want %s", err, what)
+		}
+	}
+	refused("cannot be written", "git clone")
+	if err := os.WriteFile(filepath.Join(dir, "missing"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused("not a directory", "git clone")
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/kubernetes"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
+)
+
+// kubernetes returns the commands for a cluster.
+func (a *app) kubernetes() []*cobra.Command {
+	return []*cobra.Command{
+		a.onCluster("k8s-up", "start the lab on the cluster of the current kubectl context", "start the lab on", (*kubernetes.Cluster).Up),
+		a.onCluster("k8s-bad-id", "run the client there under the server's service account", "run the lab's client on", (*kubernetes.Cluster).BadID),
+		a.onCluster("k8s-down", "remove the lab from that cluster", "remove the lab from", (*kubernetes.Cluster).Down),
+	}
+}
+
+// kubernetesHidden returns commands that only tests call.
+func (a *app) kubernetesHidden() []*cobra.Command {
+	entries := a.onCluster("k8s-entries", "create the registration entries that are missing", "register the workloads on", (*kubernetes.Cluster).Entries)
+	manifests := &cobra.Command{
+		Use:   "k8s-manifests",
+		Short: "print the manifests, filled in",
+		Args:  cobra.NoArgs,
+		RunE: a.onLab(func(ctx context.Context, l *launch.Launcher) error {
+			text, err := kubernetes.Manifests(ctx, l)
+			if err == nil {
+				fmt.Print(text)
+			}
+			return err
+		}),
+	}
+	entries.Hidden, manifests.Hidden = true, true
+	return []*cobra.Command{entries, manifests}
+}
+
+// onCluster is a command that does something to a cluster, after asking whether it is the right one.
+func (a *app) onCluster(use, short, what string, do func(c *kubernetes.Cluster, ctx context.Context) error) *cobra.Command {
+	var yes bool
+	command := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: a.onLab(func(ctx context.Context, l *launch.Launcher) error {
+			cluster, err := kubernetes.Choose(ctx, l, what, yes, terminal())
+			if err != nil {
+				return err
+			}
+			return do(cluster, ctx)
+		}),
+	}
+	command.Flags().BoolVar(&yes, "yes", false, "do not ask whether the cluster is the right one")
+	return command
+}
+
+// terminal returns where a person answers, or nil.
+func terminal() io.Reader {
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return nil
+	}
+	return os.Stdin
+}
