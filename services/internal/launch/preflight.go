@@ -82,10 +82,6 @@ func (l *Launcher) needWritable(context.Context) error {
 	return l.Unwritable(probe, err)
 }
 
-func (l *Launcher) copyFolder() string {
-	return "copy the folder to a place of your own: git clone '" + l.Dir + "' ~/spiffe-lab"
-}
-
 // needUnixLines finds files with the line endings of Windows that would go into an image.
 func (l *Launcher) needUnixLines(context.Context) error {
 	for _, start := range []string{"compose.yaml", "scripts/scenarios/extras.yaml", "spire", "services"} {
