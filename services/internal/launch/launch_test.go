@@ -48,12 +48,18 @@ func TestPreflight(t *testing.T) {
 		change        func(*testing.T, *Launcher)
 		problem, hint string
 	}{
-		"nothing":                     {quiet, nil, "", ""},
-		"a policy":                    {quiet, func(t *testing.T, _ *Launcher) { t.Setenv("DOCKER_CONTENT_TRUST", "1") }, "DOCKER_CONTENT_TRUST is set", "unset DOCKER_CONTENT_TRUST"},
-		"no folder for temporary":     {quiet, func(t *testing.T, _ *Launcher) { t.Setenv("TMPDIR", "/nowhere") }, "TMPDIR is /nowhere", "unset TMPDIR"},
-		".cache is a file":            {quiet, func(t *testing.T, l *Launcher) { write(t, l, ".cache", "") }, "cannot be written", "git clone"},
-		"line endings":                {quiet, func(t *testing.T, l *Launcher) { write(t, l, "spire/a.conf", "a\r\n") }, "spire/a.conf has the line endings of Windows", "git checkout -- spire/a.conf"},
-		"line endings of an image":    {quiet, func(t *testing.T, l *Launcher) { write(t, l, "services/a.png", "a\r\n") }, "", ""},
+		"nothing":                  {quiet, nil, "", ""},
+		"a policy":                 {quiet, func(t *testing.T, _ *Launcher) { t.Setenv("DOCKER_CONTENT_TRUST", "1") }, "DOCKER_CONTENT_TRUST is set", "unset DOCKER_CONTENT_TRUST"},
+		"no folder for temporary":  {quiet, func(t *testing.T, _ *Launcher) { t.Setenv("TMPDIR", "/nowhere") }, "TMPDIR is /nowhere", "unset TMPDIR"},
+		".cache is a file":         {quiet, func(t *testing.T, l *Launcher) { write(t, l, ".cache", "") }, "cannot be written", "git clone"},
+		"line endings":             {quiet, func(t *testing.T, l *Launcher) { write(t, l, "spire/a.conf", "a\r\n") }, "spire/a.conf has the line endings of Windows", "git checkout -- spire/a.conf"},
+		"line endings of an image": {quiet, func(t *testing.T, l *Launcher) { write(t, l, "services/a.png", "a\r\n") }, "", ""},
+		"line endings of test data": {quiet, func(t *testing.T, l *Launcher) {
+			if err := os.Mkdir(filepath.Join(l.Dir, "services", "testdata"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, l, "services/testdata/a.log", "a\r\n")
+		}, "", ""},
 		"a name with capitals":        {quiet, func(t *testing.T, l *Launcher) { l.Project = "My Lab" }, `"My Lab", which is not a valid name of a Compose project`, "COMPOSE_PROJECT_NAME=my-lab"},
 		"a name of nothing but signs": {quiet, func(t *testing.T, l *Launcher) { l.Project = "-_" }, "not a valid name", "COMPOSE_PROJECT_NAME=my-lab"},
 		"another folder's lab": {`ps --all => 0 {"ID":"a","Project":"p","Folder":"` + other + `"}` + "\n" + quiet, nil,
