@@ -60,7 +60,7 @@ func engines() []environment {
 		}),
 		quick("a docker command that crashes", func(m *machine) {
 			m.stub("docker", `kill -SEGV $$`)
-			m.refused("up", "no Docker Engine answers: signal: segmentation fault")
+			m.refused("up", "cannot tell: docker version failed: signal: segmentation fault", "docker version must work")
 			m.silent("too old")
 		}),
 		quick("a docker command for which there is no process left", func(m *machine) {
@@ -69,7 +69,7 @@ func engines() []environment {
 		}),
 		quick("a docker command that answers in words", func(m *machine) {
 			m.stubDocker("version", `echo "Emulate Docker CLI using podman. Create /etc/containers/nodocker to quiet msg."; exit`)
-			m.refused("up", "no Docker Engine answers: docker version printed what is not JSON", "docker version must work")
+			m.refused("up", "cannot tell: docker version failed: its answer is not JSON", "docker version must work")
 		}),
 		quick("a docker command that warns before it answers", func(m *machine) {
 			m.stub("docker", `echo "WARNING: Error loading config file: /etc/docker: permission denied" >&2; exec "$real" "$@"`)

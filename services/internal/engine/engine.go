@@ -196,16 +196,20 @@ func (e *Engine) Connect(ctx context.Context) error {
 // noEngine explains an error of docker version.
 func (e *Engine) noEngine(ctx context.Context, err error) error {
 	var problem *Problem
-	if errors.As(err, &problem) {
+	known := errors.As(err, &problem)
+	if known && problem.Code != "" {
+		return problem
+	}
+	if said, err := e.Ask(ctx, "--version"); err == nil && strings.Contains(strings.ToLower(said), "podman") {
+		return &Problem{lab.PodmanCommand, "the docker command is Podman's own", "install Docker's command, start Podman's service, and set DOCKER_HOST to its socket"}
+	}
+	if known {
 		return problem
 	}
 	said := strings.TrimPrefix(err.Error(), "docker version: ")
 	if strings.Contains(said, "ermission denied") {
 		return &Problem{lab.NoAccess, "your user may not use the Docker Engine: " + said,
 			"add your user to the group docker (sudo usermod -aG docker $USER), then log out and in again. Members of that group have the rights of root on this machine"}
-	}
-	if out, err := e.Docker(ctx, "--version").CombinedOutput(); err == nil && strings.Contains(strings.ToLower(string(out)), "podman") {
-		return &Problem{lab.PodmanCommand, "the docker command is Podman's own", "install Docker's command, start Podman's service, and set DOCKER_HOST to its socket"}
 	}
 	return &Problem{lab.NoEngine, "no Docker Engine answers: " + said, "start Docker Desktop or the docker service; docker info must work (" + endpoint() + ")"}
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"io"
 	"os"
 	"path/filepath"
@@ -62,14 +63,14 @@ var functions = []string{"ticket", "right", "debrief", "inject"}
 
 // List returns all faults, by number.
 func List(dir string) ([]*Fault, error) {
-	files, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(folder), "[0-9][0-9]-*.sh"))
+	files, err := fs.Glob(os.DirFS(dir), folder+"/[0-9][0-9]-*.sh") // the lab's folder itself may have brackets in its name
 	if err != nil {
 		return nil, err
 	}
 	slices.Sort(files)
 	var all []*Fault
 	for _, file := range files {
-		f, err := Read(file)
+		f, err := Read(filepath.Join(dir, filepath.FromSlash(file)))
 		if err != nil {
 			return nil, err
 		}

@@ -239,11 +239,11 @@ func (l *Launcher) FromModules(ctx context.Context, tools bool) error {
 	case err == nil || ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &exit) && exit.ExitCode() == noCompiler:
-		return &engine.Problem{Code: lab.NoCompiler, What: "there is no C compiler for SPIRE's server; the lines above say which"}
+		return errors.Join(ErrSaid, &engine.Problem{Code: lab.NoCompiler, What: "there is no C compiler for SPIRE's server; the lines above say which"})
 	case !errors.As(err, &exit):
 		return &engine.Problem{Code: lab.NotBuilt, What: "the lab's images could not be built from Go modules: " + err.Error(), Remedy: "install bash, or let the engine pull the images"}
 	}
-	return refused(lab.NotBuilt, "the images could not be built from Go modules; the lines above say why", said.String(), "")
+	return errors.Join(ErrSaid, refused(lab.NotBuilt, "the images could not be built from Go modules; the lines above say why", said.String(), ""))
 }
 
 // ErrSaid ends a command after the script that it called has said what is wrong and what to do.
