@@ -29,6 +29,7 @@ var checks = []test{
 	{"footprint", footprint},
 	{"least-privilege", leastPrivilege},
 	{"readme", readme},
+	{"try-it", tryIt},
 	{"without-the-program", withoutTheProgram},
 }
 

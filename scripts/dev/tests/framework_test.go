@@ -50,7 +50,7 @@ type test struct {
 }
 
 // longest are the tests that take more than a minute, the longest first, so that no lab works alone at the end.
-var longest = []string{"console", "environments", "doctor", "faults", "bench", "classroom", "recovery", "server-outage", "bootstrap", "ca-rotation", "two-hosts",
+var longest = []string{"console", "environments", "doctor", "faults", "bench", "classroom", "recovery", "server-outage", "bootstrap", "ca-rotation", "two-hosts", "try-it",
 	"readme", "server-wiped", "kept-connection"}
 
 // all returns every test, in the order in which they run.
