@@ -154,6 +154,13 @@ func needs(service string) []string {
 		mounts = []string{"_host-credential on /run/host-credential, read-only", "_workload-api on /tmp/spire-agent/public"}
 	case "host-b", "partner-host", "partner-server":
 		owner, namespace, mounts = "0:0", "its own", nil
+	case "client-elsewhere":
+		namespace = "its own" // which is what its scenario is about
+	case "no-users":
+		owner = "1112:1112"
+	case "impostor-spire-server":
+		owner, namespace = "1000:1000", "its own"
+		mounts = []string{"_host-credential on /run/host-credential, read-only"}
 	}
 	all := []string{"privileged: false", "read-only root file system: true", "dropped capabilities: [ALL]", "added capabilities: " + added,
 		"security options: [no-new-privileges:true" + level + "]", "published ports: 0", "devices: 0", "PID namespace: " + namespace, "user: " + owner}
