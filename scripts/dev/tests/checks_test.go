@@ -121,7 +121,7 @@ func environments(t *testing.T, _ *lab) { playEnvironments(t, true, "") }
 
 // footprint: an idle lab must use less than 120 MiB.
 func footprint(t *testing.T, l *lab) {
-	// The engine counts the page cache of whoever read a file first, so the lab starts again on warm files.
+	// The engine counts page cache for the container that read a file first, so the lab starts again on warm files.
 	l.docker(t, "compose", "down").Assert(t, icmd.Success)
 	l.docker(t, "compose", "up", "--detach").Assert(t, icmd.Success)
 	l.served(t, 30*time.Second)
@@ -185,7 +185,7 @@ func readme(t *testing.T, l *lab) {
 	l.make(t, "up").Assert(t, icmd.Success)
 }
 
-// withoutTheProgram runs the lines of README.md for those who may not run the program lab, as they stand there.
+// withoutTheProgram runs the commands that README.md has for people who may not run the program lab.
 func withoutTheProgram(t *testing.T, l *lab) {
 	section := regexp.MustCompile("(?s)Without the program.*?```\n(.*?)```").FindStringSubmatch(read(t, "README.md"))
 	if section == nil {

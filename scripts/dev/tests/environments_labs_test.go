@@ -75,7 +75,7 @@ func (m *machine) engineTime() time.Time {
 	return now
 }
 
-// gateway is the engine's own address in another network than the lab's.
+// gateway is the engine's own address in a network that is not the lab's.
 func (m *machine) gateway() string {
 	m.t.Helper()
 	other := "other-" + m.project

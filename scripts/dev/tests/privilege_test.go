@@ -43,7 +43,7 @@ func leastPrivilege(t *testing.T, l *lab) {
 		for _, line := range lines(l.said(t, "top", l.container(service), "-eo", "uid,pid"))[1:] {
 			n++
 			if fields := strings.Fields(line); fields[0] != uid {
-				t.Errorf("%s has a process of another user than %s: %s", service, uid, line)
+				t.Errorf("%s has a process whose user is not %s: %s", service, uid, line)
 			}
 		}
 		if n == 0 {

@@ -56,7 +56,7 @@ const mebibyte = 1 << 20
 
 func footprint(ctx context.Context, o options) (err error) {
 	result := Footprint{Seconds: pick(o, 30.0, 3)}
-	// The engine counts the page cache of whoever read a file first, so the lab starts anew on
+	// The engine counts page cache for the container that read a file first, so the lab starts anew on
 	// warm files.
 	if err := down(ctx); err != nil {
 		return err
