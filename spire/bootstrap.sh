@@ -1,8 +1,8 @@
 #!/bin/sh
-# Provisions the host and registers its workloads, with the real spire-server CLI, printing
-# each command before it runs. Safe to repeat: it creates the entries that are missing, and
-# changes none that exists. Where one differs from the lab's own it prints the difference, and
-# the commands that restore the lab's own. Any failure stops the script with its output.
+# Provisions the host and registers its workloads with the real spire-server CLI. The script prints each command before
+# the command runs. It can run again: it creates missing entries, and does not change existing entries. If an entry
+# differs from the lab's entry, the script prints the difference, and the commands that restore the lab's entry. If a
+# command fails, the script prints the command's output and exits.
 set -eu
 
 PATH=/opt/spire/bin:/bin
@@ -17,7 +17,7 @@ output=
 
 say() { printf '%s\n' "$*"; }
 
-# spire ARG...: shows the command, runs it, keeps what it printed in $output.
+# spire ARG...: prints the command, runs it, and keeps its output in $output.
 spire() {
 	say "\$ spire-server $*"
 	status=0
@@ -29,7 +29,7 @@ spire() {
 	fi
 }
 
-# wait_for_server: the first command is tried until it is answered, which is when the server is ready.
+# wait_for_server: repeats `spire-server entry show` until the SPIRE server answers.
 wait_for_server() {
 	say '$ spire-server entry show'
 	tries=0
@@ -44,7 +44,7 @@ wait_for_server() {
 	done
 }
 
-# only_in LINES OTHERS MARK: those of the LINES that are not among the OTHERS.
+# only_in LINES OTHERS MARK: prints those LINES that are not among the OTHERS. Each line begins with the MARK.
 only_in() {
 	while IFS= read -r each; do
 		case "$newline$2$newline" in
@@ -56,16 +56,17 @@ $1
 END
 }
 
-# differs ARG...: how the entry that was read last differs from the lab's own. `spire-server ARG...` ends that.
+# differs ARG...: prints how the entry that was read last differs from the lab's entry. The command `spire-server
+# ARG...` removes the difference.
 differs() {
-	say "  The entry $id differs from the lab's own entry (-: the lab's own, +: found). It is not changed."
+	say "  The entry $id differs from the lab's entry (-: the lab's, +: found). It is not changed."
 	only_in "$own" "$shown" -
 	only_in "$shown" "$own" +
 	commands="$commands$newline  $cli $*"
 }
 
-# entry ENTRY_ID SPIFFE_ID PARENT_ID SELECTOR: creates the lab's entry, unless an entry has this
-# entry ID, or this SPIFFE ID under this parent. Such an entry is compared with the lab's own.
+# entry ENTRY_ID SPIFFE_ID PARENT_ID SELECTOR: compares the lab's entry with the existing entries that have this entry
+# ID, or both this SPIFFE ID and this parent ID. If there is no such entry, it creates the lab's entry.
 entry() {
 	same_id="Entry ID                : $1"
 	same_name="SPIFFE ID               : $2
@@ -110,7 +111,7 @@ END
 		commands="$commands$newline  $cli $*"
 	fi
 	if [ -n "$commands" ]; then
-		say "  To restore the lab's own entry:$commands"
+		say "  To restore the lab's entry:$commands"
 	else
 		say "  entry for $2 is as it should be"
 	fi
@@ -119,8 +120,8 @@ END
 wait_for_server
 entries=$output
 
-# The credential with which the host's agent proves who it is, and the trust bundle with
-# which it verifies the server.
+# The next command writes the credential with which the host's agent attests, and the trust bundle with which the agent
+# verifies the SPIRE server.
 spire x509 mint -spiffeID spiffe://example.org/node/host -ttl 8700h -write "$credential"
 
 entry host "$host" spiffe://example.org/spire/server "spiffe_id:$agent"

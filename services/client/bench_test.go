@@ -11,9 +11,9 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/testca"
 )
 
-// BenchmarkClient sends requests with the client as it runs in the lab, and with the same client
-// on crypto/tls with static certificates: each over a new connection, and over one that is kept.
-// `make bench` runs the two in turn and compares them.
+// BenchmarkClient sends requests with two clients: the lab's client, and a client that differs only
+// in its use of crypto/tls with static certificates. It measures requests over new connections, and
+// over one kept connection. `make bench` runs the two clients in turn, and compares them.
 func BenchmarkClient(b *testing.B) {
 	ca := testca.New(b, "example.org")
 	spiffe := func(b *testing.B, cfg config) (string, *http.Client) {
@@ -36,7 +36,7 @@ func BenchmarkClient(b *testing.B) {
 	}
 }
 
-// request measures one request of the client's loop, and its answer.
+// request measures one iteration of the client's loop: a request and its response.
 func request(b *testing.B, pair func(*testing.B, config) (string, *http.Client), keep bool) {
 	cfg, err := parse([]string{"-socket", "unix:///none", "-interval", "1s"}, func(string) string { return "" }, io.Discard)
 	if err != nil {

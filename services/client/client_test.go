@@ -33,7 +33,7 @@ const (
 
 func success(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "Success!!!") }
 
-// listen serves with the TLS configuration, and returns the URL.
+// listen starts a TLS server, and returns its URL.
 func listen(t testing.TB, config *tls.Config, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
@@ -45,12 +45,12 @@ func listen(t testing.TB, config *tls.Config, handler http.HandlerFunc) string {
 	return "https://" + listener.Addr().String() + "/"
 }
 
-// mtls is a server that authorizes exactly one SPIFFE ID.
+// mtls returns the TLS configuration of a server that authorizes exactly one SPIFFE ID.
 func mtls(svid x509svid.Source, ca *testca.CA, authorized string) *tls.Config {
 	return tlsconfig.MTLSServerConfig(svid, ca.Bundle(), tlsconfig.AuthorizeID(spiffeid.RequireFromString(authorized)))
 }
 
-// try sends one request as the lab's client does, and returns its exit status and output.
+// try sends one request like the lab's client. It returns the client's exit status and output.
 func try(t *testing.T, url string, ca *testca.CA, svid x509svid.Source, args ...string) (exit int, stdout, stderr string) {
 	t.Helper()
 	args = append([]string{"-socket", "unix:///none", "-url", url, "-timeout", "5s"}, args...)
@@ -59,7 +59,8 @@ func try(t *testing.T, url string, ca *testca.CA, svid x509svid.Source, args ...
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	// No client may need longer; one that never ends is cut off, and says so in other words.
+	// The test stops a client that has not exited after 10 s. Such a client prints an unexpected message, so the test
+	// fails.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	exit = status(get(ctx, newClient(cfg, svid, ca.Bundle()), cfg, &out), &errs)
@@ -182,8 +183,8 @@ func TestOtherFailuresAreNotRefusals(t *testing.T) {
 	}
 }
 
-// loopFor runs the client's loop until the server has answered n requests, and returns the number
-// of connections over which they came, and what the loop printed.
+// loopFor runs the client's loop until the server has answered n requests. It returns the number of connections that
+// these requests used, and the output of the loop.
 func loopFor(t *testing.T, n int, fail bool, args ...string) (connections int, stdout, stderr string) {
 	t.Helper()
 	ca := testca.New(t, "example.org")
@@ -248,7 +249,7 @@ func TestLoopAccountsForEveryRequest(t *testing.T) {
 	}
 }
 
-// unborn is a server that nobody reaches before it listens.
+// unborn is a server that does not listen before the given time.
 type unborn struct{ listensAt time.Time }
 
 func (u unborn) RoundTrip(*http.Request) (*http.Response, error) {
@@ -339,9 +340,9 @@ func TestCommandLine(t *testing.T) {
 		{"unparsable duration", good, []string{"-interval", "5"}, 2, "client: invalid value \"5\" for flag -interval: want a duration such as 500ms, 5s or 1m\n"},
 		{"zero limit", good, []string{"-timeout", "0s"}, 2, "client: invalid value \"0s\" for flag -timeout: want a positive duration such as 500ms, 5s or 1m\n"},
 		{"health of one request", good, []string{"-health", ":8080"}, 2, "client: -health needs -interval: a client that sends one request has no health to show\n"},
-		{"kept connection of one request", good, []string{"-keep-alive"}, 2, "client: -keep-alive needs -interval: a client that sends one request needs no connection after it\n"},
+		{"kept connection of one request", good, []string{"-keep-alive"}, 2, "client: -keep-alive needs -interval: a client that sends one request needs no connection afterwards\n"},
 		{"unexpected argument", good, []string{"https://server:8443/"}, 2, "client: unexpected argument \"https://server:8443/\": client takes flags only\n"},
-		{"no identity", good, []string{"-wait", "50ms"}, 3, "the socket does not exist; likely cause: is the agent running, and its socket mounted here?\n"},
+		{"no identity", good, []string{"-wait", "50ms"}, 3, "the socket does not exist; likely cause: the agent is not running or has not attested, or its socket is not mounted here\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

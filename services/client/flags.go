@@ -13,7 +13,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/identity"
 )
 
-// config is what the command line says.
+// config holds the settings from the command line.
 type config struct {
 	endpoint identity.Endpoint
 	wait     time.Duration
@@ -40,13 +40,13 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (config,
 	flags.Var(cli.Duration{Value: &cfg.wait}, "wait", "give up if no identity arrives within this `duration`")
 	flags.Var(cli.HTTPSURL{Value: &cfg.url}, "url", "`URL` to get")
 	flags.Var(cli.ID{Value: &cfg.serverID}, "server-id", "`SPIFFE ID` that the server must have")
-	flags.Var(cli.Duration{Value: &cfg.timeout}, "timeout", "longest `duration` for a request, the connection included")
-	flags.Var(cli.Duration{Value: &cfg.interval, Zero: true}, "interval", "send a request every `duration`; 0 sends one and exits")
+	flags.Var(cli.Duration{Value: &cfg.timeout}, "timeout", "maximum `duration` of a request, including the connection")
+	flags.Var(cli.Duration{Value: &cfg.interval, Zero: true}, "interval", "send a request every `duration`; 0 sends one request and exits")
 	flags.BoolVar(&cfg.keep, "keep-alive", false, "with -interval: keep the connection open for the next request")
-	flags.Var(cli.Bytes{Value: &cfg.maxBody}, "max-body", "largest response in `bytes`")
+	flags.Var(cli.Bytes{Value: &cfg.maxBody}, "max-body", "maximum size of a response in `bytes`")
 	flags.Var(cli.Address{Value: &cfg.health}, "health", "with -interval: `address` to serve plain http /healthz on (default: none)")
 	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), `client sends an HTTP request over mTLS to exactly one server, known by its SPIFFE ID.
+		fmt.Fprint(flags.Output(), `client sends an HTTP request over mTLS to exactly one server, identified by its SPIFFE ID.
 
 usage: client [flags]
 
@@ -54,7 +54,7 @@ usage: client [flags]
 		flags.PrintDefaults()
 		fmt.Fprint(flags.Output(), `
 exit status: 0 success, 2 wrong usage, 3 no identity,
-4 refused by or refusing the server, 1 anything else
+4 one side refused the other, 1 any other error
 `)
 	}
 	if err := cli.Parse(flags, args, stdout); err != nil {
@@ -64,14 +64,13 @@ exit status: 0 success, 2 wrong usage, 3 no identity,
 		return cfg, cli.Usagef("-health needs -interval: a client that sends one request has no health to show")
 	}
 	if cfg.keep && cfg.interval == 0 {
-		return cfg, cli.Usagef("-keep-alive needs -interval: a client that sends one request needs no connection after it")
+		return cfg, cli.Usagef("-keep-alive needs -interval: a client that sends one request needs no connection afterwards")
 	}
 	var err error
 	cfg.endpoint, err = identity.FindEndpoint(socket, getenv)
 	return cfg, err
 }
 
-// status reports err and returns the exit status for it.
 func status(err error, stderr io.Writer) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return cli.OK
@@ -85,7 +84,7 @@ func status(err error, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "client: %v\n", err)
 		return cli.NoIdentity
 	}
-	// The example's words: nothing stands before them.
+	// The error text of the go-spiffe example, without a prefix.
 	fmt.Fprintln(stderr, err)
 	if refused(err) {
 		return cli.Refused

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// readBody returns the body of a successful response, of -max-body bytes at most.
+// readBody returns the body of a successful response. A body of more than -max-body bytes is an error.
 func readBody(response *http.Response, cfg config) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, cfg.maxBody+1))
 	switch {

@@ -14,11 +14,10 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/health"
 )
 
-// retryDelay is the pause after the first failed request; it doubles up to the interval. So a
-// server that starts or restarts is found at once.
+// retryDelay is the pause after the first failed request. The pause doubles up to the interval, so the client soon
+// finds a server that has started or restarted.
 const retryDelay = 250 * time.Millisecond
 
-// retryAfter is the pause after so many failures in a row.
 func retryAfter(failures int, interval time.Duration) time.Duration {
 	pause := retryDelay
 	for i := 1; i < failures && pause < interval; i++ {
@@ -27,15 +26,16 @@ func retryAfter(failures int, interval time.Duration) time.Duration {
 	return min(pause, interval)
 }
 
-// startupGrace is how long a server that does not listen yet is no failure: the lab's services
-// start at the same time, and either may be the first.
+// startupGrace is the time after the start in which "connection refused" does not count as a failure, because the lab's
+// services start in any order.
 const startupGrace = 3 * time.Second
 
-// lastRequest is how long a request that has begun may still take when the loop is told to stop.
+// lastRequest is the time that a request in progress may still take when the loop has to stop.
 const lastRequest = 3 * time.Second
 
-// loop sends a request every interval until ctx is done. A failure is reported, and it goes on.
-// At its end it accounts for every request; so one that has begun is not cut off at once.
+// loop sends a request every interval until ctx is done. It prints a failure and continues. When ctx is done,
+// a request in progress may take up to lastRequest longer. Then loop prints how many requests were served and how many
+// failed.
 func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr io.Writer) error {
 	latest := &outcome{err: errors.New("no request yet"), freshFor: 3*cfg.interval + cfg.timeout}
 	stopHealth, err := health.Listen(cfg.health, latest.check)
@@ -81,7 +81,6 @@ func loop(ctx context.Context, client *http.Client, cfg config, stdout, stderr i
 	}
 }
 
-// outcome is how the latest request ended.
 type outcome struct {
 	mu       sync.Mutex
 	at       time.Time
@@ -95,7 +94,7 @@ func (o *outcome) set(err error) {
 	o.at, o.err = time.Now(), err
 }
 
-// check is the client's health: its latest request was served, and not long ago.
+// check returns an error if the latest request failed, or is older than freshFor.
 func (o *outcome) check() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

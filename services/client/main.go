@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	logger := log.New(stderr, "", log.LstdFlags)
 
-	// The source holds this program's X.509-SVID and the trust bundle, and keeps both current.
+	// The source holds the X.509-SVID of this program and the trust bundle, and keeps both current.
 	wait := cfg.endpoint.Wait(ctx, cfg.wait, logger)
 	source, err := workloadapi.NewX509Source(wait, wait.Options()...)
 	if err := wait.End(err); err != nil {
@@ -49,8 +49,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return loop(ctx, client, cfg, stdout, stderr)
 }
 
-// newClient returns the client as it runs: mTLS with the SVID of svids, the server verified with
-// bundles and authorized by its exact SPIFFE ID, a new connection for each request unless -keep-alive.
+// newClient returns the HTTP client. The client presents the SVID from svids. It verifies the server with
+// bundles, and authorizes the server by its exact SPIFFE ID. Each request has a new connection, unless
+// -keep-alive is set.
 func newClient(cfg config, svids x509svid.Source, bundles x509bundle.Source) *http.Client {
 	tlsConfig := tlsconfig.MTLSClientConfig(svids, bundles, tlsconfig.AuthorizeID(cfg.serverID))
 	tlsConfig.VerifyPeerCertificate = markRefusals(tlsConfig.VerifyPeerCertificate)
@@ -63,7 +64,7 @@ func newClient(cfg config, svids x509svid.Source, bundles x509bundle.Source) *ht
 	}
 }
 
-// get sends one request, and prints what the server answers if that is a success.
+// get sends one request. If the server answers with success, get prints the body of the response.
 func get(ctx context.Context, client *http.Client, cfg config, stdout io.Writer) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.url, nil)
 	if err != nil {
@@ -71,7 +72,7 @@ func get(ctx context.Context, client *http.Client, cfg config, stdout io.Writer)
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		//lint:ignore ST1005 the words of the go-spiffe example
+		//lint:ignore ST1005 the message of the go-spiffe example
 		return fmt.Errorf("Error connecting to %q: %w", cfg.url, plainAlert(err))
 	}
 	defer response.Body.Close()

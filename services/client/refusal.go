@@ -7,15 +7,15 @@ import (
 	"net/url"
 )
 
-// verifier is a check of the peer's certificate, as [crypto/tls.Config] calls it.
+// verifier checks the peer's certificate, as VerifyPeerCertificate of [crypto/tls.Config] does.
 type verifier = func(raw [][]byte, chains [][]*x509.Certificate) error
 
-// refusal marks an error as this client's own refusal of the server; it adds nothing to its text.
+// refusal marks an error as this client's refusal of the server. It does not change the text of the error.
 type refusal struct{ error }
 
 func (r *refusal) Unwrap() error { return r.error }
 
-// markRefusals makes each error of verify a refusal.
+// markRefusals marks each error of the function verify as a refusal.
 func markRefusals(verify verifier) verifier {
 	return func(raw [][]byte, chains [][]*x509.Certificate) error {
 		if err := verify(raw, chains); err != nil {
@@ -25,16 +25,16 @@ func markRefusals(verify verifier) verifier {
 	}
 }
 
-// refused tells whether err is one side's refusal of the other: this client's own verification,
-// or a TLS alert from the server.
+// refused reports whether err is a refusal: either this client's verification of the server failed, or the server
+// sent a TLS alert.
 func refused(err error) bool {
 	var own *refusal
 	_, remote := remoteAlert(err)
 	return remote || errors.As(err, &own)
 }
 
-// plainAlert takes away what net/http puts before an alert of the server that arrives ahead of the
-// request, a few in a thousand ("readLoopPeekFailLocked: "): the same refusal has the same words.
+// plainAlert removes the prefix "readLoopPeekFailLocked: ", so that equal refusals have equal messages. net/http adds
+// this prefix to an alert that arrives before the request is sent, which happens a few times in a thousand.
 func plainAlert(err error) error {
 	var failed *url.Error
 	if alert, ok := remoteAlert(err); ok && errors.As(err, &failed) {
@@ -43,8 +43,8 @@ func plainAlert(err error) error {
 	return err
 }
 
-// remoteAlert finds a TLS alert from the server, which crypto/tls reports as a [net.OpError] with
-// the operation "remote error".
+// remoteAlert returns the TLS alert that the server sent. crypto/tls reports it as a [net.OpError] with the operation
+// "remote error".
 func remoteAlert(err error) (*net.OpError, bool) {
 	var remote *net.OpError
 	ok := errors.As(err, &remote) && remote.Op == "remote error"

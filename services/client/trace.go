@@ -11,8 +11,8 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/identity"
 )
 
-// logConnection returns a context for one request. If that opens a connection it is logged, once the
-// server has answered on it, with the X.509-SVID that the server showed: nobody looks at it again.
+// logConnection returns a context for one request. If the request opens a connection, the connection and the server's
+// X.509-SVID are logged at the first byte of the response. The client verifies this SVID only once, when it connects.
 func logConnection(ctx context.Context, logger *log.Logger) context.Context {
 	var opened *tls.Conn
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

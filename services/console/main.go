@@ -1,7 +1,7 @@
-// Command console serves the page that shows a running lab, and performs single handshakes; lab starts it. It is a program of its own,
-// beside lab, because an HTTP server makes a program larger by half, and most commands need none.
+// Command console serves the page that shows a running lab, and performs single handshakes. The command lab starts it. It is a
+// separate program, because an HTTP server makes a program larger by half, and most commands of lab need no server.
 //
-//	console [-dir FOLDER] [-port PORT] [-no-open] serve
+//	console [-dir FOLDER] [-port PORT] [-no-open] [-record FILE | -replay FILE] serve
 //	console [-dir FOLDER] -as CLIENT handshake
 package main
 
@@ -37,6 +37,8 @@ func run(ctx context.Context) error {
 	dir := flag.String("dir", ".", "the lab's `folder`")
 	port := flag.String("port", console.DefaultPort, "`port` on 127.0.0.1 for the page")
 	quiet := flag.Bool("no-open", false, "open no browser")
+	record := flag.String("record", "", "`file` for a recording")
+	replay := flag.String("replay", "", "`file` of a recording to show instead of a lab")
 	as := flag.String("as", "", "`client` of the handshake")
 	flag.Parse()
 	e, err := engine.New(*dir)
@@ -46,7 +48,7 @@ func run(ctx context.Context) error {
 	l := &launch.Launcher{Engine: e, Screen: screen.New(os.Stdout)}
 	switch flag.Arg(0) {
 	case "serve":
-		return console.Serve(ctx, l, console.Options{Port: *port, Open: !*quiet})
+		return console.Serve(ctx, l, console.Options{Port: *port, Open: !*quiet, Record: *record, Replay: *replay})
 	case "handshake":
 		return console.Handshake(ctx, l, *as)
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -21,11 +23,11 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/identity"
 )
 
-// Where a child finds the connection that it inherits.
+// inherited is the file descriptor of the connection that a child inherits.
 const inherited = 3
 
-// execGenuine connects to the Workload API, starts a child that inherits the connection, and becomes the program that the arguments
-// name. The child then asks for the SVID over the connection, and ends its parent.
+// execGenuine connects to the Workload API, starts a child that inherits the connection, and replaces itself by the program that
+// the arguments name. The child then fetches the SVID over that connection, and stops its parent.
 func execGenuine(ctx context.Context, args []string, stdout io.Writer, _ *log.Logger) error {
 	if len(args) > 0 && args[0] == "-child" {
 		return askAsChild(ctx, stdout)
@@ -43,7 +45,7 @@ func execGenuine(ctx context.Context, args []string, stdout io.Writer, _ *log.Lo
 	if err != nil {
 		return err
 	}
-	// From here on the kernel has this process down as the one at the other end of the agent's socket.
+	// From now on the kernel names this process as the peer of the agent's socket.
 	connection, err := net.Dial("unix", strings.TrimPrefix(endpoint.Address, "unix://"))
 	if err != nil {
 		return err
@@ -61,7 +63,6 @@ func execGenuine(ctx context.Context, args []string, stdout io.Writer, _ *log.Lo
 	return syscall.Exec(path, program, os.Environ())
 }
 
-// askAsChild waits until the parent runs another program, and then fetches the X.509-SVID over the inherited connection.
 func askAsChild(ctx context.Context, stdout io.Writer) error {
 	parent := os.Getppid()
 	defer syscall.Kill(parent, syscall.SIGTERM)

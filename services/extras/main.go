@@ -1,12 +1,14 @@
-// Command extras has the small programs that only scenarios run. It is in the image of the tools alone.
+//go:build unix
+
+// Command extras has the small programs that only scenarios run. It is only in the image tools.
 //
 //	extras prefix     serves every client whose SPIFFE ID is at or below one SPIFFE ID
-//	extras paths      serves every client of the trust domain, each only the paths that it may read
+//	extras paths      serves each client of the trust domain only the paths that this client may read
 //	extras pick       sends a request with the SVID that has a certain hint
-//	extras exec       lets a child use a connection whose owner has become another program
-//	extras mint       mints an SVID over the network, with an SVID that is an admin
-//	extras relay      passes TCP connections on
-//	extras terminate  ends TLS connections, and sends their requests on over others
+//	extras exec       starts a child that inherits a connection, and then becomes a different program
+//	extras mint       mints an SVID over the network, with the SVID of an admin
+//	extras relay      forwards TCP connections
+//	extras terminate  terminates TLS connections, and forwards their requests over new connections
 package main
 
 import (
@@ -38,7 +40,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// commands by name. Each parses its own flags, and logs where the last argument says.
+// commands has each command by its name. A command parses its flags, and writes its log to logger.
 var commands = map[string]func(ctx context.Context, args []string, stdout io.Writer, logger *log.Logger) error{
 	"exec":      execGenuine,
 	"mint":      mint,
@@ -49,7 +51,6 @@ var commands = map[string]func(ctx context.Context, args []string, stdout io.Wri
 	"terminate": terminate,
 }
 
-// run returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprintf(stderr, "extras: want one of %s\n", strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
@@ -70,7 +71,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return cli.Failed
 }
 
-// newSource gets the program's X.509-SVID and the trust bundle from the Workload API, and waits for them a minute at most.
+// newSource gets the program's X.509-SVID and the trust bundle from the Workload API. It waits a minute at most.
 func newSource(ctx context.Context, logger *log.Logger, options ...workloadapi.X509SourceOption) (*workloadapi.X509Source, error) {
 	endpoint, err := identity.FindEndpoint("", os.Getenv)
 	if err != nil {
@@ -81,7 +82,6 @@ func newSource(ctx context.Context, logger *log.Logger, options ...workloadapi.X
 	return source, wait.End(err)
 }
 
-// serve serves HTTPS until ctx ends.
 func serve(ctx context.Context, server *http.Server, address string, logger *log.Logger) error {
 	server.ReadTimeout, server.WriteTimeout, server.ErrorLog = 10*time.Second, 10*time.Second, logger
 	listener, err := net.Listen("tcp", address)

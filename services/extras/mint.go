@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -25,8 +27,8 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
 )
 
-// mint asks the SPIRE server for an X.509-SVID over the network, as `spire-server x509 mint` does over the admin socket, and writes it and
-// its key into a file.
+// mint asks the SPIRE server for an X.509-SVID over the network, and writes the SVID and its key into a file. `spire-server x509 mint`
+// does the same over the admin socket.
 func mint(ctx context.Context, args []string, stdout io.Writer, logger *log.Logger) error {
 	id := spiffeid.RequireFromString("spiffe://example.org/client")
 	ttl := time.Hour

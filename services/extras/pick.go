@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -17,7 +19,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
 )
 
-// pick sends one request to the lab's server with the SVID that has a hint, wherever it is in the list.
+// pick sends one request to the lab's server. It uses the SVID that has a certain hint, at any place in the list of SVIDs.
 func pick(ctx context.Context, args []string, stdout io.Writer, logger *log.Logger) error {
 	url := "https://server:8443/"
 	flags := flag.NewFlagSet("pick", flag.ContinueOnError)
@@ -47,7 +49,7 @@ func pick(ctx context.Context, args []string, stdout io.Writer, logger *log.Logg
 	return err
 }
 
-// withHint picks the SVID that has the hint. If none has, it picks none: the source reports an error, and no request is sent.
+// withHint picks the SVID that has the hint. If no SVID has it, the source reports an error, and no request is sent.
 func withHint(hint string) func([]*x509svid.SVID) *x509svid.SVID {
 	return func(svids []*x509svid.SVID) *x509svid.SVID {
 		for _, svid := range svids {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -17,7 +19,6 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
 )
 
-// relay passes TCP connections on, byte for byte. It has no identity, and needs none.
 func relay(ctx context.Context, args []string, stdout io.Writer, logger *log.Logger) error {
 	listen, to := ":8443", "server:8443"
 	flags := flag.NewFlagSet("relay", flag.ContinueOnError)
@@ -44,7 +45,6 @@ func relay(ctx context.Context, args []string, stdout io.Writer, logger *log.Log
 	}
 }
 
-// pass copies both directions until both have ended.
 func pass(from net.Conn, to string, logger *log.Logger) {
 	defer from.Close()
 	onward, err := net.Dial("tcp", to)
@@ -68,7 +68,7 @@ func pass(from net.Conn, to string, logger *log.Logger) {
 // forwardedClient is the header in which the proxy names the client, as Envoy does.
 const forwardedClient = "X-Forwarded-Client-Cert"
 
-// terminate ends the clients' TLS connections, and sends their requests on over connections of its own.
+// terminate terminates the clients' TLS connections, and forwards their requests over new connections.
 func terminate(ctx context.Context, args []string, stdout io.Writer, logger *log.Logger) error {
 	listen, to := ":8443", "https://server:8443/"
 	flags := flag.NewFlagSet("terminate", flag.ContinueOnError)
@@ -89,7 +89,7 @@ func terminate(ctx context.Context, args []string, stdout io.Writer, logger *log
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
-			r.Out.Header.Del(forwardedClient) // what the client says of itself counts for nothing
+			r.Out.Header.Del(forwardedClient) // the client's own header does not count
 			if id, err := peer(r.In); err == nil {
 				logger.Printf("sending on a request of %q", id)
 				r.Out.Header.Set(forwardedClient, "URI="+id.String())

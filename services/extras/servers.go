@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -21,7 +23,7 @@ func prefix(ctx context.Context, args []string, stdout io.Writer, logger *log.Lo
 	allowed := spiffeid.RequireFromString("spiffe://example.org/client")
 	address := ":8443"
 	flags := flag.NewFlagSet("prefix", flag.ContinueOnError)
-	flags.Var(cli.ID{Value: &allowed}, "id", "`SPIFFE ID` at or below which a client's must be")
+	flags.Var(cli.ID{Value: &allowed}, "id", "`SPIFFE ID` to accept, with every SPIFFE ID below it")
 	flags.Var(cli.Address{Value: &address}, "listen", "`address` to serve HTTPS on")
 	if err := cli.Parse(flags, args, stdout); err != nil {
 		return err
@@ -34,18 +36,18 @@ func prefix(ctx context.Context, args []string, stdout io.Writer, logger *log.Lo
 	return serve(ctx, newServer(source, source, authorizePrefix(allowed), greet(logger)), address, logger)
 }
 
-// authorizePrefix admits a SPIFFE ID, and every one that continues it with a slash.
+// authorizePrefix accepts a SPIFFE ID, and every SPIFFE ID below it.
 func authorizePrefix(allowed spiffeid.ID) tlsconfig.Authorizer {
 	return tlsconfig.AuthorizeIDPrefix(allowed)
 }
 
-// readers are the clients that may read each path of the server paths.
+// readers has, for each path that the command paths serves, the clients that may read this path.
 var readers = map[string][]spiffeid.ID{
 	"/prices": {spiffeid.RequireFromString("spiffe://example.org/client"), spiffeid.RequireFromString("spiffe://example.org/guest")},
 	"/orders": {spiffeid.RequireFromString("spiffe://example.org/client")},
 }
 
-// paths serves every client of the trust domain, each only the paths that it may read.
+// paths serves each client of the trust domain only the paths that this client may read.
 func paths(ctx context.Context, args []string, stdout io.Writer, logger *log.Logger) error {
 	address := ":8443"
 	flags := flag.NewFlagSet("paths", flag.ContinueOnError)
@@ -62,7 +64,7 @@ func paths(ctx context.Context, args []string, stdout io.Writer, logger *log.Log
 	return serve(ctx, newServer(source, source, anyMember, authorizePaths(greet(logger), logger)), address, logger)
 }
 
-// authorizePaths decides on each request by the client's SPIFFE ID and the path, and logs what it has decided.
+// authorizePaths decides on each request by the client's SPIFFE ID and the path, and logs the decision.
 func authorizePaths(next http.Handler, logger *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, err := peer(r)
@@ -76,7 +78,6 @@ func authorizePaths(next http.Handler, logger *log.Logger) http.Handler {
 	})
 }
 
-// newServer returns a server that verifies its clients with bundles, and authorizes them in the handshake.
 func newServer(svids x509svid.Source, bundles x509bundle.Source, authorizer tlsconfig.Authorizer, handler http.Handler) *http.Server {
 	config := tlsconfig.MTLSServerConfig(svids, bundles, authorizer)
 	config.SessionTicketsDisabled = true // a resumed session would skip the verification

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -16,7 +18,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/testca"
 )
 
-// start serves with a server of this package, and returns its URL and a client that has a SPIFFE ID.
+// start starts a server of this package. It returns the server's URL, and a client that has the given SPIFFE ID.
 func start(t *testing.T, ca *testca.CA, id string, authorizer tlsconfig.Authorizer, handler http.Handler) (url string, client *http.Client) {
 	t.Helper()
 	server := newServer(ca.SVID("spiffe://example.org/server", time.Hour), ca.Bundle(), authorizer, handler)

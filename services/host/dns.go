@@ -1,10 +1,12 @@
+//go:build unix
+
 package main
 
 import "net"
 
-// serveNoNames answers every DNS question that comes to this UDP address: there is no such name. The names of
-// the lab the engine knows; what it does not know it would pass on to the DNS server of the room, which
-// has nothing to do with the lab, and may never answer.
+// serveNoNames answers every DNS question to this UDP address with "no such name". The engine knows the names of the
+// lab. Without serveNoNames, the engine would forward every other question to the DNS server of the local network,
+// which has nothing to do with the lab and may never answer.
 func serveNoNames(address string) error {
 	conn, err := net.ListenPacket("udp", address)
 	if err != nil {
@@ -18,12 +20,13 @@ func serveNoNames(address string) error {
 			return err
 		}
 		if noSuchName(packet[:n]) {
-			_, _ = conn.WriteTo(packet[:n], from) // who is gone does not need it
+			_, _ = conn.WriteTo(packet[:n], from) // a client that has gone needs no answer
 		}
 	}
 }
 
-// noSuchName turns a DNS query into the response "no such name" (RFC 1035, 4.1.1); false for what is no query.
+// noSuchName turns a DNS query into the response "no such name" (RFC 1035, 4.1.1). It returns false if the packet is
+// not a query.
 func noSuchName(packet []byte) bool {
 	const header, response, recursion, nameError = 12, 1 << 7, 1 << 7, 3
 	if len(packet) < header || packet[2]&response != 0 {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -22,7 +24,7 @@ func TestNoSuchNameOnlyOfQueries(t *testing.T) {
 }
 
 func TestNoSuchName(t *testing.T) {
-	// "a." of type SRV, with the wish for recursion.
+	// The packet is a query for the name "a.", type SRV, with the flag "recursion desired".
 	query := []byte{0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 33, 0, 1}
 	packet := bytes.Clone(query)
 	if !noSuchName(packet) {
@@ -37,7 +39,7 @@ func TestNoSuchName(t *testing.T) {
 }
 
 func TestServeNoNames(t *testing.T) {
-	// A port that is free now; the resolver asks again should it still be closed.
+	// This finds a free port. The resolver asks again until the DNS server listens on it.
 	probe, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -1,11 +1,13 @@
-// Command host is what the lab's host runs besides the SPIRE agent, the server and the client:
+//go:build unix
+
+// Command host has the programs that run on the lab's host besides the SPIRE agent, the server and the client:
 //
 //	host node       is the host's first process
 //	host probe      checks a container's health
 //	host svid       prints the X.509-SVIDs that a user gets
 //	host observer   prints what a user sees, for the doctor
 //
-// The images have these four names as links to it: "svid" runs "host svid".
+// The images have links with these four names: "svid" runs "host svid".
 package main
 
 import (
@@ -24,7 +26,7 @@ import (
 
 func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
 
-// commands by name. Each parses its own flags.
+// commands has each command by its name. A command parses its flags.
 var commands = map[string]func(args []string, stdout, stderr io.Writer) error{
 	"node":     node,
 	"observer": observer,
@@ -32,8 +34,8 @@ var commands = map[string]func(args []string, stdout, stderr io.Writer) error{
 	"svid":     svid,
 }
 
-// run takes the command from the name by which the program was called, or else from the first argument. It returns
-// the exit status.
+// run runs one command, and returns the exit status. If the program was started by a link, the link has the name of the
+// command. Otherwise the first argument names the command.
 func run(args []string, stdout, stderr io.Writer) int {
 	name, rest := filepath.Base(args[0]), args[1:]
 	if commands[name] == nil && len(rest) > 0 {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -6,7 +8,7 @@ import (
 	"testing"
 )
 
-// The name by which the program is called is the command, if it is one.
+// TestName: host runs the command with the name of the link, or of the first argument. An unknown name is an error.
 func TestName(t *testing.T) {
 	for _, test := range []struct {
 		args   string

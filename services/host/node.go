@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -11,12 +13,12 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
 )
 
-// node is the lab's host: a process that owns the PID namespace which the agent and the workloads join. As the
-// namespace's first process it inherits orphans, so it reaps them. It returns after SIGTERM or SIGINT.
+// node is the first process of the lab's host. The agent and the workloads join its PID namespace. The first process of
+// a PID namespace inherits processes whose parent has ended, so node reaps them. It returns after SIGTERM or SIGINT.
 func node(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("node", flag.ContinueOnError)
 	var dns string
-	flags.Var(cli.Address{Value: &dns}, "dns", "UDP `address` on which every DNS question is answered: no such name")
+	flags.Var(cli.Address{Value: &dns}, "dns", "UDP `address` of a DNS server that answers every question with \"no such name\"")
 	if err := cli.Parse(flags, args, stdout); err != nil {
 		return err
 	}
@@ -24,9 +26,9 @@ func node(args []string, stdout, stderr io.Writer) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD)
 	if dns != "" {
 		go func() {
-			// The host is there without it: who asks then waits in vain for a second.
+			// The host works without the DNS server, but each DNS question then times out after a second.
 			if err := serveNoNames(dns); err != nil {
-				fmt.Fprintln(stderr, "node: no answers to DNS questions:", err)
+				fmt.Fprintln(stderr, "node: cannot answer DNS questions:", err)
 			}
 		}()
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -31,26 +33,26 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
-// Limits on each question: a report must not wait long for a part that is dead.
+// A report must not wait long for a part of the lab that does not answer, and must not have long texts.
 const (
 	defaultLimit = 1500 * time.Millisecond
-	longestText  = 300 // bytes of what others say
+	longestText  = 300 // bytes of a text from another program
 )
 
-// observer prints what one user of the host sees, as one JSON object: what the Workload API gives it, which
-// addresses the server's name resolves to, which certificate and answer the server sends, and what a program says
-// of its own health. It gathers facts for `make report` and judges nothing.
+// observer prints what one user of the host sees, as one JSON object: the SVIDs from the Workload API, the addresses of
+// the server's name, the server's certificate and answer, and the health that a program reports. observer gathers these
+// facts for `make report` and does not judge them.
 //
-// Its arguments are the command of the program in whose place it runs, for instance
+// Its arguments are the command line of the program that it observes, for instance
 //
 //	observer client -url https://server:8443/
 //
-// of which it uses the flags -socket, -url, -listen and -health. It holds the user's key only while it runs, and
-// prints none of it.
+// observer uses the flags -socket, -url, -listen and -health of that command line. It holds the private keys of the
+// SVIDs only while it runs, and does not print them.
 func observer(args []string, stdout, _ io.Writer) error {
 	limit := defaultLimit
 	flags := flag.NewFlagSet("observer", flag.ContinueOnError)
-	flags.Var(cli.Duration{Value: &limit}, "limit", "the longest `duration` of all questions together")
+	flags.Var(cli.Duration{Value: &limit}, "limit", "maximum `duration` of all questions together")
 	if err := cli.Parse(flags, args, stdout, "[COMMAND...]"); err != nil {
 		return err
 	}
@@ -70,6 +72,9 @@ func observe(ctx context.Context, args []string, getenv func(string) string) obs
 
 	var wg sync.WaitGroup
 	wg.Go(func() { t.Programs = programs("/opt/spiffe-lab/bin") })
+	wg.Go(func() {
+		t.Processes, t.Listening = processes(os.DirFS("/proc")), listening(os.DirFS("/proc"))
+	})
 	if address := cli.FlagValue(args, "health"); address != "" {
 		wg.Go(func() { t.Health = healthOf(ctx, address) })
 	}
@@ -83,7 +88,7 @@ func observe(ctx context.Context, args []string, getenv func(string) string) obs
 		}
 		wg.Go(func() { t.URL, t.Addresses, t.LookupError = lookUp(ctx, target) })
 	case "server":
-		// Itself, and nobody who has taken its name.
+		// The request goes to the server on this host, even if another program answers under the server's DNS name.
 		port := "8443"
 		if _, given, err := net.SplitHostPort(cli.FlagValue(args, "listen")); err == nil {
 			port = given
@@ -154,13 +159,14 @@ func certificate(c *x509.Certificate) observation.Certificate {
 	if id, err := x509svid.IDFromCert(c); err == nil {
 		seen.ID = id.String()
 	} else if len(c.URIs) > 0 {
-		seen.ID = c.URIs[0].String() // an authority names its trust domain only
+		seen.ID = c.URIs[0].String() // a CA certificate names only its trust domain
 	}
 	return seen
 }
 
-// request sends GET over mTLS, or over TLS without a certificate. Whatever SPIFFE ID the server has
-// is accepted and told: to judge it is the doctor's. Nothing is sent to a server that does not verify.
+// request sends GET over mTLS, or over TLS without a client certificate. It accepts any SPIFFE ID of the server and
+// reports it, because the doctor judges this SPIFFE ID. It sends nothing to a server whose certificate it cannot
+// verify.
 func request(ctx context.Context, target string, svids *workloadapi.X509Context, withSVID bool) (seen observation.Request) {
 	seen.URL, seen.WithSVID = target, withSVID
 	sessions := &countingCache{}
@@ -214,7 +220,7 @@ func request(ctx context.Context, target string, svids *workloadapi.X509Context,
 	return seen
 }
 
-// countingCache counts the session tickets that a server gives, and resumes none.
+// countingCache counts the session tickets that a server sends, and does not resume a session.
 type countingCache struct {
 	mu sync.Mutex
 	n  int
@@ -263,7 +269,8 @@ func healthOf(ctx context.Context, address string) *observation.Health {
 	return &observation.Health{Status: response.StatusCode, Body: strings.TrimSpace(string(body))}
 }
 
-// programs are the SHA-256 sums of the two programs that are here, by path: what unix:sha256 compares.
+// programs returns the SHA-256 hashes of the programs server and client, by path. The selector unix:sha256 compares
+// the same hash.
 func programs(directory string) map[string]string {
 	sums := map[string]string{}
 	for _, name := range []string{"server", "client"} {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -11,7 +13,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
 )
 
-// probe is the containers' health check: their image has no shell and no curl. It fails unless the URL answers
+// probe is the health check of the containers, whose image has no shell and no curl. It fails unless the URL answers
 // 200 within two seconds.
 func probe(args []string, stdout, _ io.Writer) error {
 	flags := flag.NewFlagSet("probe", flag.ContinueOnError)

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/identity"
 )
 
-// svid prints the X.509-SVIDs that the Workload API gives to the user it runs as.
+// svid prints the X.509-SVIDs that the Workload API issues to the user that runs the command.
 func svid(args []string, stdout, _ io.Writer) error {
 	if err := cli.Parse(flag.NewFlagSet("svid", flag.ContinueOnError), args, stdout); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestCleanAllAsks: progress and result records are removed only where somebody says yes.
+// TestCleanAllAsks: progress and result records must be removed only if a person answers yes.
 func TestCleanAllAsks(t *testing.T) {
 	for answer, want := range map[string]bool{"yes\n": true, "yes": true, "y\n": false, "\n": false, "": false, "no\n": false} {
 		if got := confirmed(strings.NewReader(answer), io.Discard, ".lab"); got != want {

@@ -15,21 +15,35 @@ import (
 )
 
 func (a *app) console() *cobra.Command {
-	var port string
+	var port, record, replay string
 	var quiet bool
 	command := &cobra.Command{
-		Use:   "console",
-		Short: "show the lab in a browser, live",
-		Args:  cobra.NoArgs,
+		Use:     "console",
+		Short:   "show the lab in a browser, live",
+		Example: "  scripts/lab console\n  scripts/lab console --record bad-id.jsonl\n  scripts/lab console --replay bad-id.jsonl",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			args := []string{"-port", port}
 			if quiet {
 				args = append(args, "-no-open")
 			}
+			for flag, file := range map[string]string{"-record": record, "-replay": replay} {
+				if file == "" {
+					continue
+				}
+				file, err := filepath.Abs(file)
+				if err != nil {
+					return err
+				}
+				args = append(args, flag, file)
+			}
 			return a.besides(cmd, append(args, "serve"))
 		},
 	}
 	command.Flags().StringVar(&port, "port", "8089", "port on 127.0.0.1")
+	command.Flags().StringVar(&record, "record", "", "until Ctrl-C, record into a new file what the page shows")
+	command.Flags().StringVar(&replay, "replay", "", "show a recorded file, step by step; no lab is needed")
+	command.MarkFlagsMutuallyExclusive("record", "replay")
 	command.Flags().BoolVar(&quiet, "no-open", false, "open no browser")
 	return command
 }
@@ -43,11 +57,12 @@ func (a *app) handshake() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.besides(cmd, []string{"-as", as, "handshake"}) },
 	}
-	command.Flags().StringVar(&as, "as", lab.ClientUser, "client-workload, server-workload, or nobody, who shows no certificate")
+	command.Flags().StringVar(&as, "as", lab.ClientUser, "client-workload, server-workload, or nobody (no certificate)")
 	return command
 }
 
-// besides runs the program console, which lies beside this one, with the learner's terminal.
+// besides runs the program console, which is in the same folder as this program. The console uses the learner's
+// terminal.
 func (a *app) besides(cmd *cobra.Command, args []string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -58,13 +73,13 @@ func (a *app) besides(cmd *cobra.Command, args []string) error {
 		file += ".exe"
 	}
 	if _, err := os.Stat(file); err != nil {
-		return &engine.Problem{What: "the program console is not beside lab: " + err.Error(), Remedy: "remove " + self + ": scripts/lab builds both"}
+		return &engine.Problem{What: "the program console is missing beside the program lab: " + err.Error(), Remedy: "remove " + self + ", then run scripts/lab, which builds both programs"}
 	}
 	run := exec.CommandContext(cmd.Context(), file, append([]string{"-dir", a.dir}, args...)...)
 	run.Stdin, run.Stdout, run.Stderr = os.Stdin, os.Stdout, os.Stderr
 	run.Cancel = func() error {
 		if runtime.GOOS == "windows" {
-			return nil // Ctrl-C has reached it too, and there is no other signal
+			return nil // Ctrl-C has reached the console too, and there is no other signal
 		}
 		return run.Process.Signal(os.Interrupt)
 	}
@@ -75,7 +90,7 @@ func (a *app) besides(cmd *cobra.Command, args []string) error {
 	case errors.As(err, &exit):
 		return exitStatus(exit.ExitCode())
 	case cmd.Context().Err() != nil:
-		return nil // it has ended as it was asked to
+		return nil // the console has ended as requested
 	}
 	return err
 }

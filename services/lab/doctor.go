@@ -27,15 +27,15 @@ func (a *app) doctor() *cobra.Command {
 	var patience time.Duration
 	command := &cobra.Command{
 		Use:   "doctor [REPORT]",
-		Short: "name the first cause of what is wrong, in this lab or in a report",
-		Long: "Name the first cause of what is wrong, what to do about it, and the lesson that explains it.\n\n" +
-			"Exit statuses: 0 all is well; 1 a cause was found; 2 a wrong command line, or not a report; 4 cannot tell.",
+		Short: "find the first cause of a problem, in this lab or in a report",
+		Long: "Find the first cause of a problem, and print what to do, and the lesson that explains it.\n\n" +
+			"Exit statuses: 0 all is well; 1 a cause was found; 2 the command line is wrong, or the file is not a report; 4 the doctor found no cause, but did not get every answer.",
 		Example: "  scripts/lab doctor\n  scripts/lab doctor report.json\n  scripts/lab doctor -o json",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	command.Flags().StringVarP(&output, "output", "o", "text", "text, or json for programs")
-	command.Flags().BoolVar(&force, "force", false, "look although a fault is open that is to be found without the doctor; counts as a hint")
-	command.Flags().DurationVar(&patience, "patience", 0, "wait so long for all answers, and look once")
+	command.Flags().BoolVar(&force, "force", false, "run although the doctor is off for the open fault; counts as a hint")
+	command.Flags().DurationVar(&patience, "patience", 0, "how long to wait for all answers, without a second attempt")
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		if output != "text" && output != "json" {
 			return usageError{fmt.Errorf("--output is %q: want text or json", output)}
@@ -99,12 +99,12 @@ func (a *app) report() *cobra.Command {
 	var patience time.Duration
 	command := &cobra.Command{
 		Use:     "report [FILE]",
-		Short:   "write what is known about the lab into one file, without secrets",
-		Long:    "Write what is known about the lab into one file, for the trainer or for lab doctor FILE. It has no passwords, tokens, keys or home folders. FILE is .cache/report.json; - is the standard output.",
+		Short:   "write the state of the lab into one file, without secrets",
+		Long:    "Write the state of the lab into one file, for the trainer or for \"scripts/lab doctor FILE\". The file has no passwords, tokens, keys or home folders. The default FILE is .cache/report.json; - is the standard output.",
 		Example: "  scripts/lab report\n  scripts/lab report mine.json",
 		Args:    cobra.MaximumNArgs(1),
 	}
-	command.Flags().DurationVar(&patience, "patience", gather.Patience, "how long all answers together may take")
+	command.Flags().DurationVar(&patience, "patience", gather.Patience, "the time limit for all answers together")
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		l, err := a.launcher()
 		if err != nil {
@@ -126,7 +126,7 @@ func (a *app) report() *cobra.Command {
 		}
 		for _, s := range f.Sections() {
 			if !s.Answered() {
-				l.Screen.Say("without an answer: %s: %s", s.Question, s.Status)
+				l.Screen.Say("no answer to %s: %s", s.Question, s.Status)
 			}
 		}
 		l.Screen.Say("the report: %s", name)

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/fault"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/progress"
 )
@@ -28,18 +27,21 @@ func (a *app) down() *cobra.Command {
 			if err := l.Need(ctx); err != nil {
 				return err
 			}
-			return removeLab(ctx, l)
+			return a.removeLab(ctx, l)
 		}),
 	}
 }
 
-// removeLab removes the lab, and with it the fault that is open in it.
-func removeLab(ctx context.Context, l *launch.Launcher) error {
+func (a *app) removeLab(ctx context.Context, l *launch.Launcher) error {
 	if err := l.Down(ctx); err != nil {
 		return err
 	}
-	return fault.Forget(progress.Of(l.Dir, l.Project), l.Screen, func(image string) {
-		_, _ = l.Ask(ctx, "image", "rm", image) // in use by another lab, or removed already
+	c, _, err := a.faultCommands()
+	if err != nil {
+		return err
+	}
+	return c.Forget(func(image string) {
+		_, _ = l.Ask(ctx, "image", "rm", image) // another lab uses the image, or it is removed already
 	})
 }
 
@@ -47,9 +49,10 @@ func (a *app) clean() *cobra.Command {
 	var all bool
 	command := &cobra.Command{
 		Use:   "clean",
-		Short: "down, and remove what was built in this folder (images stay)",
-		Long: `Remove the lab, and what was built in this folder. Images stay, and so does what you have made:
-your progress and result records, in the folder .lab. With --all they go too, after a question.`,
+		Short: "remove the lab, and what was built in this folder (images stay)",
+		Long: `Remove the lab, and what was built in this folder. Images stay, and so do your
+progress and result records, in the folder .lab. With --all, progress and result records
+are removed too, after a question.`,
 		Args: cobra.NoArgs,
 		RunE: a.onLab(func(ctx context.Context, l *launch.Launcher) error {
 			kept := filepath.Join(l.Dir, progress.Root)
@@ -58,13 +61,13 @@ your progress and result records, in the folder .lab. With --all they go too, af
 					return usageError{errors.New("clean --all asks before it removes progress and result records, and the standard input is not a terminal")}
 				}
 				if !confirmed(os.Stdin, l.Screen, kept) {
-					return &engine.Problem{What: "nothing was removed", Remedy: "make clean keeps progress and result records"}
+					return &engine.Problem{What: "nothing was removed", Remedy: "\"make clean\" keeps progress and result records"}
 				}
 			}
 			if err := l.Need(ctx); err != nil {
 				return err
 			}
-			if err := removeLab(ctx, l); err != nil {
+			if err := a.removeLab(ctx, l); err != nil {
 				return err
 			}
 			if err := l.Clean(); err != nil {
@@ -74,18 +77,17 @@ your progress and result records, in the folder .lab. With --all they go too, af
 				return os.RemoveAll(kept)
 			}
 			if _, err := os.Stat(kept); err == nil {
-				l.Screen.Say("progress and result records stay in %s: make clean ALL=1 removes them too", progress.Root)
+				l.Screen.Say("progress and result records stay in %s. \"make clean ALL=1\" removes them too", progress.Root)
 			}
 			return nil
 		}),
 	}
-	command.Flags().BoolVar(&all, "all", false, "remove progress and result records too; asks before")
+	command.Flags().BoolVar(&all, "all", false, "also remove progress and result records, after a question")
 	return command
 }
 
-// confirmed asks whether a learner's progress may be removed.
 func confirmed(in io.Reader, out io.Writer, folder string) bool {
-	fmt.Fprintf(out, "This removes the progress and the result records of every lab of this folder (%s), for good.\nType yes to go on: ", folder)
+	fmt.Fprintf(out, "This permanently removes the progress and the result records of every lab of this folder (%s).\nType yes to go on: ", folder)
 	answer, _ := bufio.NewReader(in).ReadString('\n')
 	return strings.TrimSpace(answer) == "yes"
 }

@@ -11,7 +11,7 @@ import (
 func (a *app) images() *cobra.Command {
 	return &cobra.Command{
 		Use:   "images",
-		Short: "build every image from Go modules, where none can be pulled",
+		Short: "build every image from Go modules, without a registry",
 		Args:  cobra.NoArgs,
 		RunE: a.onLab(func(ctx context.Context, l *launch.Launcher) error {
 			if err := l.Need(ctx); err != nil {

@@ -31,7 +31,7 @@ func (a *app) kit() *cobra.Command {
 	return command
 }
 
-// kitStart is hidden: a kit's start script calls it.
+// kitStart returns a hidden command, which a kit's start script calls.
 func (a *app) kitStart() *cobra.Command {
 	return &cobra.Command{
 		Use:    "kit-start FOLDER",

@@ -13,21 +13,20 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 )
 
-// kubernetes returns the commands for a cluster.
 func (a *app) kubernetes() []*cobra.Command {
 	return []*cobra.Command{
 		a.onCluster("k8s-up", "start the lab on the cluster of the current kubectl context", "start the lab on", (*kubernetes.Cluster).Up),
-		a.onCluster("k8s-bad-id", "run the client there under the server's service account", "run the lab's client on", (*kubernetes.Cluster).BadID),
+		a.onCluster("k8s-bad-id", "run the client on that cluster under the server's service account", "run the lab's client on", (*kubernetes.Cluster).BadID),
 		a.onCluster("k8s-down", "remove the lab from that cluster", "remove the lab from", (*kubernetes.Cluster).Down),
 	}
 }
 
-// kubernetesHidden returns commands that only tests call.
+// kubernetesHidden returns the commands that only tests run.
 func (a *app) kubernetesHidden() []*cobra.Command {
 	entries := a.onCluster("k8s-entries", "create the registration entries that are missing", "register the workloads on", (*kubernetes.Cluster).Entries)
 	manifests := &cobra.Command{
 		Use:   "k8s-manifests",
-		Short: "print the manifests, filled in",
+		Short: "print the manifests with all values",
 		Args:  cobra.NoArgs,
 		RunE: a.onLab(func(ctx context.Context, l *launch.Launcher) error {
 			text, err := kubernetes.Manifests(ctx, l)
@@ -41,7 +40,7 @@ func (a *app) kubernetesHidden() []*cobra.Command {
 	return []*cobra.Command{entries, manifests}
 }
 
-// onCluster is a command that does something to a cluster, after asking whether it is the right one.
+// onCluster returns a command that first asks whether the cluster is the right one, and then changes it.
 func (a *app) onCluster(use, short, what string, do func(c *kubernetes.Cluster, ctx context.Context) error) *cobra.Command {
 	var yes bool
 	command := &cobra.Command{
@@ -56,11 +55,11 @@ func (a *app) onCluster(use, short, what string, do func(c *kubernetes.Cluster, 
 			return do(cluster, ctx)
 		}),
 	}
-	command.Flags().BoolVar(&yes, "yes", false, "do not ask whether the cluster is the right one")
+	command.Flags().BoolVar(&yes, "yes", false, "do not ask for confirmation")
 	return command
 }
 
-// terminal returns where a person answers, or nil.
+// terminal returns the terminal on which a person can answer, or nil.
 func terminal() io.Reader {
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return nil

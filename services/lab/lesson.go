@@ -15,34 +15,33 @@ import (
 )
 
 func (a *app) lesson() *cobra.Command {
-	return &cobra.Command{
-		Use:               "lesson NAME",
-		Short:             "show the lesson of a scenario",
-		Example:           "  scripts/lab lesson bad-id",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeScenarios,
-		RunE: func(_ *cobra.Command, args []string) error {
-			script, err := scenario.Find(a.dir, args[0])
-			if err != nil {
-				return err
-			}
-			if script.Lesson == "" {
-				return &engine.Problem{What: "the scenario " + script.Name + " has no lesson", Remedy: "make scenarios lists the scenarios"}
-			}
-			text, err := os.ReadFile(filepath.Join(a.dir, filepath.FromSlash(script.Lesson)))
-			if err != nil {
-				return err
-			}
-			return markdown.Render(screen.New(os.Stdout), text)
-		},
-	}
+	return a.reads("lesson", "show the lesson of a scenario", func(script scenario.Script) ([]byte, error) {
+		if script.Lesson == "" {
+			return nil, &engine.Problem{What: "the scenario " + script.Name + " has no lesson", Remedy: "\"make scenarios\" lists the scenarios"}
+		}
+		return os.ReadFile(filepath.Join(a.dir, filepath.FromSlash(script.Lesson)))
+	})
 }
 
 func (a *app) answer() *cobra.Command {
+	return a.reads("answer", "show the answer to the question of a lesson", func(script scenario.Script) ([]byte, error) {
+		text, err := os.ReadFile(filepath.Join(a.dir, "scripts", "scenarios", "ANSWERS.md"))
+		if err != nil {
+			return nil, err
+		}
+		section := regexp.MustCompile(`(?ms)^## ` + regexp.QuoteMeta(script.Name) + `\n.*?(?:^## |\z)`).Find(text)
+		if section == nil {
+			return nil, fmt.Errorf("scripts/scenarios/ANSWERS.md has no answer for %s", script.Name)
+		}
+		return regexp.MustCompile(`(?m)^## \z`).ReplaceAll(section, nil), nil
+	})
+}
+
+func (a *app) reads(name, short string, text func(scenario.Script) ([]byte, error)) *cobra.Command {
 	return &cobra.Command{
-		Use:               "answer NAME",
-		Short:             "show the answer to the question of a lesson",
-		Example:           "  scripts/lab answer bad-id",
+		Use:               name + " NAME",
+		Short:             short,
+		Example:           "  scripts/lab " + name + " bad-id",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeScenarios,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -50,15 +49,11 @@ func (a *app) answer() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := os.ReadFile(filepath.Join(a.dir, "scripts", "scenarios", "ANSWERS.md"))
+			shown, err := text(script)
 			if err != nil {
 				return err
 			}
-			section := regexp.MustCompile(`(?ms)^## ` + regexp.QuoteMeta(script.Name) + `\n.*?(?:^## |\z)`).Find(text)
-			if section == nil {
-				return fmt.Errorf("scripts/scenarios/ANSWERS.md has no answer for %s", script.Name)
-			}
-			return markdown.Render(screen.New(os.Stdout), regexp.MustCompile(`(?m)^## \z`).ReplaceAll(section, nil))
+			return markdown.Render(screen.New(os.Stdout), shown)
 		},
 	}
 }

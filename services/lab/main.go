@@ -1,5 +1,5 @@
-// Command lab is what a learner or trainer types: it starts the lab, runs scenarios, and explains what it finds. It needs
-// docker on the machine and nothing else. scripts/lab gets it and passes the lab's folder.
+// Command lab is the program that a learner or trainer runs. It starts the lab, runs scenarios and finds problems. It
+// needs only docker on the machine. scripts/lab builds it and passes the lab's folder.
 package main
 
 import (
@@ -25,12 +25,11 @@ const (
 	exitInterrupt = 130 // Ctrl-C
 )
 
-// exitStatus ends the program with a status when everything has been said already.
+// exitStatus is an error that ends the program with this status. Everything has been printed already.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// hinter is an error with a remedy.
 type hinter interface {
 	error
 	Hint() string
@@ -48,7 +47,6 @@ func main() {
 	os.Exit(status)
 }
 
-// report prints what went wrong and returns the exit status.
 func report(ctx context.Context, err error) int {
 	var status exitStatus
 	var usage usageError

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -13,16 +12,10 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/traffic"
 )
 
-// parts are the programs behind those scripts that are still shell: each reads its arguments and standard input, and
-// returns its exit status.
-var parts = map[string]func(args []string, in io.Reader, out, errOut io.Writer) int{
-	"traffic": traffic.Main,
-}
-
-// steps are what those scripts ask of the lab itself. What they print is for the learner.
+// steps are parts of commands. The scripts in scripts/dev run each part separately. The output of a step is for the
+// learner.
 var steps = map[string]func(ctx context.Context, l *launch.Launcher) error{
 	"preflight":   func(ctx context.Context, l *launch.Launcher) error { return l.Preflight(ctx) },
 	"build":       needing(func(ctx context.Context, l *launch.Launcher) error { return l.Build(ctx, false) }),
@@ -30,7 +23,7 @@ var steps = map[string]func(ctx context.Context, l *launch.Launcher) error{
 	"adopt":       needing(func(ctx context.Context, l *launch.Launcher) error { return l.Adopt(ctx) }),
 }
 
-// needing is a step that needs an engine and Compose.
+// needing returns a step that first checks for an engine and Compose.
 func needing(do func(ctx context.Context, l *launch.Launcher) error) func(ctx context.Context, l *launch.Launcher) error {
 	return func(ctx context.Context, l *launch.Launcher) error {
 		if err := l.Need(ctx); err != nil {
@@ -40,7 +33,8 @@ func needing(do func(ctx context.Context, l *launch.Launcher) error) func(ctx co
 	}
 }
 
-// answers are what those scripts read from the standard output. What is for the learner goes to the standard error.
+// answers are the parts whose standard output the scripts in scripts/dev read. These parts write messages for the
+// learner to the standard error.
 var answers = map[string]func(ctx context.Context, l *launch.Launcher) error{
 	"settings": func(_ context.Context, l *launch.Launcher) error {
 		for _, name := range engine.Settings {
@@ -71,10 +65,10 @@ func printEngine(l *launch.Launcher) error {
 	return nil
 }
 
-// newPart is hidden: scripts call it, not people.
+// newPart returns a hidden command, which only scripts call.
 func newPart(a *app) *cobra.Command {
-	command := &cobra.Command{
-		Use:    "part NAME [ARG...]",
+	return &cobra.Command{
+		Use:    "part NAME",
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && steps[args[0]] != nil {
@@ -88,15 +82,7 @@ func newPart(a *app) *cobra.Command {
 				l.Screen = screen.New(os.Stderr)
 				return answers[args[0]](cmd.Context(), l)
 			}
-			if len(args) == 0 || parts[args[0]] == nil {
-				return usageError{fmt.Errorf("part wants one of %q", slices.Concat(slices.Sorted(maps.Keys(parts)), slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(answers))))}
-			}
-			if status := parts[args[0]](args[1:], os.Stdin, os.Stdout, os.Stderr); status != 0 {
-				return exitStatus(status)
-			}
-			return nil
+			return usageError{fmt.Errorf("part wants one of %q", slices.Concat(slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(answers))))}
 		},
 	}
-	command.Flags().SetInterspersed(false) // what follows NAME is for the part
-	return command
 }

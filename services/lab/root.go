@@ -15,7 +15,6 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/sources"
 )
 
-// usageError is a wrong command line.
 type usageError struct{ error }
 
 func (u usageError) Hint() string {
@@ -23,10 +22,9 @@ func (u usageError) Hint() string {
 	if errors.As(u.error, &hint) {
 		return hint.Hint()
 	}
-	return "scripts/lab --help lists the commands"
+	return "\"scripts/lab --help\" lists the commands"
 }
 
-// app is what the commands share.
 type app struct {
 	dir string // the lab's folder
 }
@@ -65,15 +63,15 @@ func newRoot() *cobra.Command {
 	add("lab", a.up(), a.down(), a.status(), a.doctor(), a.report(), a.logs(), a.entries(), a.svid(), a.images(), a.clean())
 	add("learn", a.scenarios(), a.scenario(), a.lesson(), a.answer(), a.console(), a.handshake())
 	add("faults", a.faults(), a.breakLab(), a.ticket(), a.check(), a.hint(), a.giveUp(), a.reset())
-	add("trainer", a.kit(), a.classroom(), a.classroomDown())
+	add("trainer", a.kit(), a.classroom(), a.classroomDown(), a.receipts())
 	add("trainer", a.kubernetes()...)
-	root.AddCommand(newPart(a), a.script(), a.kitStart())
+	root.AddCommand(newPart(a), a.kitStart())
 	root.AddCommand(a.kubernetesHidden()...)
 	wrongArguments(root)
 	return root
 }
 
-// noCommand refuses what is not the name of a command, and proposes those that have a similar name.
+// noCommand refuses an unknown command, and proposes the commands that have a similar name.
 func noCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -85,7 +83,7 @@ func noCommand(root *cobra.Command, args []string) error {
 	return usageError{errors.New(said)}
 }
 
-// wrongArguments makes a usage error of what cobra says of arguments.
+// wrongArguments turns cobra's errors about arguments into usage errors.
 func wrongArguments(command *cobra.Command) {
 	if check := command.Args; check != nil && command.HasParent() {
 		command.Args = func(cmd *cobra.Command, args []string) error {
@@ -100,14 +98,14 @@ func wrongArguments(command *cobra.Command) {
 	}
 }
 
-// outOfDate reports whether the sources in the lab's folder have changed since this program was compiled. It is asked before the command
-// line is read, because an older program may not know the command. A program compiled by a plain `go build` has no hash.
+// outOfDate reports whether the sources in the lab's folder have changed since this program was compiled. It runs before the command
+// line is parsed, because an older program may not know the command. A program compiled by a plain `go build` has no hash.
 func outOfDate(args []string) (bool, error) {
 	if sourcesHash == "" || len(args) == 0 || !strings.HasPrefix(args[0], dirFlag) {
 		return false, nil
 	}
 	if len(args) > 1 && (args[1] == cobra.ShellCompRequestCmd || args[1] == cobra.ShellCompNoDescRequestCmd) {
-		return false, nil // completion has no time for it
+		return false, nil // the check would take too long for a completion
 	}
 	dir := strings.TrimPrefix(args[0], dirFlag)
 	hash, err := sources.Hash(dir, sources.Program...)
@@ -117,10 +115,10 @@ func outOfDate(args []string) (bool, error) {
 	return hash != sourcesHash, nil
 }
 
-// dirFlag begins the argument with which scripts/lab passes the lab's folder.
+// dirFlag is the beginning of the argument with which scripts/lab passes the lab's folder.
 const dirFlag = "--dir="
 
-// launcher returns the lab of this folder. It asks the engine nothing yet.
+// launcher returns the lab of this folder. It does not ask the engine.
 func (a *app) launcher() (*launch.Launcher, error) {
 	e, err := engine.New(a.dir)
 	if err != nil {
@@ -129,7 +127,6 @@ func (a *app) launcher() (*launch.Launcher, error) {
 	return &launch.Launcher{Engine: e, Screen: screen.New(os.Stdout)}, nil
 }
 
-// onLab returns the action of a command that takes no arguments.
 func (a *app) onLab(do func(ctx context.Context, l *launch.Launcher) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		l, err := a.launcher()

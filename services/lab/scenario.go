@@ -23,10 +23,15 @@ func (a *app) scenarios() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, script := range all {
-				fmt.Printf("  %-22s %s\n", script.Name, script.Expectation)
+			title := ""
+			for _, place := range scenario.InCourse(all) {
+				if place.Chapter != title {
+					title = place.Chapter
+					fmt.Printf("%s\n", title)
+				}
+				fmt.Printf("  %-22s %s\n", place.Name, place.Expectation)
 			}
-			fmt.Println("\nrun one with: make scenario-NAME, or scripts/lab scenario NAME")
+			fmt.Println("\nto run one: make scenario-NAME, or scripts/lab scenario NAME")
 			return nil
 		},
 	}
@@ -38,9 +43,9 @@ func (a *app) scenario() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "scenario NAME",
 		Short: "run one scenario",
-		Long: `Run one scenario: in steps, with each command as you could type it, its real output, and what
-that shows. It ends with PASS and leaves the lab as it found it. If a check does not hold, or if
-you interrupt it, the lab is reset.`,
+		Long: `Run one scenario in steps. Each step prints its commands as you could type them, their real output,
+and an explanation. The scenario ends with PASS and restores the lab. If a check does not hold, or
+if you interrupt the scenario, the lab is reset.`,
 		Example:           "  scripts/lab scenario bad-id\n  scripts/lab scenario rotation --pause",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeScenarios,
@@ -65,22 +70,21 @@ you interrupt it, the lab is reset.`,
 	flags := command.Flags()
 	flags.BoolVar(&options.Quick, "quick", false, "the short form, with shorter waits")
 	flags.BoolVar(&pause, "pause", false, "wait for Enter between the steps")
-	flags.BoolVar(&options.Keep, "keep", false, "if it fails, leave the lab as it is for inspection")
+	flags.BoolVar(&options.Keep, "keep", false, "do not reset the lab if the scenario fails, so that you can inspect it")
 	flags.DurationVar(&options.RunLimit, "run-limit", scenario.DefaultRunLimit, "the longest that a command may take")
 	flags.DurationVar(&options.LogLimit, "log-limit", scenario.DefaultLogLimit, "the longest wait for a line in a log")
 	return command
 }
 
-// runScript runs a scenario in the lab of this folder.
 func runScript(cmd *cobra.Command, l *launch.Launcher, script scenario.Script, options scenario.Options) error {
 	if _, open := progress.Of(l.Dir, l.Project).Open(); open {
 		return &engine.Problem{What: "you have an unsolved fault in this lab, and scenarios need a healthy lab",
-			Remedy: "make check, or make reset; or run it in another lab: COMPOSE_PROJECT_NAME=other make scenario-" + script.Name}
+			Remedy: "run \"make check\" or \"make reset\". Or run the scenario in a second lab: COMPOSE_PROJECT_NAME=other make scenario-" + script.Name}
 	}
 	if err := os.MkdirAll(l.Cache(), 0o755); err != nil {
 		return l.Unwritable(l.Cache(), err)
 	}
-	place := scenario.Place{Dir: l.Dir, Cache: l.Cache(), Project: l.Project}
+	place := scenario.Place{Dir: l.Dir, Cache: l.Cache(), Project: l.Project, Folder: l.Folder}
 	if scenario.Run(cmd.Context(), l, place, script, l.Screen, options) {
 		return nil
 	}
@@ -103,24 +107,4 @@ func (a *app) completeScenarios(_ *cobra.Command, args []string, _ string) ([]co
 		names = append(names, cobra.CompletionWithDesc(script.Name, script.Expectation))
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// script is hidden: the tests run their own scripts with it.
-func (a *app) script() *cobra.Command {
-	return &cobra.Command{
-		Use:    "script FILE",
-		Hidden: true,
-		Args:   cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			script, err := scenario.Read(args[0])
-			if err != nil {
-				return err
-			}
-			l, err := a.launcher()
-			if err != nil {
-				return err
-			}
-			return runScript(cmd, l, script, scenario.Options{Quick: true, RunLimit: scenario.DefaultRunLimit, LogLimit: scenario.DefaultLogLimit})
-		},
-	}
 }

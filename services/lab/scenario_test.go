@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
-// TestPauseWithoutTerminal: who cannot press Enter is told before anything begins.
+// TestPauseWithoutTerminal: without a terminal, --pause must be an error before the scenario begins.
 func TestPauseWithoutTerminal(t *testing.T) {
 	enginetest.Start(t, "")
 	stdin := os.Stdin

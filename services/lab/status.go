@@ -3,14 +3,22 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
+	gather "github.com/spiffe-lab/spiffe-lab/services/internal/report"
 )
 
 func (a *app) status() *cobra.Command {
@@ -19,28 +27,65 @@ func (a *app) status() *cobra.Command {
 		Short: "show what runs, and whether the client is served",
 		Args:  cobra.NoArgs,
 		RunE: a.onLab(func(ctx context.Context, l *launch.Launcher) error {
-			if err := l.NeedRunning(ctx); err != nil {
+			if err := l.Need(ctx); err != nil {
 				return err
 			}
-			if err := l.Show(l.Compose(ctx, nil, "ps", "--all", "--format", "table {{.Service}}\t{{.Status}}"), "ps --all"); err != nil {
-				return err
-			}
-			l.Screen.Say("")
-			service, err := l.ImageOfAnotherFolder(ctx)
-			if err != nil {
-				return err
-			}
-			if service != "" {
-				l.Screen.Say("%s runs an image that was not built in this folder: another clone has built %s. make up starts this folder's own;\nLAB_TAG=another, for each command, keeps the images of two clones apart", service, l.Image("workload"))
-			}
-			if err := l.ClientServed(ctx); err != nil {
-				l.Screen.Say("%sthe client's latest request was not served:%s %v", l.Screen.Red, l.Screen.Plain, err)
-				return exitStatus(exitFailure)
-			}
-			l.Screen.Say("%sthe client's latest request was served%s", l.Screen.Green, l.Screen.Plain)
-			return nil
+			return tellStatus(l, gather.Gather(ctx, l.Engine, gather.Options{Patience: 10 * time.Second, Live: true}))
 		}),
 	}
+}
+
+// tellStatus prints the state of the containers from a report, and the result of the client's latest request.
+func tellStatus(l *launch.Launcher, f *facts.Facts) error {
+	if s := f.Section("containers"); !s.Answered() {
+		return &engine.Problem{What: "it is not known which containers run: " + s.Status, Remedy: "make doctor"}
+	}
+	client := f.Service(lab.Client)
+	if client == nil || client.Status != "running" {
+		return &engine.Problem{Code: lab.NotRunning, What: "the lab is not running", Remedy: "make up"}
+	}
+	table := tabwriter.NewWriter(l.Screen, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "SERVICE\tSTATUS")
+	elsewhere := ""
+	for _, c := range slices.SortedFunc(slices.Values(f.Containers), func(a, b facts.Container) int { return strings.Compare(a.Service, b.Service) }) {
+		if c.Project != f.Host.Project || c.OneOff == "True" {
+			continue
+		}
+		status := c.Status
+		if c.Status == "running" && c.Health != "" {
+			status += " (" + c.Health + ")"
+		} else if c.Status == "exited" {
+			status += fmt.Sprintf(" (%d)", c.ExitStatus)
+		}
+		fmt.Fprintf(table, "%s\t%s\n", c.Service, status)
+		if elsewhere == "" && l.BuiltElsewhere(c.Service, c.ImageID) {
+			elsewhere = c.Service
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	l.Screen.Say("")
+	if f.Host.Override != "" {
+		l.Screen.Say("%s", lab.InForce(f.Host.Override))
+	}
+	if elsewhere != "" {
+		l.Screen.Say("%s runs an image that was not built in this folder: another clone has built %s. \"make up\" starts the image of this folder.\nTo keep the images of the two clones apart, set LAB_TAG=another for every command in one of the clones", elsewhere, l.Image("workload"))
+	}
+	switch seen := f.Observations[lab.ClientUser]; {
+	case seen == nil:
+		l.Screen.Say("it is not known whether the client's latest request was served: %s", f.Section("observer-"+lab.ClientUser).Status)
+		return exitStatus(exitCannotTell)
+	case seen.Health == nil || seen.Health.Status != http.StatusOK:
+		why := "the client does not answer"
+		if seen.Health != nil {
+			why = strings.TrimSpace(seen.Health.Error + seen.Health.Body)
+		}
+		l.Screen.Say("%sthe client's latest request was not served:%s %s", l.Screen.Red, l.Screen.Plain, why)
+		return exitStatus(exitFailure)
+	}
+	l.Screen.Say("%sthe client's latest request was served%s", l.Screen.Green, l.Screen.Plain)
+	return nil
 }
 
 func (a *app) logs() *cobra.Command {
@@ -66,7 +111,7 @@ func (a *app) logs() *cobra.Command {
 			return cmd.Run()
 		}),
 	}
-	command.Flags().BoolVar(&all, "all", false, "the logs of SPIRE's server and agent too")
+	command.Flags().BoolVar(&all, "all", false, "also the logs of the SPIRE server and the agent")
 	return command
 }
 
@@ -105,7 +150,7 @@ func (a *app) svid() *cobra.Command {
 					continue
 				}
 				l.Screen.Say("%s%s (uid %s)%s", l.Screen.Bold, fields[0], fields[2], l.Screen.Plain)
-				// A user without a registration entry gets an error, which is the answer.
+				// A user without a registration entry gets an error, which is a valid result.
 				words := "exec -T --user " + fields[0] + " client svid"
 				_ = l.Show(l.Compose(ctx, nil, strings.Fields(words)...), words)
 				l.Screen.Say("")

@@ -16,9 +16,9 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/testca"
 )
 
-// BenchmarkServer sends requests to the server as it runs in the lab, and to the same server on
-// crypto/tls with static certificates: each over a new connection, and over one that is kept.
-// `make bench` runs the two in turn and compares them.
+// BenchmarkServer sends requests to two servers: the lab's server, and a server that differs only
+// in its use of crypto/tls with static certificates. It measures requests over new connections, and
+// over one kept connection. `make bench` runs the two servers in turn, and compares them.
 func BenchmarkServer(b *testing.B) {
 	ca := testca.New(b, "example.org")
 	cfg, err := parse([]string{"-socket", "unix:///none"}, func(string) string { return "" }, io.Discard)
@@ -46,7 +46,6 @@ func BenchmarkServer(b *testing.B) {
 	}
 }
 
-// request measures one request to a server of its own and its answer.
 func request(b *testing.B, pair func() (*http.Server, *tls.Config), keep bool) {
 	server, config := pair()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

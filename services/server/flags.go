@@ -13,7 +13,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/identity"
 )
 
-// config is what the command line says.
+// config holds the settings from the command line.
 type config struct {
 	endpoint        identity.Endpoint
 	wait            time.Duration
@@ -46,21 +46,21 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (config,
 	flags.Var(cli.Address{Value: &cfg.listen}, "listen", "`address` to serve HTTPS on")
 	flags.Var(cli.Address{Value: &cfg.health}, "health", "`address` to serve plain http /healthz on (default: none)")
 	flags.Var(cli.ID{Value: &cfg.clientID}, "client-id", "`SPIFFE ID` of the one client that is served")
-	flags.Var(cli.Duration{Value: &cfg.readTimeout}, "read-timeout", "longest `duration` to read a request, and for the handshake before it")
-	flags.Var(cli.Duration{Value: &cfg.writeTimeout}, "write-timeout", "longest `duration` to write a response")
+	flags.Var(cli.Duration{Value: &cfg.readTimeout}, "read-timeout", "maximum `duration` of reading a request, and of the handshake before it")
+	flags.Var(cli.Duration{Value: &cfg.writeTimeout}, "write-timeout", "maximum `duration` to write a response")
 	flags.Var(cli.Duration{Value: &cfg.idleTimeout}, "idle-timeout", "`duration` after which an idle connection is closed")
-	flags.Var(cli.Duration{Value: &cfg.shutdownTimeout}, "shutdown-timeout", "`duration` that open requests get on SIGTERM, 5s at most")
-	flags.Var(cli.Duration{Value: &cfg.maxAge, Zero: true}, "max-connection-age", "`duration` after which a connection is closed, after a request in progress is answered; 0 disables it")
-	flags.Var(cli.Bytes{Value: &cfg.maxBody}, "max-body", "largest request body in `bytes`")
+	flags.Var(cli.Duration{Value: &cfg.shutdownTimeout}, "shutdown-timeout", "`duration` (at most 5s) after SIGTERM in which open requests may still be answered")
+	flags.Var(cli.Duration{Value: &cfg.maxAge, Zero: true}, "max-connection-age", "maximum age of a connection, as a `duration`; an open request is still answered; 0 sets no limit")
+	flags.Var(cli.Bytes{Value: &cfg.maxBody}, "max-body", "maximum size of a request body in `bytes`")
 	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), `server answers HTTP over mTLS to exactly one client, known by its SPIFFE ID.
+		fmt.Fprint(flags.Output(), `server answers HTTP over mTLS to exactly one client, identified by its SPIFFE ID.
 
 usage: server [flags]
 
 `)
 		flags.PrintDefaults()
 		fmt.Fprint(flags.Output(), `
-exit status: 0 stopped by a signal, 2 wrong usage, 3 no identity, 1 anything else
+exit status: 0 stopped by a signal, 2 wrong usage, 3 no identity, 1 any other error
 `)
 	}
 	if err := cli.Parse(flags, args, stdout); err != nil {
@@ -70,14 +70,13 @@ exit status: 0 stopped by a signal, 2 wrong usage, 3 no identity, 1 anything els
 		return cfg, cli.Usagef("-listen is empty: want an address such as :8443")
 	}
 	if cfg.shutdownTimeout > 5*time.Second {
-		return cfg, cli.Usagef("-shutdown-timeout is %s: want 5s at most", cfg.shutdownTimeout)
+		return cfg, cli.Usagef("-shutdown-timeout is %s: want at most 5s", cfg.shutdownTimeout)
 	}
 	var err error
 	cfg.endpoint, err = identity.FindEndpoint(socket, getenv)
 	return cfg, err
 }
 
-// status reports err and returns the exit status for it.
 func status(err error, stderr io.Writer) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return cli.OK

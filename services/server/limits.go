@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// limit puts a limit on everything that a client can send, and on how long it may take.
+// limit sets the largest size of everything that a client can send, and the longest time that sending may take.
 func limit(server *http.Server, cfg config, logger *log.Logger) {
 	server.ReadTimeout = cfg.readTimeout
 	server.WriteTimeout = cfg.writeTimeout
 	server.IdleTimeout = cfg.idleTimeout
 	server.MaxHeaderBytes = 16 << 10
-	// HTTP/2 has several requests at a time on one connection: these limits are made for one.
+	// These limits assume one request at a time on a connection. HTTP/2 allows several.
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
 	limitAge(server, cfg.maxAge, logger)
 }
 
-// readBody reads the request's body to its end. It reports false, having answered, if the body is
-// larger than maxBody bytes or cannot be read.
+// readBody reads the request's body to its end. If the body cannot be read or is larger than maxBody bytes, readBody
+// returns false. The answer to a body that is too large is 413.
 func readBody(w http.ResponseWriter, r *http.Request, maxBody int64, logger *log.Logger) bool {
 	_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
@@ -36,19 +36,18 @@ func readBody(w http.ResponseWriter, r *http.Request, maxBody int64, logger *log
 	return err == nil
 }
 
-// age is how long a connection may still live.
+// age says when a connection ends.
 type age struct {
 	end   time.Time
 	timer *time.Timer // closes the connection at end; it is stopped while a request is in progress
 }
 
-// ageKey is the key under which the context of a connection holds its age.
 type ageKey struct{}
 
-// limitAge makes the server close each connection at maxAge, whether or not a request comes; 0
-// disables it. A client is verified when it connects and never again: the age limits how long that
-// may count. A request in progress at that age is answered first, which takes at most
-// -read-timeout and -write-timeout.
+// limitAge makes the server close each connection at the age maxAge, even if no request comes. A maxAge of 0 disables
+// this limit. The server verifies a client only when the client connects, so the limit is also the longest time for
+// which that verification counts. A request in progress at that age is answered first, which takes at most
+// -read-timeout plus -write-timeout.
 func limitAge(server *http.Server, maxAge time.Duration, logger *log.Logger) {
 	if maxAge == 0 {
 		return

@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	logger := log.New(stderr, "", log.LstdFlags)
 
-	// The source holds this program's X.509-SVID and the trust bundle, and keeps both current.
+	// The source holds the X.509-SVID of this program and the trust bundle, and keeps both current.
 	wait := cfg.endpoint.Wait(ctx, cfg.wait, logger)
 	source, err := workloadapi.NewX509Source(wait, wait.Options()...)
 	if err := wait.End(err); err != nil {
@@ -58,13 +58,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return serve(ctx, newServer(cfg, source, source, logger), listener, cfg.shutdownTimeout, logger)
 }
 
-// newServer returns the server as it runs: mTLS with the SVID of svids, clients verified with
-// bundles and authorized by their exact SPIFFE ID.
+// newServer returns the HTTP server. It presents the SVID from svids, verifies clients with bundles, and authorizes
+// them by their exact SPIFFE ID.
 func newServer(cfg config, svids x509svid.Source, bundles x509bundle.Source, logger *log.Logger) *http.Server {
 	tlsConfig := tlsconfig.MTLSServerConfig(svids, bundles, tlsconfig.AuthorizeID(cfg.clientID))
-	// A resumed session skips the verification above, because go-spiffe 2.9.0 verifies in
-	// VerifyPeerCertificate: a client could connect though its CA has been revoked. So every connection
-	// does the whole handshake.
+	// go-spiffe 2.9.0 verifies the client in VerifyPeerCertificate, which a resumed session skips. So with session
+	// tickets, a client whose CA has been revoked could still connect. Without them every connection makes a full
+	// handshake.
 	tlsConfig.SessionTicketsDisabled = true
 
 	server := &http.Server{
@@ -76,13 +76,13 @@ func newServer(cfg config, svids x509svid.Source, bundles x509bundle.Source, log
 	return server
 }
 
-// handler answers whoever the handshake has let in.
+// handler answers the clients that the handshake has authorized.
 func handler(maxBody int64, logger *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !readBody(w, r, maxBody, logger) {
 			return
 		}
-		// The handshake has verified the certificate; its SPIFFE ID is the client's name.
+		// The handshake has verified this certificate, so its SPIFFE ID is the client's.
 		id, err := x509svid.IDFromCert(r.TLS.PeerCertificates[0])
 		if err != nil {
 			http.Error(w, "no SPIFFE ID", http.StatusForbidden)

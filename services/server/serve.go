@@ -13,7 +13,8 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/identity"
 )
 
-// serve returns nil once ctx is done and the requests in flight are answered, or limit is over.
+// serve serves until ctx is done. It then waits for requests in progress, but no longer than the parameter
+// limit, and returns nil.
 func serve(ctx context.Context, server *http.Server, listener net.Listener, limit time.Duration, logger *log.Logger) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(listener, "", "") }()
@@ -32,7 +33,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, limi
 	return nil
 }
 
-// current is the server's health: it holds an X.509-SVID that has not expired.
+// current returns an error if the source has no X.509-SVID, or one that has expired.
 func current(source x509svid.Source) error {
 	svid, err := source.GetX509SVID()
 	if err != nil {

@@ -32,7 +32,7 @@ const (
 	clientID = "spiffe://example.org/client"
 )
 
-// lines is a log that tests can wait on.
+// lines is a log that a test can wait for.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -50,7 +50,6 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// await returns once the log has the text.
 func (l *lines) await(t *testing.T, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
@@ -61,7 +60,7 @@ func (l *lines) await(t *testing.T, text string) {
 	t.Fatalf("the server did not log %q, but:\n%s", text, l)
 }
 
-// running is a server as it runs in the lab, but for its source of identity.
+// running is the lab's server with an SVID from the test.
 type running struct {
 	url, addr string
 	log       *lines
@@ -95,7 +94,7 @@ func start(t *testing.T, ca *testca.CA, change func(*config)) *running {
 	return r
 }
 
-// peer is a client's TLS configuration; it accepts the server by its SPIFFE ID.
+// peer returns the TLS configuration of a client that authorizes the server by its SPIFFE ID.
 func peer(svid x509svid.Source, bundle x509bundle.Source) *tls.Config {
 	return tlsconfig.MTLSClientConfig(svid, bundle, tlsconfig.AuthorizeID(spiffeid.RequireFromString(serverID)))
 }
@@ -141,8 +140,8 @@ func TestServerRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		client *tls.Config
-		log    string // after "http: TLS handshake error from ADDR: "
-		err    string // what the client gets
+		log    string // the text of the server's log line after "http: TLS handshake error from ADDR: "
+		err    string // the error that the client gets
 	}{
 		{"another SPIFFE ID of the trust domain", peer(ca.SVID(serverID, time.Hour), ca.Bundle()),
 			`unexpected ID "spiffe://example.org/server"`, "remote error: tls: bad certificate"},
@@ -168,7 +167,7 @@ func TestServerRefuses(t *testing.T) {
 			if err == nil {
 				t.Fatalf("served: %q", body)
 			}
-			// net/http may put words of its own before an alert that arrives ahead of the request.
+			// net/http may add a prefix to an alert that arrives before the request is sent.
 			var alert *net.OpError
 			if !errors.As(err, &alert) || alert.Error() != c.err {
 				t.Errorf("the client got\n  %v\nnot\n  %s", err, c.err)
@@ -185,9 +184,9 @@ func TestServerRefuses(t *testing.T) {
 	}
 }
 
-// Which alert tells a refusal is up to the program that verifies. TLS has one for each of these reasons
-// (RFC 8446, section 6.2), and Go's own verification sends it. go-spiffe verifies in
-// VerifyPeerCertificate, and for each error of that Go sends bad_certificate.
+// TestAlertDependsOnWhoVerifies: the alert for a refused client depends on the code that verifies its certificate. TLS
+// has an alert for each reason to refuse a certificate (RFC 8446, section 6.2), and Go's own verification sends this
+// alert. go-spiffe verifies in VerifyPeerCertificate, and Go sends bad_certificate for every error of this function.
 func TestAlertDependsOnWhoVerifies(t *testing.T) {
 	const none, badCertificate, certificateExpired, unknownCA = 0, 42, 45, 48
 	ca := testca.New(t, "example.org")
@@ -206,7 +205,7 @@ func TestAlertDependsOnWhoVerifies(t *testing.T) {
 		{"the rightful client", ca.SVID(clientID, time.Hour), none, none},
 		{"another CA", otherCA.SVID(clientID, time.Hour), unknownCA, badCertificate},
 		{"an expired SVID", ca.SVID(clientID, -time.Minute), certificateExpired, badCertificate},
-		{"another SPIFFE ID", ca.SVID(serverID, time.Hour), none, badCertificate}, // crypto/tls knows no SPIFFE IDs
+		{"another SPIFFE ID", ca.SVID(serverID, time.Hour), none, badCertificate}, // crypto/tls does not check SPIFFE IDs
 	} {
 		for verifier, server := range map[string]*tls.Config{"Go": goItself, "go-spiffe": goSPIFFE} {
 			want := map[string]tls.AlertError{"Go": c.goItself, "go-spiffe": c.goSPIFFE}[verifier]
@@ -220,7 +219,7 @@ func TestAlertDependsOnWhoVerifies(t *testing.T) {
 	}
 }
 
-// alert is what a client reads from a server with this configuration: nil, or the server's alert.
+// alert returns the alert that a client reads from a server with this configuration. Without an alert it returns nil.
 func alert(t *testing.T, server, client *tls.Config) error {
 	t.Helper()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", server)
@@ -246,8 +245,9 @@ func alert(t *testing.T, server, client *tls.Config) error {
 	return err
 }
 
-// In TLS 1.3 the client's handshake ends before the server has looked at its certificate (RFC 8446,
-// section 2). So a client that is refused has sent its request by then: only its next read fails.
+// TestRefusedClientHasSentItsRequest: in TLS 1.3 the client's handshake ends before the server has verified the
+// client's certificate (RFC 8446, section 2). So a refused client has already sent its request, and only its next read
+// fails.
 func TestRefusedClientHasSentItsRequest(t *testing.T) {
 	ca := testca.New(t, "example.org")
 	server := start(t, ca, nil)
@@ -316,8 +316,8 @@ func TestServerTellsPlainHTTP(t *testing.T) {
 	server.log.await(t, "client sent an HTTP request to an HTTPS server")
 }
 
-// With session tickets a resumed session would not be verified again: go-spiffe's check hangs on
-// VerifyPeerCertificate, which crypto/tls does not call on resumption.
+// TestServerVerifiesEveryConnectionAnew: the server must not resume a session. go-spiffe verifies in
+// VerifyPeerCertificate, which crypto/tls does not call when it resumes a session.
 func TestServerVerifiesEveryConnectionAnew(t *testing.T) {
 	ca := testca.New(t, "example.org")
 	server := start(t, ca, nil)
@@ -330,7 +330,7 @@ func TestServerVerifiesEveryConnectionAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Fprint(connection, "GET / HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n")
-		answer, err := io.ReadAll(connection) // a ticket would come with the answer
+		answer, err := io.ReadAll(connection) // if the server sent a session ticket, it would arrive with the answer
 		if err != nil || !bytes.Contains(answer, []byte("Success!!!")) {
 			t.Fatalf("not served: %q, %v", answer, err)
 		}
@@ -341,7 +341,7 @@ func TestServerVerifiesEveryConnectionAnew(t *testing.T) {
 	}
 }
 
-// keep opens a connection that the test keeps; no read on it takes more than five seconds.
+// keep opens a connection that stays open. Each read on this connection fails after five seconds.
 func keep(t *testing.T, ca *testca.CA, server *running) (*tls.Conn, *bufio.Reader) {
 	t.Helper()
 	connection, err := tls.Dial("tcp", server.addr, peer(ca.SVID(clientID, time.Hour), ca.Bundle()))
@@ -355,7 +355,7 @@ func keep(t *testing.T, ca *testca.CA, server *running) (*tls.Conn, *bufio.Reade
 
 const getRequest = "GET / HTTP/1.1\r\nHost: server\r\n\r\n"
 
-// mustAnswer reads the answer to one request, which leaves the connection open.
+// mustAnswer reads the answer to one request. The server must not close the connection after this answer.
 func mustAnswer(t *testing.T, reader *bufio.Reader) {
 	t.Helper()
 	response, err := http.ReadResponse(reader, nil)
@@ -438,8 +438,8 @@ func TestServerKeepsAConnectionBelowItsAge(t *testing.T) {
 	}
 }
 
-// A client that keeps its connection loses no request to the age: it notices the end of the
-// connection, and sends the request over a new one.
+// TestNoRequestIsLostToTheAge: when the server closes a kept connection because of its age, the client must not lose a
+// request. The client notices the end, and sends the request over a new connection.
 func TestNoRequestIsLostToTheAge(t *testing.T) {
 	ca := testca.New(t, "example.org")
 	server := start(t, ca, func(cfg *config) { cfg.maxAge = 500 * time.Millisecond })
@@ -479,7 +479,7 @@ func TestServerLimitsTheBody(t *testing.T) {
 	server.log.await(t, "request body refused: larger than -max-body, 10 bytes")
 }
 
-// endless is a body without end that counts what was taken of it.
+// endless is a request body without an end. It counts the bytes that the client has sent of it.
 type endless struct{ taken atomic.Int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -509,7 +509,7 @@ func TestHostilePeersDoNotStopTheServer(t *testing.T) {
 		t.Cleanup(func() { connection.Close() })
 		return connection
 	}
-	// closed: the server ends the connection, within a time well above its read limit.
+	// closed waits until the server ends the connection. It waits much longer than the server's read limit.
 	closed := func(t *testing.T, connection net.Conn) {
 		t.Helper()
 		_ = connection.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -530,7 +530,7 @@ func TestHostilePeersDoNotStopTheServer(t *testing.T) {
 		},
 		"half a handshake": func(t *testing.T, server *running) {
 			connection := dial(t, server)
-			_, _ = connection.Write([]byte{22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3}) // a ClientHello that stops
+			_, _ = connection.Write([]byte{22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3}) // the first bytes of a ClientHello
 			mustServe(t, ca, server.url)
 			closed(t, connection)
 			server.log.await(t, "i/o timeout")
@@ -564,7 +564,7 @@ func TestHostilePeersDoNotStopTheServer(t *testing.T) {
 				t.Errorf("got %s", response.Status)
 			}
 			mustServe(t, ca, server.url)
-			<-sent // the server hung up on the rest
+			<-sent // the client stops sending, because the server has closed the connection
 			if taken := body.taken.Load(); taken > 64<<20 {
 				t.Errorf("the server took %d bytes of the body", taken)
 			}
@@ -638,12 +638,12 @@ func TestCommandLine(t *testing.T) {
 		{"malformed SPIFFE ID", good, []string{"-client-id", "example.org/client"}, 2, "server: invalid value \"example.org/client\" for flag -client-id: scheme is missing or invalid; want a SPIFFE ID such as spiffe://example.org/client\n"},
 		{"unparsable duration", good, []string{"-wait", "soon"}, 2, "server: invalid value \"soon\" for flag -wait: want a duration such as 500ms, 5s or 1m\n"},
 		{"negative duration", good, []string{"-read-timeout", "-1s"}, 2, "server: invalid value \"-1s\" for flag -read-timeout: want a positive duration such as 500ms, 5s or 1m\n"},
-		{"too long a shutdown", good, []string{"-shutdown-timeout", "6s"}, 2, "server: -shutdown-timeout is 6s: want 5s at most\n"},
+		{"too long a shutdown", good, []string{"-shutdown-timeout", "6s"}, 2, "server: -shutdown-timeout is 6s: want at most 5s\n"},
 		{"no size", good, []string{"-max-body", "64k"}, 2, "server: invalid value \"64k\" for flag -max-body: want a positive number of bytes such as 65536\n"},
 		{"unexpected argument", good, []string{"8443"}, 2, "server: unexpected argument \"8443\": server takes flags only\n"},
 		{"unknown flag", good, []string{"-port", "1"}, 2, "server: flag provided but not defined: -port\n"},
 		{"no address to listen on", good, []string{"-listen", "8443"}, 2, "server: invalid value \"8443\" for flag -listen: address 8443: missing port in address; want an address such as :8443 or 127.0.0.1:8080\n"},
-		{"no identity", good, []string{"-wait", "50ms"}, 3, "the socket does not exist; likely cause: is the agent running, and its socket mounted here?\n"},
+		{"no identity", good, []string{"-wait", "50ms"}, 3, "the socket does not exist; likely cause: the agent is not running or has not attested, or its socket is not mounted here\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

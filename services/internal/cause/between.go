@@ -12,13 +12,13 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
-// The way from the client to the server.
+// The connection from the client to the server.
 var betweenCauses = []Cause{
 	{
 		Code:   "LAB101",
 		Sees:   "`no such host`",
 		Means:  "the client and the server share no network",
-		Do:     "docker compose up --detach --force-recreate server client",
+		Do:     "recreate both containers: " + newContainers(lab.Server, lab.Client),
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
 		look:   (*view).programsApart,
@@ -27,16 +27,16 @@ var betweenCauses = []Cause{
 		Code:   "LAB102",
 		Sees:   "`no such host`, `server misbehaving`",
 		Means:  "the server's name does not resolve",
-		Do:     "docker compose up --detach --force-recreate server",
+		Do:     "recreate the container server: " + newContainers(lab.Server),
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).noSuchName,
 	},
 	{
 		Code:   "LAB103",
-		Sees:   "the client: `unexpected ID`, `no such host` or `connection refused`, now and then",
+		Sees:   "the client sometimes prints `unexpected ID`, `no such host` or `connection refused`",
 		Means:  "another container answers under the server's name",
-		Do:     "ask whose container it is. docker network disconnect takes the name away from it, docker stop stops it",
+		Do:     "find out who needs that container. Disconnect that container with \"docker network disconnect\", or stop that container with \"docker stop\"",
 		Lesson: "scripts/scenarios/bad-server-id.md",
 		Needs:  []string{"containers", "observer-client-workload"},
 		look:   (*view).otherHasName,
@@ -45,7 +45,7 @@ var betweenCauses = []Cause{
 		Code:   "LAB104",
 		Sees:   "`connection refused`",
 		Means:  "no process listens on the server's port",
-		Do:     "docker compose logs server shows the port: serving on ... If it is right, a firewall may reject the connection",
+		Do:     "check the port in the line \"serving on\" of the server's log. If the port is right, a firewall may reject the connection",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).nobodyListens,
@@ -53,26 +53,26 @@ var betweenCauses = []Cause{
 	{
 		Code:   "LAB105",
 		Sees:   "`first record does not look like a TLS handshake`",
-		Means:  "what answers on the server's port does not speak TLS",
-		Do:     "check docker compose ps server; then docker compose up --detach --force-recreate server",
+		Means:  "the process that answers on the server's port does not speak TLS",
+		Do:     "check the container with \"docker compose ps server\", then recreate it: " + newContainers(lab.Server),
 		Lesson: "scripts/scenarios/plain-http.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).noTLS,
 	},
 	{
 		Code:   "LAB106",
-		Sees:   "the client: `remote error: tls: bad certificate`",
+		Sees:   "the client prints `remote error: tls: bad certificate`",
 		Means:  "the server refuses the client, and the reason is in the server's log",
-		Do:     "read docker compose logs server",
+		Do:     "read the server's log: docker compose logs server",
 		Lesson: "scripts/scenarios/bad-id.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).serverRefuses,
 	},
 	{
 		Code:   "LAB107",
-		Sees:   "the client: `Error connecting to`, with a reason of its own",
+		Sees:   "the client prints `Error connecting to`, and the reason is not a `remote error`",
 		Means:  "the client refuses the server",
-		Do:     "read docker compose logs client",
+		Do:     "read the client's log: docker compose logs client",
 		Lesson: "scripts/scenarios/bad-server-id.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).clientRefuses,
@@ -81,7 +81,7 @@ var betweenCauses = []Cause{
 		Code:   "LAB108",
 		Sees:   "`Client.Timeout exceeded`",
 		Means:  "the server does not answer in time",
-		Do:     "read docker compose logs server; docker stats shows whether the machine is busy. If neither helps, look for a firewall that drops packets between containers",
+		Do:     "read the server's log (docker compose logs server), and check with \"docker stats\" whether the machine is busy. If neither helps, look for a firewall that drops packets between containers",
 		Lesson: "scripts/scenarios/sleep.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).serverHangs,
@@ -89,22 +89,22 @@ var betweenCauses = []Cause{
 	{
 		Code:   "LAB109",
 		Sees:   "`unhealthy`, `the client is not served`",
-		Means:  "the running client is not served, although the same request is",
-		Do:     "read docker compose logs client server; then docker compose restart client",
+		Means:  "the client is not served, or a program is unhealthy, and no other cause in this list applies",
+		Do:     "read the logs (docker compose logs client server), then restart the client: docker compose restart client",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"observer-client-workload"},
 		look:   (*view).notServed,
 	},
 }
 
-func (l *view) programsApart() *evidence { return l.apart("client", "server") }
+func (l *view) programsApart() *evidence { return l.apart(lab.Client, lab.Server) }
 
 func (l *view) noSuchName() *evidence {
 	t := l.Observations["client-workload"]
 	if t == nil || t.LookupError == "" || late(t.LookupError) && !l.hangs() {
 		return nil
 	}
-	return &evidence{seen: t.LookupError, expected: "the address of the server's container"}
+	return &evidence{seen: t.LookupError, expected: "the address of the container server", do: l.reconnect(lab.Server)}
 }
 
 func (l *view) otherHasName() *evidence {
@@ -116,10 +116,10 @@ func (l *view) otherHasName() *evidence {
 		}
 	}
 	if other := l.namedLike(name); other != nil {
-		e := &evidence{seen: fmt.Sprintf("%s has the name %q too", other.Name, name), expected: "the server's container alone has it",
-			do: "ask whose container it is. docker network disconnect takes the name away from it, docker stop " + other.Name + " stops it"}
+		e := &evidence{seen: fmt.Sprintf("%s has the name %q too", other.Name, name), expected: "only the container server has this name",
+			do: "find out who needs that container. Disconnect that container with \"docker network disconnect\", or stop that container: docker stop " + other.Name}
 		if other.Project == l.Host.Project && slices.Contains(lab.Services, other.Service) {
-			e.do = "docker compose up --detach --force-recreate " + other.Service + ": compose.yaml gives it no such name"
+			e.do = "compose.yaml does not give the name to this container, so " + l.reconnect(other.Service)
 		}
 		return e
 	}
@@ -129,7 +129,7 @@ func (l *view) otherHasName() *evidence {
 	}
 	for _, address := range t.Addresses {
 		if !answersTo(server, address) && runs(server) && len(server.Networks) > 0 {
-			return &evidence{seen: fmt.Sprintf("%q is %s", name, strings.Join(t.Addresses, ", ")), expected: "the address of the server's container"}
+			return &evidence{seen: fmt.Sprintf("%q resolves to %s", name, strings.Join(t.Addresses, ", ")), expected: "the address of the container server"}
 		}
 	}
 	return nil
@@ -140,9 +140,9 @@ func (l *view) nobodyListens() *evidence {
 	if r == nil || !strings.Contains(r.Error, "connection refused") || l.starting(server) {
 		return nil
 	}
-	e := &evidence{seen: r.Error, expected: "a process listens there"}
+	e := &evidence{seen: r.Error, expected: "a process listens on this port"}
 	if server != nil && server.Flag("listen") != "" {
-		e.seen += "; the server was told -listen " + server.Flag("listen")
+		e.seen += "; the server has the flag -listen " + server.Flag("listen")
 	}
 	return e
 }
@@ -172,7 +172,7 @@ func (l *view) clientRefuses() *evidence {
 	case r == nil:
 		return nil
 	case r.Refused != "":
-		return &evidence{seen: r.Refused, expected: "an SVID of " + lab.ServerID}
+		return &evidence{seen: r.Refused, expected: "an SVID for " + lab.ServerID}
 	case r.Peer != nil && r.Peer.ID != lab.ServerID:
 		return &evidence{seen: "the server presents " + r.Peer.ID, expected: lab.ServerID}
 	}
@@ -187,7 +187,7 @@ func (l *view) serverHangs() *evidence {
 }
 
 func (l *view) notServed() *evidence {
-	// A client that has failed asks again within 5 s: it is asked twice.
+	// A client whose request failed sends its next request within 5 s. So one unhealthy answer is no evidence in a short report.
 	for _, w := range workloads {
 		if text := l.unhealthy(w.user); text != "" && (l.waited() || l.Host.Calm && late(text)) && !l.starting(l.Service(w.service)) {
 			return &evidence{finding: fmt.Sprintf("%s reports that it is unhealthy", w.service), seen: text, expected: "ok"}
@@ -198,12 +198,13 @@ func (l *view) notServed() *evidence {
 		return &evidence{finding: "the client is not served", seen: r.Error, expected: "Success!!!"}
 	}
 	if r != nil && r.Error == "" && (r.Status != 200 || r.Body != "Success!!!") {
-		return &evidence{finding: "the client gets an answer that is not the server's", seen: fmt.Sprintf("HTTP %d: %s", r.Status, r.Body), expected: "Success!!!"}
+		return &evidence{finding: "the client gets a wrong answer", seen: fmt.Sprintf("HTTP %d: %s", r.Status, r.Body), expected: "Success!!!"}
 	}
 	return nil
 }
 
-// namedLike is another running container than the server that has the name on a network of the client, or nil.
+// namedLike is a running container that has the server's name on a network of the client, but is not the server's container. It is nil if
+// there is no such container.
 func (l *view) namedLike(name string) *facts.Container {
 	client := l.Service("client")
 	if client == nil {
@@ -223,7 +224,7 @@ func (l *view) namedLike(name string) *facts.Container {
 	return nil
 }
 
-// answeredBy is the address that answered a request, if it is none of the server's container.
+// answeredBy is the address that answered a request. It is empty if the address belongs to the server's container.
 func (l *view) answeredBy(r *observation.Request) string {
 	host, _, err := net.SplitHostPort(r.Address)
 	if server := l.Service("server"); err != nil || server == nil || answersTo(server, host) {
@@ -232,8 +233,8 @@ func (l *view) answeredBy(r *observation.Request) string {
 	return host
 }
 
-// unserved tells whether the client is not served now. What its health says may be 5 s old: if its observer can
-// ask, that counts.
+// unserved tells whether the client is not served now. The health of the client may be 5 s old, so the result of the observer's request has
+// precedence.
 func (l *view) unserved() bool {
 	if r := l.request(); r != nil {
 		return r.Status != 200

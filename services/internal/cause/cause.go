@@ -1,5 +1,5 @@
-// Package cause names the first cause of what is wrong with a lab. It judges what package report has gathered, and asks nobody. It stops
-// at the first cause, because what comes after it in the list may be its consequence.
+// Package cause finds the first cause of a problem in a lab. It judges only a report of package report, and runs no command. It stops
+// at the first cause, because later findings may be consequences of it.
 package cause
 
 import (
@@ -13,24 +13,25 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
-// Cause is one thing that can be wrong with a lab. The table in README.md is generated from all of them.
+// Cause is one thing that can be wrong with a lab. The table in README.md of this folder is generated from all causes.
 type Cause struct {
 	Code     string   // stable: LAB and a number; the first two digits are the group
-	Sees     string   // what a learner sees; an exact text is in backquotes
+	Sees     string   // the symptom that a learner sees; an exact text is in backquotes
 	Means    string   // the finding
-	Do       string   // the remedy
+	Do       string   // the remedy; composeFile in it stands for the Compose file that the learner must edit
 	Lesson   string   // a page, from the lab's folder
-	Needs    []string // the questions without whose answers nobody can tell that this is not the cause
-	Stays    bool     // it does not pass by waiting: a start that finds it need not wait
-	Expected string   // instead of what was seen, where the commands of the lab report the cause themselves
+	Needs    []string // the questions whose answers are needed to rule this cause out
+	Stays    bool     // waiting does not help, so a start that finds this cause need not wait
+	Expected string   // the expected state, if the commands of the lab report the cause themselves
 
 	look func(*view) *evidence // nil: the commands of the lab report it
 }
 
-// evidence is what was found in one lab. Where finding is empty, or both do and run, the cause's own text holds.
+// evidence is the finding in one lab. If finding is empty, the finding of the cause is used. If do and run are both empty, the remedy of
+// the cause is used.
 type evidence struct {
 	finding, seen, expected, do string
-	run                         []string // of the SPIRE server's CLI: it ends the line of what to do
+	run                         []string // a command of the SPIRE server's CLI, with which the remedy ends
 }
 
 // Diagnosis is the first cause, as a person reads it.
@@ -40,28 +41,33 @@ type Diagnosis struct {
 	Seen     string `json:"seen"`
 	Expected string `json:"expected"`
 	Do       string `json:"do"`
-	Command  string `json:"command,omitempty"` // with which Do ends, if one command is the remedy
+	Command  string `json:"command,omitempty"` // the command with which Do ends, if there is one
 	Lesson   string `json:"lesson"`
-	Stays    bool   `json:"-"` // it does not pass by waiting
+	Stays    bool   `json:"-"` // waiting does not help
 }
 
-// Verdict has a finding, or what got no answer, or the one line that all is well. With a finding, it has what got no answer in time
-// too.
+// Verdict has a finding, or the questions without an answer, or one line which says that all is well. With a finding, it also has the
+// questions that got no answer in time.
 type Verdict struct {
 	Finding    *Diagnosis `json:"finding,omitempty"`
 	Unanswered []string   `json:"unanswered,omitempty"`
 	Well       string     `json:"well,omitempty"`
-	Again      bool       `json:"-"` // a program asks again within 5 s, and its answer is worth waiting for
+	Override   string     `json:"override,omitempty"` // a note that Compose reads a file in addition to compose.yaml
+	Again      bool       `json:"-"`                  // a program repeats its request within 5 s, so it is useful to wait
 }
 
-// All are all causes, in the order in which one hides the next: the cheapest and most fundamental first.
+// All has all causes. If a cause can hide or produce a second cause, the first cause comes before the second cause.
 var All = slices.Concat(machineCauses, containerCauses, serverCauses, agentCauses, entryCauses, svidCauses,
 	trustCauses, programCauses, betweenCauses, openCauses)
 
-// Judge finds the first cause. Where an answer that a cause needs came too late, neither that cause nor those after it are looked for,
-// unless there will be no second look.
+// Judge finds the first cause. If the check of a cause needs an answer that came too late, Judge stops at this cause. But if final is true,
+// there will be no second report, and Judge goes on.
 func Judge(f *facts.Facts, final bool) Verdict {
 	l := &view{Facts: f}
+	override := ""
+	if f.Host.Override != "" {
+		override = lab.InForce(f.Host.Override)
+	}
 	unanswered, again := l.unanswered()
 	late := false
 	for _, c := range All {
@@ -78,19 +84,20 @@ func Judge(f *facts.Facts, final bool) Verdict {
 			d.Finding = c.Means
 		}
 		d.Do, d.Command = e.remedy(c.Do)
-		v := Verdict{Finding: d}
+		d.Do = l.inForce(d.Do)
+		v := Verdict{Finding: d, Override: override}
 		if late && !slices.ContainsFunc(c.Needs, func(question string) bool { return l.Section(question).Late() }) {
 			v.Unanswered = unanswered
 		}
 		return v
 	}
 	if len(unanswered) > 0 {
-		return Verdict{Unanswered: unanswered, Again: again}
+		return Verdict{Unanswered: unanswered, Again: again, Override: override}
 	}
-	return Verdict{Well: fmt.Sprintf("all is well: the client is served by %s, and no other workload gets what is the client's (%d checks)", lab.ServerID, len(All))}
+	return Verdict{Override: override, Well: fmt.Sprintf("all is well: the client is served by %s, and no other workload gets an SVID or an answer that it must not get (%d checks)", lab.ServerID, len(All))}
 }
 
-// find looks for the cause. What a command of the lab has reported counts for as long as the lab is not whole.
+// find looks for the cause. The error of the last start counts only while at least one service does not run.
 func (c *Cause) find(l *view) *evidence {
 	if c.look != nil {
 		if e := c.look(l); e != nil {
@@ -116,7 +123,7 @@ func (c *Cause) find(l *view) *evidence {
 	return nil
 }
 
-// remedy is what to do, and the command with which that ends, if there is one.
+// remedy returns the text of the remedy, and the command at the end of this text, if there is one.
 func (e *evidence) remedy(general string) (do, command string) {
 	if e.run == nil && e.do == "" {
 		return general, ""
@@ -128,7 +135,7 @@ func (e *evidence) remedy(general string) (do, command string) {
 	if ok {
 		command = end
 	} else {
-		end = general + ". The report does not show a field of the entry as it is: copy it from make entries"
+		end = general + ". The report does not show one field of the entry exactly, so copy that field from the output of \"make entries\""
 	}
 	if e.do == "" {
 		return end, command
@@ -141,12 +148,12 @@ func Table() string {
 	var text strings.Builder
 	text.WriteString("| code, lesson | you see | what it means | what to do |\n|---|---|---|---|\n")
 	for _, c := range All {
-		fmt.Fprintf(&text, "| [%s](%s) | %s | %s | %s |\n", c.Code, c.Lesson, c.Sees, c.Means, c.Do)
+		fmt.Fprintf(&text, "| [%s](../../../%s) | %s | %s | %s |\n", c.Code, c.Lesson, c.Sees, c.Means, (&view{&facts.Facts{}}).inForce(c.Do))
 	}
 	return text.String()
 }
 
-// The lab as compose.yaml and agent.conf have it.
+// These values are also in bootstrap.sh, compose.yaml and agent.conf.
 const (
 	aliasOf   = "spiffe://example.org/spire/server" // the parent of an entry that names an agent
 	socket    = "unix:///tmp/spire-agent/public/api.sock"
@@ -163,13 +170,68 @@ var workloads = func() (all []workload) {
 	return all
 }()
 
-// patient is how long must have been waited for no answer to mean anything on a busy machine.
+// composeFile in a remedy stands for the Compose file in which the learner must correct a setting of a container.
+const composeFile = "{compose.yaml}"
+
+// In a remedy, composeDiff stands for the command that shows what the learner changed in the Compose file, if there is such a command.
+const composeDiff = "{git diff compose.yaml}"
+
+// inForce replaces composeFile by the name of the Compose file. If there is an override, inForce uses the name of the override, because the
+// settings of the override take precedence.
+func (l *view) inForce(do string) string {
+	name, diff := "compose.yaml", ` ("git diff compose.yaml" shows what changed)`
+	if l.Host.Override != "" {
+		name, diff = l.Host.Override+", which takes precedence over compose.yaml", ""
+	}
+	return strings.NewReplacer(composeFile, name, composeDiff, diff).Replace(do)
+}
+
+// images are the images of compose.yaml, by service.
+var images = map[string]string{lab.Node: "workload", lab.Server: "workload", lab.Client: "workload",
+	lab.SPIREServer: lab.SPIREServer, lab.Bootstrap: lab.Bootstrap, lab.SPIREAgent: lab.SPIREAgent}
+
+// built is the remedy for a fault in the image of a service. If an override names a different image, the remedy is about this override.
+// Otherwise the remedy is the text do, which corrects the source. If do is empty, the remedy of the cause is used.
+func (l *view) built(service, do string) string {
+	c := l.Service(service)
+	if l.Host.Override == "" || c == nil || c.Image == lab.ImagePrefix+images[service]+":"+l.Host.LabTag {
+		return do
+	}
+	return fmt.Sprintf("correct the image of %s, which is %s, in %s. Then run: docker compose up --detach %s", service, c.Image, composeFile, service)
+}
+
+// stored is the remedy for wrong data on a volume. If the mounted volume differs from compose.yaml, the remedy is about this mount.
+// Otherwise the remedy is the text do. If do is empty, the remedy of the cause is used.
+func (l *view) stored(service, dir, name, do string) string {
+	c := l.Service(service)
+	if c == nil || volume(c.Mount(dir)) == l.Host.Project+"_"+name {
+		return do
+	}
+	return fmt.Sprintf("mount the volume %s at %s of %s, in place of %s (key \"volumes\" in %s). Then run: docker compose up --detach %s",
+		name, dir, service, volume(c.Mount(dir)), composeFile, service)
+}
+
+// newContainers is the command that recreates the containers of services.
+func newContainers(services ...string) string {
+	return strings.TrimSpace("docker compose up --detach --force-recreate " + strings.Join(services, " "))
+}
+
+// reconnect is the remedy that recreates the containers of services, so that they are connected to their networks again. If an override
+// sets networks, the learner must first correct these networks.
+func (l *view) reconnect(services ...string) string {
+	if l.Host.Override == "" {
+		return "recreate " + strings.Join(services, " and ") + ": " + newContainers(services...)
+	}
+	return "if " + l.Host.Override + " has the key \"networks\", correct that key. Then run: " + newContainers(services...)
+}
+
+// patient is how long a report must have waited on a busy machine before a missing answer counts as a failure.
 const patient = 8 * time.Second
 
-// view has the questions that several causes ask of the facts.
+// view adds methods to the facts. The causes use these methods to look for evidence.
 type view struct{ *facts.Facts }
 
-// eachProgram looks at each of the two programs that has a container, until there is evidence.
+// eachProgram calls the function look for each of the two programs, until there is evidence. It leaves out a program without a container.
 func (l *view) eachProgram(look func(workload, *facts.Container) *evidence) *evidence {
 	for _, w := range workloads {
 		if c := l.Service(w.service); c != nil {
@@ -181,7 +243,7 @@ func (l *view) eachProgram(look func(workload, *facts.Container) *evidence) *evi
 	return nil
 }
 
-// eachObserved looks at what each of the two users sees, until there is evidence.
+// eachObserved calls the function look for the observation of each of the two users, until there is evidence.
 func (l *view) eachObserved(look func(workload, *observation.Observation) *evidence) *evidence {
 	for _, w := range workloads {
 		if t := l.Observations[w.user]; t != nil {
@@ -193,7 +255,8 @@ func (l *view) eachObserved(look func(workload, *observation.Observation) *evide
 	return nil
 }
 
-// eachService looks at the containers of the lab's services, in the order in which they start.
+// eachService calls the function look for the container of each service of the lab, until there is evidence. It uses the order in which
+// services start.
 func (l *view) eachService(look func(name string, c *facts.Container) *evidence) *evidence {
 	for _, name := range lab.Services {
 		if c := l.Service(name); c != nil {
@@ -205,7 +268,7 @@ func (l *view) eachService(look func(name string, c *facts.Container) *evidence)
 	return nil
 }
 
-// needed are the questions without whose answers nothing can be called well.
+// needed are the questions that must be answered before a lab can be called well.
 func needed() []string {
 	var all []string
 	for _, c := range All {
@@ -218,7 +281,7 @@ func needed() []string {
 	return all
 }
 
-// unanswered is what is missing for a verdict. again tells whether a program asks again soon.
+// unanswered are the answers that are missing for a verdict. It also returns whether a program repeats its request soon.
 func (l *view) unanswered() (missing []string, again bool) {
 	for _, question := range needed() {
 		s := l.Section(question)
@@ -230,7 +293,7 @@ func (l *view) unanswered() (missing []string, again bool) {
 			why = "exit status " + s.Status
 		}
 		if strings.HasPrefix(s.Status, "not asked: the engine did not") && len(missing) > 0 {
-			continue // it is for the same reason as the one before
+			continue // the reason is the same as for the question before
 		}
 		missing = append(missing, fmt.Sprintf("%s (%s)", question, why))
 	}
@@ -239,15 +302,15 @@ func (l *view) unanswered() (missing []string, again bool) {
 		if t == nil {
 			continue
 		}
-		// One that has failed asks again within 5 s.
+		// A client whose request failed sends its next request within 5 s.
 		if text := l.unhealthy(w.user); text != "" {
 			missing, again = append(missing, "the "+w.service+"'s next request ("+text+")"), true
 		}
 		if l.undelivered(w) {
-			missing, again = append(missing, "the agent's next request for entries ("+w.user+" gets no identity yet)"), true
+			missing, again = append(missing, "the agent's next request for entries ("+w.user+" gets no SVID yet)"), true
 		}
 		if late(t.Endpoint.Error) || t.Endpoint.Code == "DeadlineExceeded" {
-			missing = append(missing, "the Workload API as "+w.user)
+			missing = append(missing, "a Workload API request as "+w.user)
 		}
 		for _, r := range t.Requests {
 			if late(r.Error) {
@@ -258,21 +321,21 @@ func (l *view) unanswered() (missing []string, again bool) {
 	return missing, again
 }
 
-// late tells whether an error says no more than that time was over.
+// late tells whether an error is only a timeout.
 func late(text string) bool {
 	return strings.Contains(text, "deadline exceeded") || strings.Contains(text, "i/o timeout") || strings.Contains(text, "context canceled")
 }
 
-// waited tells whether what got no answer was waited for long enough.
+// waited tells whether the report waited long enough for answers.
 func (l *view) waited() bool { return l.Host.Patience >= patient }
 
-// hangs tells whether what did not answer in time is not merely slow.
+// hangs tells whether a missing answer means that a program hangs, not only that the machine is slow.
 func (l *view) hangs() bool { return l.waited() || l.Host.Calm }
 
-// silent is a section that got no answer, though it was waited for.
+// silent tells whether a section got no answer, although the report waited long enough.
 func (l *view) silent(section string) bool { return l.hangs() && l.Section(section).Late() }
 
-// whole tells whether every service that lasts has a container that runs.
+// whole tells whether every service has a running container. It leaves out bootstrap, which runs once.
 func (l *view) whole() bool {
 	return !slices.ContainsFunc(lab.Services, func(name string) bool {
 		c := l.Service(name)
@@ -280,14 +343,14 @@ func (l *view) whole() bool {
 	})
 }
 
-// ended tells how a container that does not run came to its end, and whether somebody ended it: nothing
-// but a signal or a user stops what ends with 0, 130, 137 or 143.
+// ended tells how a container that is not running has ended, and whether a person stopped it. The programs of the lab exit
+// with 0, 130, 137 or 143 only after a signal.
 func ended(c *facts.Container) (how string, byHand bool) {
 	switch {
 	case c == nil:
 		return "there is no such container", true
 	case c.Status == "created":
-		return "its container was made and never started", true
+		return "its container was created, but never started", true
 	case c.Status == "restarting":
 		return fmt.Sprintf("it keeps exiting with status %d (Docker restarts it each time)", c.ExitStatus), false
 	default:
@@ -299,10 +362,9 @@ func runs(c *facts.Container) bool {
 	return c != nil && (c.Status == "running" || c.Status == "paused")
 }
 
-// settle is how long a container may take from its start until it can be expected to answer.
+// settle is the time after the start of a container during which a missing answer is no failure yet.
 const settle = 5 * time.Second
 
-// lastError is the last line of a log that tells of an error; empty if none does.
 func (l *view) lastError(service string) string {
 	for _, line := range slices.Backward(l.Log(service)) {
 		for _, mark := range []string{"level=error", "level=fatal", "Failed to retrieve attestation result", "Agent crashed", "Server crashed", "client: ", "server: ", "Error ", "bootstrap: "} {
@@ -314,7 +376,7 @@ func (l *view) lastError(service string) string {
 	return ""
 }
 
-// sifted takes from a line of SPIRE's log what is not told: when, where and how long.
+// sifted returns the message and the error of a line of SPIRE's log, without its other fields.
 func sifted(line string) string {
 	fields := facts.Fields(line)
 	message, ok := fields["msg"]
@@ -327,8 +389,8 @@ func sifted(line string) string {
 	return message
 }
 
-// recently is the last line of a log that has the words and is at most a minute old. What the server says of
-// requests from its own container is about its observer.
+// recently is the last line of a service's log that contains the given text. It is empty if that line is more than a minute old. Lines
+// about requests from the server's own container are left out, because an observer sent these requests.
 func (l *view) recently(service, words string) string {
 	for _, line := range slices.Backward(l.Log(service)) {
 		if !l.Clock.IsZero() && l.Clock.Sub(line.Time) > time.Minute {
@@ -341,7 +403,7 @@ func (l *view) recently(service, words string) string {
 	return ""
 }
 
-// request is the client's own request, as its observer sent it; nil if it could send none.
+// request is the request that the observer sent in place of the client, or nil if it could send none.
 func (l *view) request() *observation.Request {
 	if t := l.Observations["client-workload"]; t != nil && t.Program == "client" {
 		for i := range t.Requests {
@@ -353,8 +415,8 @@ func (l *view) request() *observation.Request {
 	return nil
 }
 
-// unhealthy is what a running program says of itself if it is not well; the client's latest request was
-// not served, or the server holds no good SVID.
+// unhealthy is the health text of a running program that is unhealthy, or empty. If it is not empty, the client's latest request was not
+// served, or the server has no valid SVID.
 func (l *view) unhealthy(user string) string {
 	t := l.Observations[user]
 	if t == nil || t.Health == nil || t.Health.Status == 200 {

@@ -17,17 +17,17 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/report/reporttest"
 )
 
-// healthy is the recorded report, and what in it differs from one recording to the next.
+// healthy is the recorded report of a healthy lab. The values theCA, theAddress and theToday differ from one recording to the next.
 var (
 	healthy                     = reporttest.HealthyText(&testing.T{})
 	recorded                    = reporttest.Healthy(&testing.T{})
 	theCA, theAddress, theToday = recorded.Bundle[0].Key, recorded.Observations["client-workload"].Addresses[0], recorded.Clock
 )
 
-// edit makes another report of one.
+// edit returns a changed report.
 type edit func(t *testing.T, report string) string
 
-// in replaces a text of one section, which must have it.
+// The edit named in replaces every occurrence of the text old in one section. The section must have this text.
 func in(section, old, with string) edit {
 	return func(t *testing.T, report string) string {
 		t.Helper()
@@ -39,7 +39,7 @@ func in(section, old, with string) edit {
 	}
 }
 
-// of replaces a text in what the engine says of one container.
+// The edit named of replaces a text in the engine's description of one container.
 func of(service, old, with string) edit {
 	return func(t *testing.T, report string) string {
 		t.Helper()
@@ -61,7 +61,6 @@ func of(service, old, with string) edit {
 	}
 }
 
-// gone takes the container of a service away.
 func gone(service string) edit {
 	return func(t *testing.T, report string) string {
 		t.Helper()
@@ -73,12 +72,12 @@ func gone(service string) edit {
 	}
 }
 
-// ends makes a container one that has ended.
+// ends changes the state of a running container, for example to exited, and its exit status.
 func ends(service, state string, status int) edit {
 	return of(service, `"status":"running","exitStatus":0`, fmt.Sprintf(`"status":%q,"exitStatus":%d`, state, status))
 }
 
-// answers makes the answer of a section another one; with a status other than 0 it is an error output.
+// answers replaces the answer in a section. If the status is not 0, the lines become error output.
 func answers(section, status string, lines ...string) edit {
 	return func(t *testing.T, report string) string {
 		t.Helper()
@@ -95,7 +94,7 @@ func answers(section, status string, lines ...string) edit {
 	}
 }
 
-// logs adds a line to a log, as of the report's time.
+// logs adds a line with the time of the report to the log of a service.
 func logs(service, line string) edit {
 	return func(t *testing.T, report string) string {
 		t.Helper()
@@ -104,12 +103,12 @@ func logs(service, line string) edit {
 	}
 }
 
-// preflight adds what a command of the lab has found before a start.
+// preflight adds a problem that a command of the lab has found before the start of the lab.
 func preflight(code, what string) edit {
 	return in("preflight", "status: 0\n", "status: 0\n  "+code+" "+what+"\n")
 }
 
-// said adds why the last start failed.
+// said adds the reason why the last start failed.
 func said(code, what string) edit {
 	return func(_ *testing.T, report string) string {
 		return "## section: start\nstatus: 1\n  " + code + " " + what + "\n\n" + report
@@ -131,7 +130,7 @@ func cut(t *testing.T, report, section string) (before, body, after string) {
 	return report[:i], report[i:end], report[end:]
 }
 
-// now is the engine's time in the report.
+// now: the time of the engine in the report.
 func now(t *testing.T) string {
 	t.Helper()
 	return theToday.Format(time.RFC3339Nano)
@@ -156,7 +155,7 @@ const (
 	anotherCA   = "0123456789abcdef0123456789abcdef01234567"
 )
 
-// unwell makes a program say that it is not well.
+// unwell: the health check of a program reports that the program is unhealthy.
 func unwell(user, text string) edit {
 	quoted, _ := json.Marshal(text)
 	return in("observer-"+user, isWell, fmt.Sprintf(`"health":{"status":503,"body":%s}`, quoted))
@@ -167,7 +166,7 @@ func denied(user string) edit {
 	return answers("observer-"+user, "0", fmt.Sprintf(`{"user":%q,"program":%q,"endpoint":{"address":"unix:///tmp/spire-agent/public/api.sock","error":"rpc error: code = PermissionDenied desc = no identity issued","code":"PermissionDenied"},"programs":{}}`, user, strings.TrimSuffix(user, "-workload")))
 }
 
-// failing makes the client's own request end with an error.
+// failing makes the request of the client's observer fail with an error.
 func failing(text string) edit {
 	quoted, _ := json.Marshal(text)
 	return in("observer-client-workload", served, fmt.Sprintf(`"error":%s`, quoted))
@@ -175,10 +174,9 @@ func failing(text string) edit {
 
 func extra(entry string) edit { return in("entries", `{"entries":[`, `{"entries":[`+entry+`,`) }
 
-// noneListens has the server's observer find what the client finds.
+// noneListens removes the server's certificate from the answer of the server's observer, as if no process listened on the port.
 var noneListens = in("observer-server-workload", `"peer":`, `"was":`)
 
-// withPartner adds the SPIRE server of the other trust domain.
 var withPartner = of("spire-server", `{"id"`, `{"service":"partner-server","project":"spiffe-lab","oneoff":"False","status":"running"}
   {"id"`)
 
@@ -191,12 +189,18 @@ func entryFor(id, path, parent, selectors, more string) string {
 		id, path, parent, strings.Join(list, ","), more)
 }
 
-// example has facts, and the finding that they must lead to, first.
+// example has changes of the healthy report, and the first finding that they must lead to.
 type example struct {
 	code  string
 	name  string
 	edits []edit
-	seen  string // is part of what is told
+	seen  string // a text that the verdict must have
+}
+
+// renewed gives the agent a different bundle file. With this file the agent must refuse the SPIRE server.
+var renewed = []edit{
+	of("spire-agent", `"/etc/spire/agent/agent.conf"`, `"/etc/spire/agent/agent.conf","-trustBundle","/etc/spire/agent/renewed-bundle.pem"`),
+	logs("spire-agent", `time="x" level=warning msg="Failed to retrieve attestation result" error="could not open attestation stream to SPIRE server: x509: certificate signed by unknown authority" retry_interval=4.8`),
 }
 
 var cases = []example{
@@ -210,7 +214,7 @@ var cases = []example{
 	{"LAB007", "a VPN", []edit{gone("client"), said("LAB007", "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network")}, "non-overlapping"},
 	{"LAB007", "networks", []edit{gone("client"), said("LAB007", "Error response from daemon: all predefined address pools have been fully subnetted")}, "subnetted"},
 	{"LAB008", "Windows containers", []edit{in("engine", `"os":"linux"`, `"os":"windows"`)}, "windows"},
-	{"LAB011", "trust", []edit{preflight("LAB011", "DOCKER_CONTENT_TRUST is set, and nobody has signed the lab's own images")}, "DOCKER_CONTENT_TRUST"},
+	{"LAB011", "trust", []edit{preflight("LAB011", "DOCKER_CONTENT_TRUST is set, and the images of the lab are not signed")}, "DOCKER_CONTENT_TRUST"},
 	{"LAB012", "somebody else's files", []edit{preflight("LAB012", "./.cache/up cannot be written")}, ".cache/up"},
 	{"LAB013", "CRLF", []edit{preflight("LAB013", "spire/bootstrap.sh has the line endings of Windows, which")}, "bootstrap.sh"},
 	{"LAB014", "another folder", []edit{preflight("LAB014", "spiffe-lab is in use: its containers were started from ~/other")}, "other"},
@@ -229,7 +233,7 @@ var cases = []example{
 	{"LAB034", "memory", []edit{ends("client", "exited", 137), of("client", `"outOfMemory":false`, `"outOfMemory":true`)}, "client"},
 	{"LAB035", "no host", []edit{ends("node", "exited", 137), ends("client", "exited", 128), of("client", `"error":""`, `"error":"container x is not running"`)}, "137"},
 	{"LAB036", "cannot start", []edit{ends("client", "created", 128), of("client", `"error":""`, `"error":"cannot join PID of a non running container"`)}, "non running"},
-	{"LAB037", "agent beside the host", []edit{of("spire-agent", `"pidMode":"container:`, `"pidMode":"","was":"`)}, "of its own"},
+	{"LAB037", "agent beside the host", []edit{of("spire-agent", `"pidMode":"container:`, `"pidMode":"","was":"`)}, "its own PID namespace"},
 	{"LAB037", "agent of the machine", []edit{of("spire-agent", `"pidMode":"container:`, `"pidMode":"host","was":"`)}, "host"},
 	{"LAB038", "of all packets", []edit{answers("agents", "0", `{"agents":[]}`), logs("spire-agent", `time="x" level=warning msg="Failed to retrieve attestation result" error="could not open attestation stream to SPIRE server: rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: dial tcp 192.168.48.3:8081: connect: no route to host\"" retry_interval=4.8`)}, "192.168.48.3:8081: connect: no route to host"},
 	{"LAB038", "of the server's port", []edit{failing(`Get "https://server:8443/": dial tcp 192.168.48.4:8443: connect: no route to host`)}, "no route to host"},
@@ -242,8 +246,8 @@ var cases = []example{
 	{"LAB044", "bootstrap fails", []edit{of("bootstrap", `"exitStatus":0`, `"exitStatus":1`), logs("bootstrap", "bootstrap: 'spire-server x509 mint' failed with exit status 1")}, "x509 mint"},
 	{"LAB045", "new data", []edit{answers("agents", "0", `{"agents":[]}`), answers("entries", "0", `{"entries":[]}`), answers("file-bundle.pem", "0", strings.Split(otherPEM, "\n")...)}, "0 entries"},
 	{"LAB045", "another disk", []edit{answers("agents", "0", `{"agents":[]}`), answers("entries", "0", `{"entries":[]}`), answers("file-bundle.pem", "0", strings.Split(otherPEM, "\n")...),
-		of("spire-server", "spiffe-lab_spire-server-data", "spiffe-lab_spire-server-empty-disk")}, "on /var/lib/spire/server it has spiffe-lab_spire-server-empty-disk"},
-	{"LAB046", "no bootstrap", []edit{gone("bootstrap"), answers("agents", "0", `{"agents":[]}`), answers("entries", "0", `{"entries":[]}`)}, "no entry at all"},
+		of("spire-server", "spiffe-lab_spire-server-data", "spiffe-lab_spire-server-empty-disk")}, "the SPIRE server has spiffe-lab_spire-server-empty-disk mounted at /var/lib/spire/server"},
+	{"LAB046", "no bootstrap", []edit{gone("bootstrap"), answers("agents", "0", `{"agents":[]}`), answers("entries", "0", `{"entries":[]}`)}, "no entries; bootstrap: "},
 	{"LAB047", "a token that is used", []edit{in("file-agent.conf", `log_level      = "INFO"`, `join_token = "(taken out)"`), answers("agents", "0", `{"agents":[]}`),
 		logs("spire-agent", `level=error msg="Agent crashed" error="failed to attest: join token does not exist or has already been used"`)}, "already been used"},
 	{"LAB047", "the plugin alone", []edit{in("file-agent.conf", `NodeAttestor "x509pop"`, `NodeAttestor "join_token"`), ends("spire-agent", "restarting", 1),
@@ -255,12 +259,13 @@ var cases = []example{
 	{"LAB053", "no key", []edit{in("credential", "key.pem", "key.old"), ends("spire-agent", "restarting", 1)}, "key.pem"},
 	{"LAB053", "no folder", []edit{answers("credential", "1", "Error: No such container:path: x:/run/host-credential")}, "No such container:path"},
 	{"LAB054", "another CA", []edit{answers("file-bundle.pem", "0", strings.Split(otherPEM, "\n")...)}, "bundle.pem"},
+	{"LAB054", "another file, while the client starts again and again", append(slices.Clone(renewed), answers("observer-client-workload", "1", "Error response from daemon: Container is restarting"), unwell("server-workload", "connection refused")), "is /etc/spire/agent/renewed-bundle.pem, and the agent logs Failed to retrieve attestation result"},
 	{"LAB055", "another port", []edit{in("file-agent.conf", `"8081"`, `"8082"`)}, "8082"},
 	{"LAB055", "another name", []edit{in("file-agent.conf", `"spire-server"`, `"spire"`)}, "server_address"},
 	{"LAB056", "no network", []edit{of("spire-agent", `"spiffe-lab_default"`, `"spiffe-lab_other"`)}, "spiffe-lab_other"},
 	{"LAB057", "no ptrace", []edit{of("spire-agent", `["CAP_SYS_PTRACE"]`, `null`)}, "capabilities"},
 	{"LAB058", "agent crashes", []edit{ends("spire-agent", "restarting", 1), logs("spire-agent", `level=error msg="Agent crashed" error="failed to get SVID: rpc error"`)}, "failed to get SVID"},
-	{"LAB058", "agent unknown", []edit{answers("agents", "0", `{"agents":[]}`)}, "knows no agent"},
+	{"LAB058", "agent unknown", []edit{answers("agents", "0", `{"agents":[]}`)}, "has no agent"},
 	{"LAB059", "a stale socket", []edit{in("observer-server-workload", `"from":"SPIFFE_ENDPOINT_SOCKET"}`, `"error":"rpc error: code = Unavailable desc = connection refused","code":"Unavailable"}`)}, "Unavailable"},
 	{"LAB059", "no socket", []edit{in("observer-client-workload", `"from":"SPIFFE_ENDPOINT_SOCKET"}`, `"error":"the socket does not exist","noSocket":true}`)}, "does not exist"},
 	{"LAB059", "a silent agent", []edit{in("host", "patience 2.4", "patience 10"), in("observer-client-workload", `"from":"SPIFFE_ENDPOINT_SOCKET"}`, `"error":"context deadline exceeded","code":"DeadlineExceeded"}`)}, "deadline"},
@@ -282,7 +287,7 @@ var cases = []example{
 	{"LAB072", "short-lived", []edit{in("entries", `"x509_svid_ttl":0`, `"x509_svid_ttl":5`)}, "5s"},
 	{"LAB072", "short-lived by default", []edit{in("file-server.conf", `default_x509_svid_ttl = "1h"`, `default_x509_svid_ttl = "6s"`)}, "6s"},
 	{"LAB072", "short-lived, and expired", []edit{in("entries", `"x509_svid_ttl":0`, `"x509_svid_ttl":2`), unwell("client-workload", "x509: certificate has expired"), failing("remote error: tls: bad certificate")}, "2s"},
-	{"LAB073", "two clocks", []edit{in("host", "time "+theToday.UTC().Format("2006-01-02T15:"), "time "+theToday.Add(-2*time.Hour).UTC().Format("2006-01-02T15:"))}, "for the engine"},
+	{"LAB073", "two clocks", []edit{in("host", "time "+theToday.UTC().Format("2006-01-02T15:"), "time "+theToday.Add(-2*time.Hour).UTC().Format("2006-01-02T15:"))}, "the engine's clock shows 2"},
 	{"LAB081", "an old bundle", []edit{in("observer-server-workload", `"key":"`+theCA+`"`, `"key":"`+anotherCA+`"`)}, "0123456789ab"},
 	{"LAB082", "a server of another CA", []edit{in("observer-client-workload", served, `"refused":"x509svid: could not verify leaf certificate: x509: certificate signed by unknown authority"`)}, "unknown authority"},
 	{"LAB083", "a client of another CA", []edit{failing(`Get "https://server:8443/": remote error: tls: bad certificate`),
@@ -290,7 +295,7 @@ var cases = []example{
 	{"LAB084", "not federated", []edit{in("entries", `"federates_with":[]`, `"federates_with":["partner.test"]`)}, "partner.test"},
 	{"LAB084", "not federated any more", []edit{failing("remote error: tls: bad certificate"),
 		logs("server", `http: TLS handshake error from 172.18.0.9:1: x509svid: could not get X509 bundle: x509bundle: no X.509 bundle found for trust domain: "partner.test"`)}, "partner.test"},
-	{"LAB084", "the partner is here, and its bundle is not", []edit{withPartner}, "has no bundle of it"},
+	{"LAB084", "the partner is here, and its bundle is not", []edit{withPartner}, "does not have the bundle of partner.test"},
 	{"LAB084", "the bundle is here, and nobody gets it", []edit{withPartner, answers("bundles", "0", `{"bundles":[{"trust_domain":"partner.test"}]}`)}, "no entry federates"},
 	{"LAB091", "wrong usage", []edit{ends("client", "restarting", 2), logs("client", `client: invalid value "x" for flag -interval: want a duration`)}, "want a duration"},
 	{"LAB092", "another socket", []edit{of("client", "/tmp/spire-agent/public/api.sock", "/tmp/agent.sock")}, "/tmp/agent.sock"},
@@ -333,7 +338,7 @@ var cases = []example{
 	{"LAB113", "the whole trust domain", []edit{in("observer-server-workload", refusedByIt, served)}, "served spiffe://example.org/server"},
 	{"LAB114", "no certificate", []edit{in("observer-server-workload", noOne, served)}, "without a certificate"},
 	{"LAB115", "tickets", []edit{in("observer-client-workload", served, served+`,"tickets":2`)}, "2 session tickets"},
-	{"LAB116", "an admin", []edit{in("entries", `"admin":false`, `"admin":true`)}, "admin true"},
+	{"LAB116", "an admin", []edit{in("entries", `"admin":false`, `"admin":true`)}, "admin = true"},
 	{"LAB117", "privileged", []edit{of("client", `"privileged":false`, `"privileged":true`)}, "privileged"},
 	{"LAB117", "Docker's socket", []edit{of("client", `"mounts":[`, `"mounts":[{"type":"bind","source":"/var/run/docker.sock","at":"/run/docker.sock"},`)}, "Docker's socket"},
 	{"LAB118", "the admin socket", []edit{of("client", `"mounts":[`, `"mounts":[{"type":"volume","name":"spiffe-lab_spire-server-admin","at":"/tmp/x"},`)}, "spire-server-admin"},
@@ -363,6 +368,11 @@ func TestCodes(t *testing.T) {
 			if shown := report.Secrets(v.Text()); shown != v.Text() {
 				t.Errorf("it looks as if it had a secret: %s", shown)
 			}
+			v.Override = "a file is in force"
+			if !strings.HasSuffix(v.Text(), "\nnote: a file is in force\n") {
+				t.Errorf("no note: %s", v.Text())
+			}
+			v.Override = ""
 			if lines := strings.Split(strings.TrimSpace(v.Text()), "\n"); len(lines) != 5 {
 				t.Errorf("%d lines, want 5", len(lines))
 			}
@@ -375,7 +385,80 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// What is well, or is on its way, must not be called ill.
+// TestOverrideInForce: the remedy for a setting that may come from an override must name the override, not only compose.yaml.
+func TestOverrideInForce(t *testing.T) {
+	const wins = "compose.override.yml, which takes precedence over compose.yaml"
+	image := func(service, image string) edit {
+		return of(service, `"image":"spiffe-lab/`+image+`:local"`, `"image":"spiffe-lab/`+image+`:local.fault-01"`)
+	}
+	tested := map[string]bool{}
+	token := in("file-agent.conf", `NodeAttestor "x509pop"`, `NodeAttestor "join_token"`)
+	for _, c := range []struct {
+		code          string
+		edits         []edit
+		with, without string // the whole remedy with and without an override
+	}{
+		{"LAB026", []edit{gone("client"), said("LAB026", "Compose cannot read compose.yaml")}, "correct the line or the key that Compose's error message names, in " + wins, "correct the line or the key that Compose's error message names, in compose.yaml (\"git diff compose.yaml\" shows what changed)"},
+		{"LAB037", []edit{of("spire-agent", `"pidMode":"container:`, `"pidMode":"","was":"`)}, "set pid: service:node for spire-agent in " + wins + ". Then run: docker compose up --detach --force-recreate spire-agent", "set pid: service:node for spire-agent in compose.yaml. Then run: docker compose up --detach --force-recreate spire-agent"},
+		{"LAB045", []edit{answers("agents", "0", `{"agents":[]}`), answers("entries", "0", `{"entries":[]}`), answers("file-bundle.pem", "0", strings.Split(otherPEM, "\n")...), of("spire-server", "spiffe-lab_spire-server-data", "spiffe-lab_spare")},
+			"do not run bootstrap, because it would provision the host for the new CA. If spire-server has the key \"volumes\" in compose.override.yml, correct that key. Otherwise unset SPIRE_SERVER_DISK. Then give the SPIRE server its volume back: docker compose up --detach --no-deps spire-server",
+			"do not run bootstrap, because it would provision the host for the new CA. Unset SPIRE_SERVER_DISK. Then give the SPIRE server its volume back: docker compose up --detach --no-deps spire-server"},
+		{"LAB047", []edit{token, image("spire-agent", "spire-agent")}, "correct the image of spire-agent, which is spiffe-lab/spire-agent:local.fault-01, in " + wins + ". Then run: docker compose up --detach spire-agent", ""},
+		{"LAB047", []edit{token}, "", ""},
+		{"LAB048", []edit{ends("spire-agent", "restarting", 1), logs("spire-agent", `level=error msg="Agent crashed" error="create UDS listener: x"`)},
+			"mount a Docker volume or a folder of a Linux file system at /tmp/spire-agent/public (key \"volumes\" in " + wins + "). Then run \"make up\". A folder that Docker Desktop shares with Windows or macOS, or a network folder, often does not support sockets", ""},
+		{"LAB053", []edit{answers("credential", "0"), of("spire-agent", "spiffe-lab_host-credential", "spiffe-lab_no-secrets")},
+			"mount the volume host-credential at /run/host-credential of spire-agent, in place of spiffe-lab_no-secrets (key \"volumes\" in " + wins + "). Then run: docker compose up --detach spire-agent",
+			"mount the volume host-credential at /run/host-credential of spire-agent, in place of spiffe-lab_no-secrets (key \"volumes\" in compose.yaml). Then run: docker compose up --detach spire-agent"},
+		{"LAB053", []edit{answers("credential", "0")}, "", ""},
+		{"LAB054", []edit{answers("file-bundle.pem", "0", strings.Split(otherPEM, "\n")...), of("spire-agent", "spiffe-lab_host-credential", "spiffe-lab_other")},
+			"mount the volume host-credential at /run/host-credential of spire-agent, in place of spiffe-lab_other (key \"volumes\" in " + wins + "). Then run: docker compose up --detach spire-agent",
+			"mount the volume host-credential at /run/host-credential of spire-agent, in place of spiffe-lab_other (key \"volumes\" in compose.yaml). Then run: docker compose up --detach spire-agent"},
+		{"LAB054", renewed, "correct -trustBundle of spire-agent in " + wins + ". Then run: docker compose up --detach spire-agent", "correct -trustBundle of spire-agent in compose.yaml. Then run: docker compose up --detach spire-agent"},
+		{"LAB054", []edit{renewed[1], in("file-agent.conf", "/run/host-credential/bundle.pem", "/etc/spire/agent/ours.pem"), image("spire-agent", "spire-agent")},
+			"correct the image of spire-agent, which is spiffe-lab/spire-agent:local.fault-01, in " + wins + ". Then run: docker compose up --detach spire-agent", "correct trust_bundle_path in spire/agent/agent.conf (\"git diff spire\" shows what changed). Then run: make up"},
+		{"LAB055", []edit{in("file-agent.conf", `"8081"`, `"8082"`), image("spire-agent", "spire-agent")}, "correct the image of spire-agent, which is spiffe-lab/spire-agent:local.fault-01, in " + wins + ". Then run: docker compose up --detach spire-agent", ""},
+		{"LAB056", []edit{of("spire-agent", `"spiffe-lab_default":`, `"other":`)}, "if compose.override.yml has the key \"networks\", correct that key. Then run: docker compose up --detach --force-recreate spire-server spire-agent", "recreate spire-server and spire-agent: docker compose up --detach --force-recreate spire-server spire-agent"},
+		{"LAB057", []edit{of("spire-agent", "SYS_PTRACE", "CHOWN")}, "set cap_add: [SYS_PTRACE] for spire-agent in " + wins + ". Then run: make up", "set cap_add: [SYS_PTRACE] for spire-agent in compose.yaml. Then run: make up"},
+		{"LAB061", []edit{of("client", `"user":"client-workload"`, `"user":"guest-workload"`)}, "set user: client-workload in " + wins + ". Then run: docker compose up --detach client", "set user: client-workload in compose.yaml. Then run: docker compose up --detach client"},
+		{"LAB091", []edit{ends("client", "restarting", 2)}, "correct the command in " + wins + ". Then run: docker compose up --detach", "correct the command in compose.yaml (\"git diff compose.yaml\" shows what changed). Then run: docker compose up --detach"},
+		{"LAB092", []edit{of("client", "unix:///tmp/spire-agent/public/api.sock", "unix:///tmp/agent.sock")}, "correct SPIFFE_ENDPOINT_SOCKET in " + wins + ", or socket_path in spire/agent/agent.conf. Then run: make up", "correct SPIFFE_ENDPOINT_SOCKET in compose.yaml, or socket_path in spire/agent/agent.conf. Then run: make up"},
+		{"LAB093", []edit{of("spire-agent", "spiffe-lab_workload-api", "spiffe-lab_agent-folder")}, "mount the volume workload-api at /tmp/spire-agent/public in both containers (key \"volumes\" in " + wins + "). Then run: docker compose up --detach", "mount the volume workload-api at /tmp/spire-agent/public in both containers (key \"volumes\" in compose.yaml). Then run: docker compose up --detach"},
+		{"LAB094", []edit{of("client", `"client","-interval"`, `"client","-url","https://server:8843/","-interval"`)}, "correct -url of the client in " + wins + ". Then run: docker compose up --detach client", "correct -url of the client in compose.yaml. Then run: docker compose up --detach client"},
+		{"LAB095", []edit{of("client", `"client","-interval"`, `"client","-server-id","spiffe://example.org/x","-interval"`)}, "correct -server-id of the client in " + wins + ". Then run: docker compose up --detach client", ""},
+		{"LAB096", []edit{of("server", `"server","-health"`, `"server","-client-id","spiffe://example.org/x","-health"`)}, "correct -client-id of the server in " + wins + ". Then run: docker compose up --detach server", ""},
+		{"LAB096", []edit{unwell("client-workload", "bad certificate"), failing("remote error: tls: bad certificate"), logs("server", `http: TLS handshake error from 172.18.0.9:1: unexpected ID "spiffe://example.org/client"`), image("server", "workload")},
+			"correct the image of server, which is spiffe-lab/workload:local.fault-01, in " + wins + ". Then run: docker compose up --detach server", "correct the SPIFFE ID in the program (\"git diff services/server\" shows what changed). Then run: make up"},
+		{"LAB101", []edit{of("client", `"spiffe-lab_default":`, `"other":`)}, "if compose.override.yml has the key \"networks\", correct that key. Then run: docker compose up --detach --force-recreate server client", "recreate server and client: docker compose up --detach --force-recreate server client"},
+		{"LAB103", []edit{of("spire-server", `"aliases":[`, `"aliases":["server",`)}, "compose.yaml does not give the name to this container, so if compose.override.yml has the key \"networks\", correct that key. Then run: docker compose up --detach --force-recreate spire-server", "compose.yaml does not give the name to this container, so recreate spire-server: docker compose up --detach --force-recreate spire-server"},
+		{"LAB113", []edit{in("observer-server-workload", refusedByIt, served), image("server", "workload")}, "correct the image of server, which is spiffe-lab/workload:local.fault-01, in " + wins + ". Then run: docker compose up --detach server", ""},
+		{"LAB114", []edit{in("observer-server-workload", noOne, served), image("server", "workload")}, "correct the image of server, which is spiffe-lab/workload:local.fault-01, in " + wins + ". Then run: docker compose up --detach server", ""},
+		{"LAB115", []edit{in("observer-client-workload", served, served+`,"tickets":2`), image("server", "workload")}, "correct the image of server, which is spiffe-lab/workload:local.fault-01, in " + wins + ". Then run: docker compose up --detach server", ""},
+		{"LAB115", []edit{in("observer-client-workload", served, served+`,"tickets":2`)}, "", ""},
+		{"LAB117", []edit{of("client", `"privileged":false`, `"privileged":true`)}, "remove the unnecessary right from " + wins + ". Then run: docker compose up --detach", "remove the unnecessary right from compose.yaml (\"git diff compose.yaml\" shows what changed). Then run: docker compose up --detach"},
+		{"LAB118", []edit{of("client", `"mounts":[`, `"mounts":[{"type":"volume","name":"spiffe-lab_spire-server-admin","at":"/tmp/x"},`)}, "remove SPIRE's volume from the program's service in " + wins + ". Then run: docker compose up --detach", ""},
+	} {
+		tested[c.code] = true
+		for _, one := range []struct{ override, want string }{{"compose.override.yml", c.with}, {"", c.without}} {
+			known := read(t, c.edits...)
+			known.Host.Override = one.override
+			if one.want == "" { // the table leaves out a remedy that is the same as the cause's remedy
+				one.want = (&view{&facts.Facts{}}).inForce(All[slices.IndexFunc(All, func(a Cause) bool { return a.Code == c.code })].Do)
+			}
+			v := Judge(known, false)
+			if v.Finding == nil || v.Finding.Code != c.code || v.Finding.Do != one.want {
+				t.Errorf("%s with %q: got\n%swant %s", c.code, one.override, v.Text(), one.want)
+			}
+		}
+	}
+	for _, c := range All {
+		if strings.Contains(c.Do, composeFile) && !tested[c.Code] {
+			t.Errorf("%s names compose.yaml, and is not in the table", c.Code)
+		}
+	}
+}
+
+// TestWell: a healthy lab must not lead to a finding, even if something in it is unusual but harmless.
 func TestWell(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -389,11 +472,18 @@ func TestWell(t *testing.T) {
 		{"refused before, and served now", []edit{logs("spire-agent", `level=error msg="No identity issued" registered=false selectors="unix:path:/opt/spiffe-lab/bin/client,unix:uid:1112,unix:user:client-workload"`)}},
 		{"a guest ran the client's program, and was refused", []edit{logs("spire-agent", `level=error msg="No identity issued" registered=false selectors="unix:path:/opt/spiffe-lab/bin/client,unix:uid:1113,unix:user:guest-workload"`)}},
 		{"the user is given by its number", []edit{of("client", `"user":"client-workload"`, `"user":"1112:1112"`)}},
+		{"the host's bundle, written out", []edit{of("spire-agent", `"/etc/spire/agent/agent.conf"`, `"/etc/spire/agent/agent.conf","-trustBundle","/run/host-credential/bundle.pem"`), renewed[1]}},
+		{"another bundle, by which the agent attested", append(slices.Clone(renewed), logs("spire-agent", `level=info msg="Node attestation was successful"`))},
 		{"a failed start of before", []edit{said("LAB007", "all predefined address pools have been fully subnetted")}},
 		{"a refusal that is over", []edit{logs("server", `http: TLS handshake error from 172.18.0.9:1: unexpected ID "spiffe://example.org/client"`)}},
 		{"another project on the machine", []edit{in("containers", `"project":"spiffe-lab","oneoff":"False","image":"spiffe-lab/bootstrap`, `"project":"other","oneoff":"False","image":"spiffe-lab/bootstrap`)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			known := read(t, test.edits...)
+			known.Host.Override = "x"
+			if v := Judge(known, false); v.Override != "x is in force: Compose reads it beside compose.yaml" {
+				t.Errorf("the override is not told: %s", v.Text())
+			}
 			if v := Judge(read(t, test.edits...), false); v.Well == "" || strings.Count(v.Text(), "\n") != 1 {
 				t.Errorf("%s", v.Text())
 			}
@@ -401,7 +491,7 @@ func TestWell(t *testing.T) {
 	}
 }
 
-// Without an answer there is neither a finding nor health.
+// TestCannotTell: if an answer is missing, there must be no finding, and the lab must not be called healthy.
 func TestCannotTell(t *testing.T) {
 	for _, test := range []struct {
 		name, names string
@@ -456,7 +546,7 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// What a cause needs is a question that is asked.
+// TestNeeds: the recorded report must have an answer to each question that a cause needs.
 func TestNeeds(t *testing.T) {
 	for _, question := range needed() {
 		if s := recorded.Section(question); !s.OK() {
@@ -465,7 +555,7 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-// Where an answer is missing, nothing is found that depends on it, and nothing is called well.
+// TestMissingAnswers: if an answer is missing, there must be no finding that depends on it, and the lab must not be called healthy.
 func TestMissingAnswers(t *testing.T) {
 	for _, question := range needed() {
 		for _, status := range []string{"no answer within 2.4 s", "cannot tell: docker exec failed: fork/exec: resource temporarily unavailable", "not readable: x"} {
@@ -487,7 +577,7 @@ const (
 )
 
 func TestREADMEHasTheTable(t *testing.T) {
-	const file = "../../../README.md"
+	const file = "README.md"
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -515,13 +605,13 @@ func TestText(t *testing.T) {
 	}{
 		{"well", nil, false, "all is well"},
 		{"found", []edit{gone("spire-agent")}, false, "LAB051: the agent is stopped\n"},
-		{"cannot tell", []edit{answers("agents", "no answer within 2.4 s")}, false, "cannot tell: nothing wrong was seen, but there is no answer to agents (no answer within 2.4 s)"},
+		{"cannot tell", []edit{answers("agents", "no answer within 2.4 s")}, false, "cannot tell: no check has failed, but there is no answer to agents (no answer within 2.4 s)"},
 		{"a second look is to come", []edit{answers("entries", "no answer within 2.4 s"), failing("remote error: tls: bad certificate")}, false, "cannot tell"},
 		{"what needs no second look", []edit{answers("agents", "no answer within 2.4 s"), gone("spire-server")}, false, "LAB041"},
 		{"no second look", []edit{answers("entries", "no answer within 2.4 s"), failing("remote error: tls: bad certificate")}, true, "  but:      there is no answer to entries (no answer"},
 		{"a terminal is not steered", []edit{in("host", "cut-off ", "cut-off \x1b[31mred\u202e")}, false, " [31mred"},
 		{"docker crashes", []edit{answers("engine", "cannot tell: docker version failed: signal: segmentation fault"), answers("containers", "not asked: the engine did not list them")}, true,
-			"cannot tell: nothing wrong was seen, but there is no answer to engine (docker version failed: signal: segmentation fault)\n"},
+			"cannot tell: no check has failed, but there is no answer to engine (docker version failed: signal: segmentation fault)\n"},
 		{"a limit of processes", []edit{answers("entries", "cannot tell: docker exec failed: runtime: failed to create new OS thread")}, true, "no answer to entries (docker exec failed: runtime: failed to create new OS thread)\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -532,7 +622,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// What the commands of the lab report is a cause that can be found by it.
+// TestReported: each code that a command of the lab reports must lead to a finding with the same code.
 func TestReported(t *testing.T) {
 	text, err := os.ReadFile("../lab/codes.go")
 	if err != nil {
@@ -549,7 +639,7 @@ func TestReported(t *testing.T) {
 			continue
 		}
 		if All[i].Expected == "" {
-			continue // the engine is asked for it
+			continue // no command reports this code, because the doctor itself asks the engine
 		}
 		v := Judge(read(t, preflight(code[1], "what was wrong")), false)
 		if v.Finding == nil || v.Finding.Code != code[1] || v.Finding.Seen != "what was wrong" {
@@ -558,7 +648,8 @@ func TestReported(t *testing.T) {
 	}
 }
 
-// The remedy of the command that has found it is more to the point than the general one, if it can be shown.
+// TestReportedRemedy: if a command of the lab has found a problem, the doctor must show the command's remedy, because this remedy is more
+// precise than the cause's remedy. If redaction has hidden a part of the command's remedy, the doctor must show the cause's remedy.
 func TestReportedRemedy(t *testing.T) {
 	f := read(t)
 	f.Preflight = []facts.Problem{{Code: "LAB012", What: "./.cache cannot be written", Remedy: `sudo chown -R "$(id -u)" .cache`}}

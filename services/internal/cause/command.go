@@ -24,18 +24,18 @@ func parsed(id string) facts.ID {
 	return facts.ID{TrustDomain: trustDomain, Path: "/" + path}
 }
 
-// update are the words of the command that gives the entry with the ID of e the fields of e. It repeats all of them:
-// SPIRE's CLI sends no mask, so the SPIRE server resets each field that is not given.
+// update are the arguments of the command that sets the fields of the entry with the ID of e. The command repeats all fields of e, because
+// SPIRE's CLI sends no mask, and the SPIRE server resets each field that is not given.
 func update(e facts.Entry) []string { return slices.Concat([]string{"entry", "update"}, fields(e)) }
 
-// create are the words of the command that creates e.
+// create are the arguments of the command that creates e.
 func create(e facts.Entry) []string { return slices.Concat([]string{"entry", "create"}, fields(e)) }
 
-// remove are the words of the command that deletes an entry.
+// remove are the arguments of the command that deletes an entry.
 func remove(e facts.Entry) []string { return []string{"entry", "delete", "-entryID", e.ID} }
 
-// fields are an entry as the flags of `entry create` and `entry update` of SPIRE 1.15, which have one for each
-// field that a caller can set (cmd/spire-server/cli/entry). Without an ID the SPIRE server generates one.
+// fields are the flags of `entry create` and `entry update` of SPIRE 1.15 for an entry. There is a flag for each field that a caller can
+// set (cmd/spire-server/cli/entry). If the entry has no ID, the SPIRE server generates an ID.
 func fields(e facts.Entry) []string {
 	var words []string
 	if e.ID != "" {
@@ -77,9 +77,8 @@ func fields(e facts.Entry) []string {
 	return words
 }
 
-// typed is a command of the SPIRE server's CLI, as it is typed into a shell. Its second value is false if a word has
-// a character that cannot be seen, or if the report hides a part of it: then the command would write something else
-// than what the entry has.
+// typed is a command of the SPIRE server's CLI, as a person types it into a shell. The second result is false if a word has an invisible
+// character, or if the report hides a part of a word. With such a word, the command would set a field of the entry to a wrong value.
 func typed(words []string) (string, bool) {
 	text := "docker compose exec spire-server /opt/spire/bin/spire-server"
 	for _, word := range words {
@@ -91,12 +90,12 @@ func typed(words []string) (string, bool) {
 	return text, true
 }
 
-// hidden tells whether package report has taken something out of a word: a token, a home folder or the lab's.
+// hidden tells whether package report has replaced a part of a word: a token, a home folder or the lab's folder.
 func hidden(word string) bool {
 	return strings.Contains(word, "taken out)") || strings.Contains(word, "~") || strings.Contains(word, ":./")
 }
 
-// quoted is a word as a POSIX shell takes it.
+// quoted is a word with the quotes that a POSIX shell needs.
 func quoted(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+,", r)

@@ -24,16 +24,16 @@ var containerCauses = []Cause{
 	{
 		Code:   "LAB032",
 		Sees:   "`was interrupted`",
-		Means:  "a scenario was interrupted, and what it changed is not yet restored",
-		Do:     "make scenario-happy-path resets the lab first; so do make down and make up. Both delete entries that you created by hand",
+		Means:  "a scenario was interrupted, and its changes are not yet undone",
+		Do:     "reset the lab with \"make scenario-happy-path\", or with \"make down\" and \"make up\". Both ways delete entries that you created by hand",
 		Lesson: "scripts/scenarios/WRITING.md",
 		look:   (*view).cutOff,
 	},
 	{
 		Code:   "LAB033",
 		Sees:   "containers that are `Paused`",
-		Means:  "a container of the lab is paused, so it neither answers nor exits",
-		Do:     "run docker unpause with the names of the containers",
+		Means:  "a container of the lab is paused, so its processes do not run",
+		Do:     "run \"docker unpause\" with the names of the containers",
 		Lesson: "scripts/scenarios/sleep.md",
 		Needs:  []string{"containers"},
 		look:   (*view).paused,
@@ -42,7 +42,7 @@ var containerCauses = []Cause{
 		Code:   "LAB034",
 		Sees:   "`OOMKilled`",
 		Means:  "the kernel killed a program of the lab because memory ran out",
-		Do:     "give the engine more memory, or stop other programs; then make up",
+		Do:     "give the engine more memory, or stop other programs. Then run: make up",
 		Lesson: "scripts/scenarios/agent-restart.md",
 		Needs:  []string{"containers"},
 		look:   (*view).outOfMemory,
@@ -58,19 +58,19 @@ var containerCauses = []Cause{
 	},
 	{
 		Code:   "LAB036",
-		Sees:   "`cannot join PID of a non running container`, or the like",
+		Sees:   "`cannot join PID of a non running container`, or a similar error",
 		Means:  "the engine cannot start a container",
-		Do:     "run docker compose up --detach, and read what its error names",
+		Do:     "run \"docker compose up --detach\", and read its error",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
 		look:   (*view).cannotStart,
 	},
 	{
 		Code:   "LAB037",
-		Sees:   "a program that the agent does not see",
-		Means:  "a container is not on the lab's host, because its PID namespace is not that of node",
-		Do:     "set pid: service:node in compose.yaml; then docker compose up --detach --force-recreate with the names of the services",
-		Lesson: "scripts/scenarios/unregistered.md",
+		Sees:   "the agent does not see a program",
+		Means:  "a container is not on the lab's host, because it does not run in the PID namespace of the container node",
+		Do:     "set pid: service:node for spire-agent, server and client in " + composeFile + ". Then run \"" + newContainers() + "\" with the names of these services",
+		Lesson: "scripts/scenarios/other-pid-namespace.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
 		look:   (*view).notOnHost,
@@ -78,7 +78,7 @@ var containerCauses = []Cause{
 	{
 		Code:   "LAB038",
 		Sees:   "`no route to host`, `host is unreachable`",
-		Means:  "a firewall on the engine's machine refuses the packets from one container to another",
+		Means:  "a firewall on the engine's machine rejects packets between containers",
 		Do:     noFirewall,
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
@@ -98,7 +98,7 @@ func (l *view) cutOff() *evidence {
 	if l.Host.Cut == "" {
 		return nil
 	}
-	return &evidence{seen: "the scenario " + l.Host.Cut + " was interrupted", expected: "every scenario has restored what it changed"}
+	return &evidence{seen: "the scenario " + l.Host.Cut + " was interrupted", expected: "every scenario has undone its changes"}
 }
 
 func (l *view) paused() *evidence {
@@ -117,7 +117,7 @@ func (l *view) paused() *evidence {
 func (l *view) outOfMemory() *evidence {
 	return l.eachService(func(name string, c *facts.Container) *evidence {
 		if c.OutOfMemory && !runs(c) {
-			return &evidence{seen: name + " was killed because memory ran out", expected: "about 70 MB for a lab"}
+			return &evidence{seen: name + " was killed because memory ran out", expected: "a lab needs about 70 MB"}
 		}
 		return nil
 	})
@@ -126,7 +126,7 @@ func (l *view) outOfMemory() *evidence {
 func (l *view) noHost() *evidence {
 	if c := l.Service("node"); l.Section("containers").OK() && !runs(c) {
 		how, _ := ended(c)
-		return &evidence{seen: "node: " + how, expected: "node runs, and does nothing"}
+		return &evidence{seen: "node: " + how, expected: "node runs"}
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (l *view) noHost() *evidence {
 func (l *view) cannotStart() *evidence {
 	return l.eachService(func(name string, c *facts.Container) *evidence {
 		if c.Error != "" && !runs(c) {
-			return &evidence{seen: name + ": " + c.Error, expected: "it starts"}
+			return &evidence{seen: name + ": " + c.Error, expected: name + " starts"}
 		}
 		return nil
 	})
@@ -146,24 +146,24 @@ func (l *view) notOnHost() *evidence {
 		if c := l.Service(name); node != nil && runs(c) && c.PIDMode != "container:"+node.ID {
 			mode := c.PIDMode
 			if mode == "" {
-				mode = "a PID namespace of its own"
+				mode = "its own PID namespace"
 			}
 			return &evidence{
-				finding: name + " is not on the lab's host, because its PID namespace is not that of node",
+				finding: name + " is not on the lab's host, because it does not run in the PID namespace of the container node",
 				seen:    fmt.Sprintf("%s runs in %s", name, mode), expected: "the PID namespace of " + node.Name + " (pid: service:node)",
-				do: "see that compose.yaml has pid: service:node for it; docker compose up --detach --force-recreate " + name,
+				do: "set pid: service:node for " + name + " in " + composeFile + ". Then run: " + newContainers(name),
 			}
 		}
 	}
 	return nil
 }
 
-// noFirewall is what to do about a firewall between containers.
-const noFirewall = "let the firewall forward packets between the containers of one Docker network: with firewalld put the lab's bridge into the zone docker; " +
-	"else look for a rule that rejects in iptables -L FORWARD and nft list ruleset, and at sysctl net.bridge.bridge-nf-call-iptables. Restarting containers does not help"
+// noFirewall is the remedy for a firewall between containers.
+const noFirewall = "let the firewall forward packets between the containers of one Docker network. With firewalld, put the lab's bridge into the zone docker. " +
+	"Without firewalld, look for a rule that rejects packets in \"iptables -L FORWARD\" and \"nft list ruleset\", and check sysctl net.bridge.bridge-nf-call-iptables. Restarting containers does not help"
 
-// firewall is evidence that one container cannot reach another that runs, on a network of both. Soon after a container has started or
-// stopped the kernel says the same of an address that nobody has.
+// firewall is evidence that a running container cannot reach a second running container on a network that the two containers share. Soon
+// after a container has started or stopped, the kernel also reports "no route to host" for an address that no container has.
 func (l *view) firewall() *evidence {
 	for _, way := range []struct{ from, to string }{{lab.SPIREAgent, lab.SPIREServer}, {lab.Client, lab.Server}} {
 		from, to := l.Service(way.from), l.Service(way.to)
@@ -193,7 +193,7 @@ func (l *view) firewall() *evidence {
 	return nil
 }
 
-// refusedFor is how long ago the last attempt may have been: the agent's pauses grow to 12 s.
+// refusedFor is the maximum age of the agent's last attempt to attest. The delays between attempts grow to 12 s.
 const refusedFor = 30 * time.Second
 
 func unreachable(text string) bool {
@@ -201,7 +201,8 @@ func unreachable(text string) bool {
 	return strings.Contains(text, "no route to host") || strings.Contains(text, "host is unreachable") || strings.Contains(text, "network is unreachable")
 }
 
-// answersItself tells whether the server answers in its own container, on the port that the client asks and on every address.
+// answersItself tells whether the server answers a request from its own container, and also listens on every address, at the port that the
+// client uses.
 func (l *view) answersItself() bool {
 	server, t := l.Service(lab.Server), l.Observations[lab.ServerUser]
 	if server == nil || t == nil || t.Program != lab.Server || server.Flag("listen") != "" {

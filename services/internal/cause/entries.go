@@ -10,19 +10,20 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
-// createMissing is the remedy for entries that are not there. One that differs bootstrap leaves as it is.
-const createMissing = "docker compose run --rm bootstrap creates the entries of the lab that are missing"
+// createMissing is the remedy for missing entries. bootstrap does not change an existing entry that differs from the entry that bootstrap
+// would create.
+const createMissing = "create the missing entries of the lab: docker compose run --rm bootstrap"
 
-// repeat is what the remedies by entry update say in general.
-const repeat = " with spire-server entry update. Repeat every other field, because an update resets each field that is not given"
+// repeat is the end of the general remedies that use `entry update`.
+const repeat = " with \"spire-server entry update\". Repeat all other fields of the entry, because an update resets each field that is not given"
 
-// The registration entries, against what each program is.
+// The registration entries, compared with the selectors of each program.
 var entryCauses = []Cause{
 	{
 		Code:   "LAB061",
 		Sees:   "`no identity issued`, or a wrong SVID",
-		Means:  "a program runs as a different user from the one that its entry names",
-		Do:     "correct user: in compose.yaml, then docker compose up --detach",
+		Means:  "a program does not run as the user that its entry names",
+		Do:     "correct the key \"user\" in " + composeFile + ". Then run: docker compose up --detach",
 		Lesson: "scripts/scenarios/unregistered.md",
 		Needs:  []string{"file-passwd"},
 		Stays:  true,
@@ -31,7 +32,7 @@ var entryCauses = []Cause{
 	{
 		Code:   "LAB062",
 		Sees:   "`no identity issued`, for every user",
-		Means:  "no entry names this host, so its agent gets no entry",
+		Means:  "no entry names this host, so this host's agent gets no entries",
 		Do:     createMissing,
 		Lesson: "scripts/scenarios/wrong-parent.md",
 		Needs:  []string{"entries", "agents"},
@@ -59,7 +60,7 @@ var entryCauses = []Cause{
 		Code:   "LAB065",
 		Sees:   "`no identity issued`, with an entry that has the right selectors",
 		Means:  "an entry has the wrong parent, so this host's agent does not get it",
-		Do:     "correct -parentID" + repeat + ". If the entry belongs to another host, leave it and create one for this host",
+		Do:     "correct -parentID" + repeat + ". If the entry belongs to another host, leave it, and create an entry for this host",
 		Lesson: "scripts/scenarios/wrong-parent.md",
 		Needs:  []string{"entries", "agents"},
 		look:   (*view).wrongParent,
@@ -67,7 +68,7 @@ var entryCauses = []Cause{
 	{
 		Code:   "LAB066",
 		Sees:   "`no identity issued` after the programs were rebuilt",
-		Means:  "an entry requires the SHA-256 hash of a different program file",
+		Means:  "an entry requires a SHA-256 hash that the program file does not have",
 		Do:     "find out why the program changed. If it was rebuilt on purpose, correct -selector unix:sha256:" + repeat,
 		Lesson: "scripts/scenarios/stolen-user.md",
 		Needs:  []string{"entries", "observer-server-workload", "observer-client-workload"},
@@ -86,16 +87,16 @@ var entryCauses = []Cause{
 		Code:   "LAB068",
 		Sees:   "`unexpected ID`, although the entry is right",
 		Means:  "several entries match one program, and its default SVID is the wrong one",
-		Do:     separate + " with spire-server entry delete",
+		Do:     separate + " with \"spire-server entry delete\"",
 		Lesson: "scripts/scenarios/two-identities.md",
 		Needs:  []string{"observer-server-workload", "observer-client-workload"},
 		look:   (*view).wrongDefaultSVID,
 	},
 	{
 		Code:   "LAB069",
-		Sees:   "`no identity issued`, although `make entries` is right",
+		Sees:   "`no identity issued`, although `make entries` shows the right entry",
 		Means:  "the agent has not received the entry from the SPIRE server",
-		Do:     "docker compose logs spire-agent shows why the agent does not reach the SPIRE server. Once it does, it gets the entry within seconds. Do not restart it before that, because it would lose the SVIDs that it still serves",
+		Do:     "find out why the agent does not reach the SPIRE server (docker compose logs spire-agent). Once the agent reaches the SPIRE server, it gets the entry. Until then, do not restart the agent, because it would lose the SVIDs that it still serves",
 		Lesson: outages,
 		Needs:  []string{"entries", "observer-server-workload", "observer-client-workload"},
 		look:   (*view).notDelivered,
@@ -109,9 +110,9 @@ func (l *view) wrongUser() *evidence {
 		}
 		if is := l.UserOf(c); is.Name != w.user {
 			return &evidence{
-				finding: w.service + " runs as a different user from the one that its entry names",
+				finding: w.service + " does not run as the user that its entry names",
 				seen:    fmt.Sprintf("%s runs as %s", w.service, named(is)), expected: w.user,
-				do: fmt.Sprintf("set user: %s in compose.yaml, then docker compose up --detach %s", w.user, w.service),
+				do: fmt.Sprintf("set user: %s in %s. Then run: docker compose up --detach %s", w.user, composeFile, w.service),
 			}
 		}
 		return nil
@@ -123,7 +124,7 @@ func (l *view) noHostEntry() *evidence {
 		return nil
 	}
 	own := hostEntry()
-	e := evidence{seen: "no entry for " + lab.HostID, expected: fmt.Sprintf("one with the parent %s and the selector spiffe_id:%s", aliasOf, lab.AgentID)}
+	e := evidence{seen: "no entry for " + lab.HostID, expected: fmt.Sprintf("an entry with the parent %s and the selector spiffe_id:%s", aliasOf, lab.AgentID)}
 	for _, other := range l.entriesOf(lab.HostID) {
 		e.seen = fmt.Sprintf("the entry %s for %s has the parent %s and the selectors %s", other.ID, lab.HostID, other.ParentID, list(other))
 	}
@@ -141,7 +142,7 @@ func (l *view) noHostEntry() *evidence {
 	case is != nil && is.ParentID == own.ParentID && l.fits(*is, l.attested()):
 		right := *is
 		right.SPIFFEID = own.SPIFFEID
-		e.seen = fmt.Sprintf("the entry %s names this host %s", is.ID, is.SPIFFEID)
+		e.seen = fmt.Sprintf("the entry %s gives this host the SPIFFE ID %s", is.ID, is.SPIFFEID)
 		e.run = update(right)
 	default:
 		e.do, e.run = l.creating(own)
@@ -154,11 +155,11 @@ func (l *view) noEntry() *evidence {
 		if l.Section("entries").OK() && len(l.entriesOf(w.id)) == 0 && len(l.matching(c)) == 0 {
 			e := evidence{
 				finding:  w.service + " has no entry",
-				seen:     fmt.Sprintf("no entry for %s, and none whose selectors %s has: %s", w.id, w.service, l.has(c)),
-				expected: fmt.Sprintf("one for it, with unix:user:%s", w.user),
+				seen:     fmt.Sprintf("no entry for %s, and no entry that matches the selectors of %s: %s", w.id, w.service, l.has(c)),
+				expected: fmt.Sprintf("an entry with the selector unix:user:%s", w.user),
 			}
 			if is := l.byID(w.service); is != nil {
-				e.finding = fmt.Sprintf("%s has no entry: the entry with the ID %s is for %s", w.service, is.ID, is.SPIFFEID)
+				e.finding = fmt.Sprintf("%s has no entry, because the entry with the ID %s is for %s", w.service, is.ID, is.SPIFFEID)
 			}
 			e.do, e.run = l.creating(w.entry())
 			return &e
@@ -180,17 +181,17 @@ func (l *view) wrongSPIFFEID() *evidence {
 			right := is[i]
 			right.SPIFFEID = parsed(w.id)
 			return &evidence{
-				finding: fmt.Sprintf("the entry of %s has the wrong SPIFFE ID", w.service),
+				finding: fmt.Sprintf("the entry for %s has the wrong SPIFFE ID", w.service),
 				seen:    fmt.Sprintf("%s (entry %s)", is[i].SPIFFEID, is[i].ID), expected: w.id,
 				run: update(right),
 			}
 		}
 		e := evidence{
-			finding: fmt.Sprintf("%s has no entry of its own, only one for a different SPIFFE ID", w.service),
+			finding: fmt.Sprintf("%s matches only entries for other SPIFFE IDs", w.service),
 			seen:    fmt.Sprintf("%s (entry %s)", is[0].SPIFFEID, is[0].ID), expected: w.id,
 		}
 		e.do, e.run = l.creating(w.entry())
-		e.do += fmt.Sprintf(" and leave the entry %s, which may belong to another workload", is[0].ID)
+		e.do = fmt.Sprintf("leave the entry %s, which may belong to another workload, and %s", is[0].ID, e.do)
 		return &e
 	})
 }
@@ -202,7 +203,7 @@ func (l *view) wrongParent() *evidence {
 			continue
 		}
 		e := evidence{
-			finding: fmt.Sprintf("the entry of %s has the wrong parent, so this host's agent does not get it", w.service),
+			finding: fmt.Sprintf("the entry for %s has the wrong parent, so this host's agent does not get it", w.service),
 			seen:    fmt.Sprintf("parent %s (entry %s)", is.ParentID, is.ID), expected: lab.HostID,
 		}
 		if w.owns(*is) {
@@ -211,9 +212,9 @@ func (l *view) wrongParent() *evidence {
 			e.run = update(right)
 			return &e
 		}
-		e.finding = fmt.Sprintf("%s has no entry on this host, only one that belongs to another host", w.service)
+		e.finding = fmt.Sprintf("%s has no entry on this host, because every entry for its SPIFFE ID has a different parent", w.service)
 		e.do, e.run = l.creating(w.entry())
-		e.do += fmt.Sprintf(" and leave the entry %s, because that host's %s needs it", is.ID, w.service)
+		e.do = fmt.Sprintf("leave the entry %s, which the %s of another host may need, and %s", is.ID, w.service, e.do)
 		return &e
 	}
 	return nil
@@ -234,9 +235,9 @@ func (l *view) wrongHash() *evidence {
 				right.Selectors = slices.Clone(e.Selectors)
 				right.Selectors[i].Value = "sha256:" + is
 				return &evidence{
-					finding: fmt.Sprintf("the entry of %s requires the SHA-256 hash of a different program file", w.service),
+					finding: fmt.Sprintf("the entry for %s requires a SHA-256 hash that the program file of %s does not have", w.service, w.service),
 					seen:    fmt.Sprintf("%s: unix:sha256:%s", l.Service(w.service).Program(), is), expected: fmt.Sprintf("unix:sha256:%s (entry %s)", want, e.ID),
-					do: "find out why the program changed. If it was rebuilt on purpose, give the entry its new hash", run: update(right),
+					do: "find out why the program changed. If it was rebuilt on purpose, give the entry the new hash", run: update(right),
 				}
 			}
 		}
@@ -257,17 +258,17 @@ func (l *view) wrongSelector() *evidence {
 				missing = append(missing, s.String())
 			}
 		}
-		by := "it has"
+		by := w.service + " has"
 		if seen {
 			by = "the agent saw"
 		}
 		e := evidence{
-			finding:  fmt.Sprintf("the entry of %s requires %s, which %s does not have", w.service, strings.Join(missing, ", "), w.service),
+			finding:  fmt.Sprintf("the entry for %s requires %s, which %s does not have", w.service, strings.Join(missing, ", "), w.service),
 			seen:     fmt.Sprintf("%s %s", by, shown(has)),
-			expected: fmt.Sprintf("all of %s (entry %s)", list(*is), is.ID),
+			expected: fmt.Sprintf("all selectors of the entry %s: %s", is.ID, list(*is)),
 		}
 		if other := l.othersBy(*is, w); other != "" && !w.owns(*is) {
-			e.finding = fmt.Sprintf("%s has no entry of its own, only one that gives its SPIFFE ID to %s", w.service, other)
+			e.finding = fmt.Sprintf("%s has no entry, because the entry for its SPIFFE ID matches %s instead", w.service, other)
 			e.do, e.run = l.creating(w.entry())
 			return &e
 		}
@@ -289,8 +290,8 @@ func (l *view) wrongDefaultSVID() *evidence {
 			ids = append(ids, s.ID)
 		}
 		e := evidence{
-			finding: fmt.Sprintf("several entries match %s, and the one whose entry ID sorts first gives it the wrong default SVID", w.service),
-			seen:    fmt.Sprintf("%s gets, in this order: %s", w.user, strings.Join(ids, ", ")), expected: w.id + " alone",
+			finding: fmt.Sprintf("several entries match %s, and the entry whose ID sorts first gives it the wrong default SVID", w.service),
+			seen:    fmt.Sprintf("%s gets, in this order: %s", w.user, strings.Join(ids, ", ")), expected: "only " + w.id,
 		}
 		if others := l.othersOf(w); len(others) > 0 {
 			e.do, e.run = separate, remove(others[0])
@@ -307,18 +308,19 @@ func (l *view) notDelivered() *evidence {
 		t, c := l.Observations[w.user], l.Service(w.service)
 		return &evidence{
 			seen:     fmt.Sprintf("%s: %s%s", w.user, t.Endpoint.Error, because(l.lastError("spire-agent"))),
-			expected: fmt.Sprintf("an SVID by the entry %s", l.matching(c)[0].ID),
+			expected: fmt.Sprintf("an SVID from the entry %s", l.matching(c)[0].ID),
 		}
 	}
 	return nil
 }
 
-// separate is what to do about a second entry for one program, which may be another workload of that user.
-const separate = "ask who needs the other entry, and give it narrower selectors, or its program a different user, " +
-	"or each entry a -hint by which the program chooses (workloadapi.WithDefaultX509SVIDPicker). Only if nobody needs it, delete it"
+// separate is the remedy for a second entry that matches a program. The second entry may be meant for another workload of the program's
+// user.
+const separate = "find out which workload needs the entry for the other SPIFFE ID. Give that entry narrower selectors, or run that workload as a different user. " +
+	"Or give each entry a -hint, by which the program picks its SVID (workloadapi.WithDefaultX509SVIDPicker). Only if no workload needs the entry for the other SPIFFE ID, delete it"
 
-// owns tells whether an entry has the ID that the lab gives to the workload's own. An entry with a different ID may
-// belong to somebody else: no remedy takes it away from them.
+// owns tells whether an entry has the ID that the lab gives to the workload's entry. An entry with a different ID may
+// belong to somebody else, so no remedy changes it.
 func (w workload) owns(e facts.Entry) bool { return e.ID == w.service }
 
 func (l *view) byID(id string) *facts.Entry {
@@ -330,8 +332,8 @@ func (l *view) byID(id string) *facts.Entry {
 	return nil
 }
 
-// creating is the remedy that creates an entry of the lab. Where a different entry has its ID, the SPIRE server
-// generates one.
+// creating is the remedy that creates an entry of the lab. If a different entry already has the ID of this entry, the SPIRE server
+// generates a new ID.
 func (l *view) creating(own facts.Entry) (do string, run []string) {
 	do = fmt.Sprintf("create the entry for %s", own.SPIFFEID)
 	if l.byID(own.ID) != nil {
@@ -352,14 +354,15 @@ func (l *view) attested() []string {
 		}
 	}
 	if has == nil {
-		return []string{"spiffe_id:" + lab.AgentID} // as it will be once it attests
+		return []string{"spiffe_id:" + lab.AgentID} // the agent will have this selector once it attests
 	}
 	return has
 }
 
-// hosts are the parents whose entries this host's agent gets: its own SPIFFE ID, every alias of it, and the SPIFFE ID
-// of each entry that it gets by them. An agent gets all descendants, so whoever may register below a workload's
-// SPIFFE ID registers on its host (SPIRE, pkg/server/cache/entrycache, FullEntryCache.crawl).
+// hosts are the parents whose entries this host's agent gets: the agent's SPIFFE ID, every alias of the agent, and the SPIFFE IDs of the
+// entries that the agent gets. The agent gets entries at every depth: the SPIFFE ID of each entry that it gets can be the parent of further
+// entries. So anyone who may create entries whose parent is a workload's SPIFFE ID can create entries for the workload's host (SPIRE,
+// pkg/server/cache/entrycache, FullEntryCache.crawl).
 func (l *view) hosts() []string {
 	ids := []string{lab.AgentID}
 	for _, e := range l.Entries {
@@ -383,7 +386,7 @@ func (l *view) reaches(id string) bool {
 	return slices.ContainsFunc(l.entriesOf(id), func(e facts.Entry) bool { return slices.Contains(hosts, e.ParentID.String()) })
 }
 
-// othersOf are the entries by which a workload gets SVIDs that are not its own. The default SVID is that of the entry
+// othersOf are the entries by which a workload gets SVIDs for other SPIFFE IDs. The default SVID comes from the entry
 // whose ID sorts first (SPIRE, pkg/agent/manager/cache, sortIdentities).
 func (l *view) othersOf(w workload) []facts.Entry {
 	c := l.Service(w.service)
@@ -395,7 +398,7 @@ func (l *view) othersOf(w workload) []facts.Entry {
 	return others
 }
 
-// othersBy is a user of this host, other than the workload's, to whom an entry gives SVIDs; empty if there is none.
+// othersBy is another user of this host that gets SVIDs by an entry of the workload. The text is empty if there is no such user.
 func (l *view) othersBy(e facts.Entry, w workload) string {
 	for _, u := range l.Users {
 		for _, program := range workloads {
@@ -413,8 +416,8 @@ func (l *view) othersBy(e facts.Entry, w workload) string {
 	return ""
 }
 
-// corrected are the selectors of an entry, as the workload's program has them: a wrong value is replaced by the
-// right one, so that the entry stays as narrow as it is. One of them always names the user.
+// corrected are the selectors of an entry, with the values of the workload's program. A wrong value is replaced, not removed, so that the
+// entry stays as narrow as before. One selector always names the user.
 func (l *view) corrected(e facts.Entry, w workload) []facts.Selector {
 	has, _ := l.Selectors(l.Service(w.service))
 	var right []facts.Selector
@@ -439,8 +442,8 @@ func (l *view) corrected(e facts.Entry, w workload) []facts.Selector {
 	return right
 }
 
-// lacks tells whether a program is known not to have a selector. Without an answer about the users or the
-// programs, what depends on it is not known.
+// lacks tells whether a program is known not to have a selector. If there is no answer about the users, or about the program files, lacks
+// is false for a selector that depends on this answer.
 func (l *view) lacks(has []string, s facts.Selector) bool {
 	if slices.Contains(has, s.String()) {
 		return false
@@ -459,7 +462,7 @@ func (l *view) fits(e facts.Entry, has []string) bool {
 	return len(e.Selectors) > 0 && !slices.ContainsFunc(e.Selectors, func(s facts.Selector) bool { return l.lacks(has, s) })
 }
 
-// matching are the entries of this host by which a container's program gets an SVID.
+// matching are the entries of this host that match the program of a container.
 func (l *view) matching(c *facts.Container) []facts.Entry {
 	has, _ := l.Selectors(c)
 	return l.matchingSelectors(has)
@@ -486,11 +489,11 @@ func (l *view) entriesOf(id string) []facts.Entry {
 	return all
 }
 
-// foreign is more than an entry has selectors.
+// foreign is added to the number of wrong selectors of another host's entry. It is larger than the number of selectors of any entry.
 const foreign = 1 << 20
 
-// nearest is the entry for the workload's ID that comes closest to what the program is, if by none of them it
-// gets its SVID; nil if by one it does, or if there is none. An entry of another host comes last.
+// nearest is the entry for the workload's SPIFFE ID that has the fewest wrong selectors. It is nil if the workload gets its SVID, or if
+// there is no entry for this SPIFFE ID. An entry of a different host comes last.
 func (l *view) nearest(w workload) *facts.Entry {
 	c := l.Service(w.service)
 	if c == nil {
@@ -526,8 +529,8 @@ func (l *view) nearest(w workload) *facts.Entry {
 	return best
 }
 
-// pinned tells whether the workload's entry names its program: then the observer, another program of the
-// same user, rightly gets nothing.
+// pinned tells whether the workload's entry names its program file. Then the observer, a different program of the
+// same user, rightly gets no SVID.
 func (l *view) pinned(w workload) bool {
 	return slices.ContainsFunc(l.entriesOf(w.id), func(e facts.Entry) bool {
 		return slices.ContainsFunc(e.Selectors, func(s facts.Selector) bool {
@@ -536,7 +539,7 @@ func (l *view) pinned(w workload) bool {
 	})
 }
 
-// undelivered tells whether the agent denies a workload what an entry gives it: the entry may be on its way.
+// undelivered tells whether the agent gives a workload no SVID although an entry matches. The agent may not have received that entry yet.
 func (l *view) undelivered(w workload) bool {
 	t, c := l.Observations[w.user], l.Service(w.service)
 	return t != nil && t.Endpoint.Code == "PermissionDenied" && !l.pinned(w) && c != nil && len(l.matching(c)) > 0
@@ -547,7 +550,7 @@ func (l *view) has(c *facts.Container) string {
 	return shown(has)
 }
 
-// shown are selectors as they are told: of a hash the beginning.
+// shown are selectors as a finding shows them. Of each hash they have only the beginning.
 func shown(selectors []string) string {
 	var all []string
 	for _, s := range selectors {
@@ -562,9 +565,9 @@ func shown(selectors []string) string {
 func named(u facts.User) string {
 	switch {
 	case u.Name == "":
-		return "uid " + u.UID + ", which the host does not know"
+		return "uid " + u.UID + ", which is not in the host's user database"
 	case u.UID == "":
-		return u.Name + ", which the host does not know"
+		return u.Name + ", which is not in the host's user database"
 	}
 	return u.Name + " (uid " + u.UID + ")"
 }

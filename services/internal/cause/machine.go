@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	readme  = "README.md#start"
+	readme  = "scripts/START.md"
 	outages = "scripts/scenarios/server-outage.md"
 )
 
-// The engine, this machine and the images: all that must be there before a lab can be.
+// The engine, this machine and the images, without which no lab can start.
 var machineCauses = []Cause{
 	{
 		Code:   lab.NoDocker,
@@ -29,7 +29,7 @@ var machineCauses = []Cause{
 		Code:   lab.NoAccess,
 		Sees:   "`your user may not use the Docker Engine`",
 		Means:  "the engine runs, but your user has no access to its socket",
-		Do:     "ask this machine's administrator. sudo usermod -aG docker YOU gives access at the next login, but the docker group is as powerful as root. Rootless Docker needs no such group: https://docs.docker.com/engine/security/rootless/",
+		Do:     "ask this machine's administrator for access to Docker. \"sudo usermod -aG docker YOU\" gives access at the next login, but the docker group is as powerful as root. Rootless Docker needs no such group: https://docs.docker.com/engine/security/rootless/",
 		Lesson: readme,
 		Needs:  []string{"engine"},
 		look:   (*view).noAccess,
@@ -37,8 +37,8 @@ var machineCauses = []Cause{
 	{
 		Code:   lab.NoEngine,
 		Sees:   "`no Docker Engine answers`",
-		Means:  "the Docker Engine is not running, or the docker command asks a different one",
-		Do:     "start Docker Desktop or the docker service, and check DOCKER_HOST and docker context ls. docker info must work",
+		Means:  "the Docker Engine is not running, or the docker command connects to a wrong address",
+		Do:     "start Docker Desktop or the docker service, and check DOCKER_HOST and \"docker context ls\". The command \"docker info\" must work",
 		Lesson: readme,
 		Needs:  []string{"engine"},
 		look:   (*view).noEngine,
@@ -55,8 +55,8 @@ var machineCauses = []Cause{
 	{
 		Code:     lab.PodmanCommand,
 		Sees:     "`the docker command is Podman's own`",
-		Means:    "the docker command is a name for podman",
-		Do:       "install Docker's command, start Podman's service, and set DOCKER_HOST to its socket",
+		Means:    "the docker command is an alias of podman",
+		Do:       "install Docker's command, start Podman's service, and set DOCKER_HOST to the socket of this service",
 		Lesson:   readme,
 		Expected: "Docker's own command, or a docker command that speaks to Podman's service",
 	},
@@ -64,16 +64,16 @@ var machineCauses = []Cause{
 		Code:     lab.DiskFull,
 		Sees:     "`no space left on device`",
 		Means:    "the disk of the engine or of this folder is full",
-		Do:       "docker system df shows what uses it; docker builder prune and docker image prune free most of it",
+		Do:       "see what uses the space: \"docker system df\". Then free space with \"docker builder prune\" and \"docker image prune\"",
 		Lesson:   readme,
 		Expected: "space for images of about 500 MB",
 	},
 	{
 		Code:  lab.NoNetworkLeft,
 		Sees:  "`all predefined address pools have been fully subnetted`, `could not find an available, non-overlapping IPv4 address pool`",
-		Means: "Docker has no address range left for a network: about 30 networks use them up, or the routes of a VPN overlap all of them",
-		Do: "remove networks that nobody uses (docker network ls, docker network prune; make down for a lab), or disconnect the VPN. " +
-			"If that is not possible, give Docker more ranges that the VPN does not use, by default-address-pools in Docker's daemon.json",
+		Means: "Docker has no address range left for a network, because about 30 networks use all ranges, or because the routes of a VPN overlap the ranges",
+		Do: "remove networks that nobody uses: \"docker network ls\" lists all networks, \"docker network prune\" removes unused networks, and \"make down\" removes the network of a lab. Or disconnect the VPN. " +
+			"If neither helps, add address ranges to default-address-pools in Docker's daemon.json. The VPN must not use these ranges",
 		Lesson:   readme,
 		Expected: "a free address range for the lab's network",
 	},
@@ -81,7 +81,7 @@ var machineCauses = []Cause{
 		Code:   lab.WindowsContainers,
 		Sees:   "`the Docker Engine runs Windows containers`",
 		Means:  "Docker Desktop runs Windows containers, and the lab needs Linux containers",
-		Do:     "select Switch to Linux containers in Docker Desktop's menu",
+		Do:     "select \"Switch to Linux containers\" in Docker Desktop's menu",
 		Lesson: readme,
 		Needs:  []string{"engine"},
 		look:   (*view).windowsContainers,
@@ -89,7 +89,7 @@ var machineCauses = []Cause{
 	{
 		Code:     lab.ContentTrust,
 		Sees:     "`DOCKER_CONTENT_TRUST is set`",
-		Means:    "Docker accepts only signed images, and the images of the lab are built on this machine",
+		Means:    "Docker accepts only signed images, but the images of the lab are not signed, because they are built on this machine",
 		Do:       "unset DOCKER_CONTENT_TRUST for the lab's commands",
 		Lesson:   readme,
 		Expected: "DOCKER_CONTENT_TRUST unset",
@@ -98,23 +98,23 @@ var machineCauses = []Cause{
 		Code:     lab.NotWritable,
 		Sees:     "`cannot be written`, `where nothing can be written`",
 		Means:    "your user may not write into a folder that the lab needs",
-		Do:       "sudo chown -R YOU .cache, if a command was run with sudo; set TMPDIR to a folder that you may write",
+		Do:       "if a command was run with sudo, run \"sudo chown -R YOU .cache\". Otherwise set TMPDIR to a writable folder",
 		Lesson:   readme,
-		Expected: "files of your own in .cache and TMPDIR",
+		Expected: "your user may write to .cache and TMPDIR",
 	},
 	{
 		Code:     lab.WindowsLines,
 		Sees:     "`has the line endings of Windows`",
 		Means:    "an editor saved a file of the lab with CRLF",
-		Do:       "git checkout restores that file; or let your editor save it with LF",
+		Do:       "restore the file with \"git checkout\", or let your editor save it with LF",
 		Lesson:   readme,
 		Expected: "lines that end with LF",
 	},
 	{
 		Code:     lab.NameInUse,
 		Sees:     "`is in use: its containers were started from`, `exists and was not created by this lab`",
-		Means:    "a lab of another folder, or something that the lab did not create, has this name",
-		Do:       "set COMPOSE_PROJECT_NAME to another name, for each command of this lab",
+		Means:    "a lab in another folder, or something that this lab did not create, has the name of this lab",
+		Do:       "choose a name that no other lab uses, and set COMPOSE_PROJECT_NAME to that name for all commands of this lab",
 		Lesson:   readme,
 		Expected: "a name that only this folder uses",
 	},
@@ -122,23 +122,23 @@ var machineCauses = []Cause{
 		Code:     lab.WrongName,
 		Sees:     "`which is not a valid name of a Compose project`",
 		Means:    "COMPOSE_PROJECT_NAME has a character that Compose does not accept",
-		Do:       "small letters, digits, - and _",
+		Do:       "in COMPOSE_PROJECT_NAME use only lower-case letters, digits, - and _",
 		Lesson:   readme,
 		Expected: "a name such as my-lab",
 	},
 	{
 		Code:     lab.NoCompose,
 		Sees:     "`docker compose could not be built`, `or newer was not found, and`",
-		Means:    "there is no Compose that is new enough, and none can be built",
-		Do:       "install the plugin: https://docs.docker.com/compose/install/",
+		Means:    "docker compose is missing or too old, and it cannot be built",
+		Do:       "install Docker's Compose plugin: https://docs.docker.com/compose/install/",
 		Lesson:   readme,
 		Expected: "docker compose 2.20 or newer, or Go to build it",
 	},
 	{
 		Code:     lab.NoCompiler,
 		Sees:     "`the C compiler`",
-		Means:    "the SPIRE server contains SQLite, which is written in C, and there is no C compiler to build it",
-		Do:       "run apt-get install gcc libc6-dev; on other systems set CC to a C compiler for Linux",
+		Means:    "there is no C compiler to build the SPIRE server, which contains the C library SQLite",
+		Do:       "on Debian and Ubuntu, run \"apt-get install gcc libc6-dev\". On other systems set CC to a C compiler for Linux",
 		Lesson:   readme,
 		Expected: "a C compiler for Linux",
 	},
@@ -146,7 +146,7 @@ var machineCauses = []Cause{
 		Code:     lab.NotBuilt,
 		Sees:     "`could not be built`",
 		Means:    "an image of the lab cannot be built",
-		Do:       "read the lines that make up printed above the error",
+		Do:       "read the lines that \"make up\" printed above the error",
 		Lesson:   readme,
 		Expected: "every image is built",
 	},
@@ -154,14 +154,14 @@ var machineCauses = []Cause{
 		Code:     lab.NotPulled,
 		Sees:     "`cannot be pulled`",
 		Means:    "an image cannot be pulled from its registry, and there is no Go to build it with",
-		Do:       "let the engine reach the registry; or install Go 1.26; or bring the images with docker load",
+		Do:       "give the engine access to the registry, or install Go 1.26, or load the images with \"docker load\"",
 		Lesson:   readme,
 		Expected: "SPIRE's official images, or Go",
 	},
 	{
 		Code:   lab.NoImage,
 		Sees:   "`there is no image spiffe-lab/`",
-		Means:  "no lab has been built on this machine yet, or its images were removed",
+		Means:  "the images of the lab have not been built on this machine yet, or they were removed",
 		Do:     "make up",
 		Lesson: readme,
 		look:   (*view).noImage,
@@ -169,8 +169,8 @@ var machineCauses = []Cause{
 	{
 		Code:   lab.NotStarted,
 		Sees:   "`the lab did not start`",
-		Means:  "Compose could not start the lab, and no container of it exists",
-		Do:     "remove what Compose reports, which is about this machine and not about SPIRE; then make up",
+		Means:  "Compose could not start the lab, and the lab has no container",
+		Do:     "fix the error that Compose reports. The cause is on this machine, not in SPIRE. Then run: make up",
 		Lesson: readme,
 		Needs:  []string{"containers"},
 		look:   (*view).notStarted,
@@ -179,9 +179,9 @@ var machineCauses = []Cause{
 		Code:     lab.WrongComposeFile,
 		Sees:     "`Compose cannot read compose.yaml`",
 		Means:    "compose.yaml has an error",
-		Do:       "correct the line or the key that the message names (git diff compose.yaml)",
+		Do:       "correct the line or the key that Compose's error message names, in " + composeFile + composeDiff,
 		Lesson:   readme,
-		Expected: "what docker compose config takes",
+		Expected: "a file that \"docker compose config\" accepts",
 	},
 }
 
@@ -194,7 +194,7 @@ func (l *view) noDocker() *evidence {
 
 func (l *view) noAccess() *evidence {
 	if s := l.Section("engine"); s.Answered() && strings.Contains(strings.ToLower(strings.Join(s.Errors, " ")), "permission denied") {
-		return &evidence{seen: s.Last(), expected: "docker version tells the server's version"}
+		return &evidence{seen: s.Last(), expected: "\"docker version\" prints the engine's version"}
 	}
 	return nil
 }
@@ -202,10 +202,10 @@ func (l *view) noAccess() *evidence {
 func (l *view) noEngine() *evidence {
 	s := l.Section("engine")
 	if s.Answered() && !s.OK() && s.Status != "127" {
-		return &evidence{seen: s.Last(), expected: "docker version tells the server's version"}
+		return &evidence{seen: s.Last(), expected: "\"docker version\" prints the engine's version"}
 	}
 	if l.silent("engine") {
-		return &evidence{seen: s.Status, expected: "docker version tells the server's version"}
+		return &evidence{seen: s.Status, expected: "\"docker version\" prints the engine's version"}
 	}
 	return nil
 }
@@ -248,7 +248,6 @@ func (l *view) notStarted() *evidence {
 	return &evidence{seen: l.Start.What, expected: "containers for " + strings.Join(lab.Services, ", ")}
 }
 
-// present tells whether there is any container of the lab.
 func (l *view) present() bool {
 	return slices.ContainsFunc(lab.Services, func(name string) bool { return l.Service(name) != nil })
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
-// What looks well, and is too open: somebody else would be served too.
+// Access that is too open, although the client is served.
 var openCauses = []Cause{
 	{
 		Code:   "LAB111",
-		Sees:   "`Success!!!` for a user who is neither of the two",
+		Sees:   "`Success!!!` for a user that must not get the SVID",
 		Means:  "an entry is so broad that other users get the SVID too",
-		Do:     "add -selector unix:user:" + repeat + ". If the program has an entry of its own, delete the broad one",
+		Do:     "add -selector unix:user:" + repeat + ". If a narrower entry also gives the workload its SVID, delete the broad entry instead",
 		Lesson: "scripts/scenarios/stolen-user.md",
 		Needs:  []string{"entries", "observer-guest-workload"},
 		look:   (*view).broadEntry,
@@ -24,8 +24,8 @@ var openCauses = []Cause{
 	{
 		Code:   "LAB112",
 		Sees:   "two SVIDs in `make svid`",
-		Means:  "several entries match one program, so it gets several SVIDs, and its default is the one whose entry ID sorts first",
-		Do:     separate + " with spire-server entry delete",
+		Means:  "several entries match one program, and its default SVID comes from the entry whose ID sorts first",
+		Do:     separate + " with \"spire-server entry delete\"",
 		Lesson: "scripts/scenarios/two-identities.md",
 		Needs:  []string{"entries"},
 		look:   (*view).severalSVIDs,
@@ -34,7 +34,7 @@ var openCauses = []Cause{
 		Code:   "LAB113",
 		Sees:   "`Success!!!` for the wrong SPIFFE ID",
 		Means:  "the server authorizes every workload of the trust domain, not only its client",
-		Do:     "authorize one exact ID (tlsconfig.AuthorizeID; git diff services/server compose.yaml), then make up",
+		Do:     "authorize one exact ID with tlsconfig.AuthorizeID (\"git diff services/server compose.yaml\" shows what changed). Then run: make up",
 		Lesson: "scripts/scenarios/bad-id.md",
 		Needs:  []string{"observer-server-workload"},
 		look:   (*view).authorizesAny,
@@ -43,7 +43,7 @@ var openCauses = []Cause{
 		Code:   "LAB114",
 		Sees:   "`Success!!!` for `curl -k`",
 		Means:  "the server serves clients that present no certificate",
-		Do:     "ask for and verify a client certificate (tlsconfig.MTLSServerConfig; git diff services/server), then make up",
+		Do:     "ask for and verify a client certificate with tlsconfig.MTLSServerConfig (\"git diff services/server\" shows what changed). Then run: make up",
 		Lesson: "scripts/scenarios/no-certificate.md",
 		Needs:  []string{"observer-server-workload"},
 		look:   (*view).noCertificateNeeded,
@@ -51,8 +51,8 @@ var openCauses = []Cause{
 	{
 		Code:   "LAB115",
 		Sees:   "`Reused, TLSv1.3`",
-		Means:  "the server issues session tickets, and it does not verify a client that resumes a session",
-		Do:     "set SessionTicketsDisabled = true (git diff services/server), then make up",
+		Means:  "the server issues session tickets, so it does not verify the certificate of a client that resumes a session",
+		Do:     "set tlsConfig.SessionTicketsDisabled = true in services/server/main.go (\"git diff services/server\" shows what changed). Then run: make up",
 		Lesson: "scripts/scenarios/resumption.md",
 		Needs:  []string{"observer-server-workload", "observer-client-workload"},
 		look:   (*view).sessionTickets,
@@ -60,26 +60,26 @@ var openCauses = []Cause{
 	{
 		Code:   "LAB116",
 		Sees:   "`Admin : true` or `Downstream : true` in `make entries`",
-		Means:  "an entry has the admin or downstream flag, so its SVIDs can control the SPIRE server, or sign any SVID of the trust domain",
-		Do:     "ask who set the flag, and why. " + remains + " Remove it" + repeat,
+		Means:  "an entry has the flag admin or downstream, so a program with its SVID can control the SPIRE server, or sign any SVID of the trust domain",
+		Do:     "ask who set the flag, and why. " + remains + " Remove the flag" + repeat,
 		Lesson: "scripts/scenarios/revocation.md",
 		Needs:  []string{"entries"},
 		look:   (*view).powerfulEntry,
 	},
 	{
 		Code:   "LAB117",
-		Sees:   "`--privileged`, `pid: host` or Docker's socket in compose.yaml",
+		Sees:   "`privileged`, `pid: host` or Docker's socket in compose.yaml",
 		Means:  "a container of the lab has more rights on this machine than it needs",
-		Do:     "restore compose.yaml (git diff compose.yaml), then docker compose up --detach",
+		Do:     "remove the unnecessary right from " + composeFile + composeDiff + ". Then run: docker compose up --detach",
 		Lesson: "scripts/scenarios/stolen-user.md",
 		Needs:  []string{"containers"},
 		look:   (*view).powerfulContainer,
 	},
 	{
 		Code:   "LAB118",
-		Sees:   "a volume of SPIRE's in a program's container",
+		Sees:   "a volume of SPIRE in the container of a program",
 		Means:  "a program can reach the SPIRE server's admin socket or data, or the host's key",
-		Do:     "restore compose.yaml (git diff compose.yaml), then docker compose up --detach",
+		Do:     "remove SPIRE's volume from the program's service in " + composeFile + composeDiff + ". Then run: docker compose up --detach",
 		Lesson: "scripts/scenarios/revocation.md",
 		Needs:  []string{"containers"},
 		look:   (*view).reachesSPIRE,
@@ -98,7 +98,7 @@ func (l *view) broadEntry() *evidence {
 				seen:    fmt.Sprintf("%s: %s", is.SPIFFEID, list(is)), expected: "unix:user:" + w.user,
 			}
 			if !w.owns(is) && l.needless(is, w) {
-				e.do = fmt.Sprintf("%s has an entry of its own; if no other program is meant to have its SPIFFE ID, delete this one", w.service)
+				e.do = fmt.Sprintf("%s also gets its SVID by another entry. If no other program needs the entry %s, delete it", w.service, is.ID)
 				e.run = remove(is)
 				return &e
 			}
@@ -124,8 +124,8 @@ func (l *view) severalSVIDs() *evidence {
 	for _, w := range workloads {
 		if others := l.othersOf(w); len(others) > 0 {
 			return &evidence{
-				finding: fmt.Sprintf("several entries match %s, so it gets several SVIDs, and its default is the one whose entry ID sorts first", w.service),
-				seen:    fmt.Sprintf("the entry %s gives it %s too", others[0].ID, others[0].SPIFFEID), expected: w.id + " alone",
+				finding: fmt.Sprintf("several entries match %s, and its default SVID comes from the entry whose ID sorts first", w.service),
+				seen:    fmt.Sprintf("the entry %s also gives %s an SVID for %s", others[0].ID, w.service, others[0].SPIFFEID), expected: "only " + w.id,
 				do: separate, run: remove(others[0]),
 			}
 		}
@@ -137,7 +137,7 @@ func (l *view) authorizesAny() *evidence {
 	if t := l.Observations["server-workload"]; t != nil && t.Program == "server" {
 		for _, r := range t.Requests {
 			if r.WithSVID && r.Status == 200 && len(t.SVIDs) > 0 && t.SVIDs[0].ID != lab.ClientID {
-				return &evidence{seen: fmt.Sprintf("the server served %s", t.SVIDs[0].ID), expected: "it refuses every SPIFFE ID except " + lab.ClientID}
+				return &evidence{seen: fmt.Sprintf("the server served %s", t.SVIDs[0].ID), expected: "the server refuses every SPIFFE ID except " + lab.ClientID, do: l.built(lab.Server, "")}
 			}
 		}
 	}
@@ -148,7 +148,7 @@ func (l *view) noCertificateNeeded() *evidence {
 	if t := l.Observations["server-workload"]; t != nil && t.Program == "server" {
 		for _, r := range t.Requests {
 			if !r.WithSVID && r.Status == 200 {
-				return &evidence{seen: "the server served a request without a certificate", expected: "certificate required"}
+				return &evidence{seen: "the server served a request without a certificate", expected: "certificate required", do: l.built(lab.Server, "")}
 			}
 		}
 	}
@@ -159,7 +159,7 @@ func (l *view) sessionTickets() *evidence {
 	return l.eachObserved(func(w workload, t *observation.Observation) *evidence {
 		for _, r := range t.Requests {
 			if r.Tickets > 0 && l.answeredBy(&r) == "" {
-				return &evidence{seen: fmt.Sprintf("the server issued %d session tickets with one response", r.Tickets), expected: "none"}
+				return &evidence{seen: fmt.Sprintf("the server issued %d session tickets with one response", r.Tickets), expected: "no session tickets", do: l.built(lab.Server, "")}
 			}
 		}
 		return nil
@@ -171,11 +171,11 @@ func (l *view) powerfulEntry() *evidence {
 		if !is.Admin && !is.Downstream {
 			continue
 		}
-		e := evidence{seen: fmt.Sprintf("the entry %s (%s) has the flags admin %t, downstream %t", is.ID, is.SPIFFEID, is.Admin, is.Downstream), expected: "neither flag"}
+		e := evidence{seen: fmt.Sprintf("the entry %s (%s) has the flags admin = %t, downstream = %t", is.ID, is.SPIFFEID, is.Admin, is.Downstream), expected: "neither flag"}
 		if is.Admin {
-			e.finding = fmt.Sprintf("a program with the SVID of %s controls the SPIRE server: it can mint any SVID of the trust domain, and change entries, bundles and CAs", is.SPIFFEID)
+			e.finding = fmt.Sprintf("a program with the SVID of %s can mint any SVID of the trust domain, and change the entries, bundles and CAs of the SPIRE server", is.SPIFFEID)
 		} else {
-			e.finding = fmt.Sprintf("a program with the SVID of %s can get a CA certificate, which signs any SVID of the trust domain", is.SPIFFEID)
+			e.finding = fmt.Sprintf("a program with the SVID of %s can become an intermediate CA, and can then sign any SVID of the trust domain", is.SPIFFEID)
 		}
 		right := is
 		right.Admin, right.Downstream = false, false
@@ -222,17 +222,17 @@ func (l *view) reachesSPIRE() *evidence {
 	return l.eachProgram(func(w workload, c *facts.Container) *evidence {
 		for _, m := range c.Mounts {
 			if at := theirs[m.Name]; at != "" {
-				return &evidence{seen: fmt.Sprintf("%s has the volume %s (%s) on %s", w.service, m.Name, at, m.At), expected: "the Workload API's directory alone"}
+				return &evidence{seen: fmt.Sprintf("the volume %s, which SPIRE has at %s, is mounted at %s in %s", m.Name, at, m.At, w.service), expected: "only the directory of the Workload API"}
 			}
 		}
 		return nil
 	})
 }
 
-// remains is what the flags of an entry leave behind.
-const remains = "Without it the next call is refused, but everything issued until then stays valid: check all entries and trust bundles, and after downstream replace the CA (make scenario-ca-rotation)."
+// remains tells a learner which effects of a flag remain after the flag is removed.
+const remains = "Once the flag is removed, the SPIRE server refuses the next call that needs the flag. But everything that the SPIRE server has issued stays valid, and every change that was made with the flag stays. So check all entries and trust bundles. If the flag was downstream, also replace the CA (make scenario-ca-rotation)."
 
-// needless tells whether the workload gets its SVID by an entry other than this one.
+// needless tells whether a second entry of this host gives the workload the same SPIFFE ID as the entry e.
 func (l *view) needless(e facts.Entry, w workload) bool {
 	c := l.Service(w.service)
 	return c != nil && slices.ContainsFunc(l.matching(c), func(other facts.Entry) bool { return other.ID != e.ID && other.SPIFFEID == e.SPIFFEID })

@@ -12,13 +12,13 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// What the two programs were told.
+// The command lines and the environment of the two programs.
 var programCauses = []Cause{
 	{
 		Code:   "LAB091",
 		Sees:   "exit status 2, `want`",
 		Means:  "a program does not understand its command line",
-		Do:     "correct command: in compose.yaml (git diff compose.yaml), then docker compose up --detach",
+		Do:     "correct the command in " + composeFile + composeDiff + ". Then run: docker compose up --detach",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -28,7 +28,7 @@ var programCauses = []Cause{
 		Code:   "LAB092",
 		Sees:   "`the socket does not exist`, with an agent that runs",
 		Means:  "a program looks for the Workload API where the agent does not offer it",
-		Do:     "correct SPIFFE_ENDPOINT_SOCKET in compose.yaml, or socket_path in spire/agent/agent.conf; then make up",
+		Do:     "correct SPIFFE_ENDPOINT_SOCKET in " + composeFile + ", or socket_path in spire/agent/agent.conf. Then run: make up",
 		Lesson: "scripts/scenarios/unregistered.md",
 		Needs:  []string{"containers", "file-agent.conf"},
 		Stays:  true,
@@ -38,7 +38,7 @@ var programCauses = []Cause{
 		Code:   "LAB093",
 		Sees:   "`the socket does not exist`, with the right path",
 		Means:  "the agent and a program do not share the directory of the Workload API's socket",
-		Do:     "mount the volume workload-api on " + socketDir + " in both (volumes: in compose.yaml), then docker compose up --detach",
+		Do:     "mount the volume workload-api at " + socketDir + " in both containers (key \"volumes\" in " + composeFile + "). Then run: docker compose up --detach",
 		Lesson: "scripts/scenarios/unregistered.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -48,7 +48,7 @@ var programCauses = []Cause{
 		Code:   "LAB094",
 		Sees:   "`Error connecting to`, with a URL that is not the server's",
 		Means:  "the client requests the wrong URL",
-		Do:     "correct -url of the client in compose.yaml, then docker compose up --detach client",
+		Do:     "correct -url of the client in " + composeFile + ". Then run: docker compose up --detach client",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -56,9 +56,9 @@ var programCauses = []Cause{
 	},
 	{
 		Code:   "LAB095",
-		Sees:   "the client: `unexpected ID`",
+		Sees:   "the client prints `unexpected ID`",
 		Means:  "the client authorizes the wrong SPIFFE ID",
-		Do:     "correct -server-id of the client in compose.yaml, then docker compose up --detach client",
+		Do:     "correct -server-id of the client in " + composeFile + ". Then run: docker compose up --detach client",
 		Lesson: "scripts/scenarios/bad-server-id.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -66,9 +66,9 @@ var programCauses = []Cause{
 	},
 	{
 		Code:   "LAB096",
-		Sees:   "the server: `unexpected ID`",
+		Sees:   "the server prints `unexpected ID`",
 		Means:  "the server authorizes the wrong SPIFFE ID",
-		Do:     "correct -client-id of the server in compose.yaml, then docker compose up --detach server",
+		Do:     "correct -client-id of the server in " + composeFile + ". Then run: docker compose up --detach server",
 		Lesson: "scripts/scenarios/bad-id.md",
 		Needs:  []string{"containers"},
 		Stays:  true,
@@ -87,7 +87,7 @@ var programCauses = []Cause{
 		Code:   "LAB098",
 		Sees:   "`server` or `client` is `Restarting`",
 		Means:  "a program keeps exiting",
-		Do:     "read the last line of docker compose logs with its name",
+		Do:     "read the last line of the program's log: docker compose logs server, or docker compose logs client",
 		Lesson: "scripts/scenarios/happy-path.md",
 		Needs:  []string{"containers"},
 		look:   (*view).programCrashes,
@@ -98,7 +98,7 @@ func (l *view) wrongCommandLine() *evidence {
 	return l.eachProgram(func(w workload, c *facts.Container) *evidence {
 		if !runs(c) && c.ExitStatus == 2 {
 			return &evidence{finding: w.service + " does not understand its command line",
-				seen: strings.Join(c.Command, " ") + because(l.lastError(w.service)), expected: w.service + " -help lists its flags"}
+				seen: strings.Join(c.Command, " ") + because(l.lastError(w.service)), expected: "the flags that \"" + w.service + " -help\" lists"}
 		}
 		return nil
 	})
@@ -125,7 +125,7 @@ func (l *view) noSharedSocket() *evidence {
 		of, in := agent.Mount(socketDir), c.Mount(socketDir)
 		if !same(of, in) {
 			return &evidence{finding: "the agent and " + w.service + " do not share the directory of the Workload API's socket",
-				seen: fmt.Sprintf("on %s the agent has %s, %s has %s", socketDir, volume(of), w.service, volume(in)), expected: "one volume in both"}
+				seen: fmt.Sprintf("at %s the agent has %s, and %s has %s", socketDir, volume(of), w.service, volume(in)), expected: "the same volume in both"}
 		}
 	}
 	return nil
@@ -157,7 +157,7 @@ func (l *view) wrongURL() *evidence {
 		}
 	}
 	if port != listens || runs(server) && !answersTo(server, host) || server == nil && host != "server" {
-		return &evidence{seen: "the client asks " + asked, expected: strings.Replace(lab.ServerURL, "8443", listens, 1)}
+		return &evidence{seen: "the client requests " + asked, expected: strings.Replace(lab.ServerURL, "8443", listens, 1)}
 	}
 	return nil
 }
@@ -169,8 +169,8 @@ func (l *view) wrongServerID() *evidence {
 		}
 	}
 	if text := l.unhealthy("client-workload"); strings.Contains(text, fmt.Sprintf("unexpected ID %q", lab.ServerID)) {
-		return &evidence{seen: "the client refuses the right server: " + text, expected: "it authorizes " + lab.ServerID,
-			do: "correct the SPIFFE ID in the program (git diff services/client), then make up"}
+		return &evidence{seen: "the client refuses the right server: " + text, expected: "the client authorizes " + lab.ServerID,
+			do: l.built(lab.Client, "correct the SPIFFE ID in the program (\"git diff services/client\" shows what changed). Then run: make up")}
 	}
 	return nil
 }
@@ -188,8 +188,8 @@ func (l *view) wrongClientID() *evidence {
 		line = l.serving()
 	}
 	if line != "" && l.unserved() {
-		return &evidence{seen: "the server refuses the right client: " + line, expected: "it authorizes " + lab.ClientID,
-			do: "correct the SPIFFE ID in the program (git diff services/server), then make up"}
+		return &evidence{seen: "the server refuses the right client: " + line, expected: "the server authorizes " + lab.ClientID,
+			do: l.built(lab.Server, "correct the SPIFFE ID in the program (\"git diff services/server\" shows what changed). Then run: make up")}
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func (l *view) programStopped() *evidence {
 	for _, w := range workloads {
 		c := l.Service(w.service)
 		if how, byHand := ended(c); l.Section("containers").OK() && !runs(c) && byHand {
-			return &evidence{finding: w.service + " is stopped", seen: w.service + ": " + how, expected: "it runs"}
+			return &evidence{finding: w.service + " is stopped", seen: w.service + ": " + how, expected: w.service + " runs"}
 		}
 	}
 	return nil
@@ -208,13 +208,13 @@ func (l *view) programCrashes() *evidence {
 	for _, w := range workloads {
 		c := l.Service(w.service)
 		if how, byHand := ended(c); c != nil && !runs(c) && !byHand {
-			return &evidence{finding: w.service + " keeps exiting", seen: how + because(l.lastError(w.service)), expected: "it runs"}
+			return &evidence{finding: w.service + " keeps exiting", seen: how + because(l.lastError(w.service)), expected: w.service + " runs"}
 		}
 	}
 	return nil
 }
 
-// offered is the address of the Workload API as the agent offers it.
+// offered is the address at which the agent offers the Workload API.
 func (l *view) offered() string {
 	if path := l.Setting("agent.conf", "socket_path"); path != "" {
 		return "unix://" + path
@@ -222,7 +222,7 @@ func (l *view) offered() string {
 	return socket
 }
 
-// asked is the address at which a program looks for the Workload API, and what says so.
+// asked is the address at which a program looks for the Workload API, and the setting that it comes from.
 func asked(c *facts.Container) (address, by string) {
 	address, by = c.Flag("socket"), "-socket"
 	if address == "" {
@@ -238,7 +238,7 @@ func same(a, b *facts.Mount) bool {
 	return a != nil && b != nil && a.Name == b.Name && a.Type == b.Type
 }
 
-// serving is what the server said when it began to serve, if its log still has it.
+// serving is the line that the server prints when it begins to serve, or empty if its log no longer has that line.
 func (l *view) serving() string {
 	for _, line := range slices.Backward(l.Log("server")) {
 		if strings.Contains(line.Text, " serving on ") {
@@ -248,7 +248,7 @@ func (l *view) serving() string {
 	return ""
 }
 
-// connecting is what the client says of a request that failed.
+// connecting matches the client's error message for a failed request.
 var connecting = regexp.MustCompile(`Error connecting to "([^"]+)"`)
 
 func volume(m *facts.Mount) string {
@@ -262,7 +262,6 @@ func volume(m *facts.Mount) string {
 	}
 }
 
-// answersTo tells whether a container has this name on one of its networks.
 func answersTo(c *facts.Container, name string) bool {
 	for _, n := range c.Networks {
 		if n.Address == name || slices.Contains(n.Aliases, name) {

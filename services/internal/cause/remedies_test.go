@@ -16,13 +16,13 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// Every field that a remedy must not lose, some with what a shell would take apart.
+// The constant everything has the fields of an entry that a remedy must not lose. Some values have characters that a shell would interpret.
 const everything = `"dns_names":["web.example.org","api.example.org"],"federates_with":["partner.test"],"hint":"it's $HOME; \"internal\"","x509_svid_ttl":600,"jwt_svid_ttl":120,` +
 	`"expires_at":"1900000000","store_svid":true,"additional_attributes":{"disable_x509_svid_prefetch":true,"jwt_svid_include_jti":true}`
 
 const spaced = "supplementary_group:the `staff` & it's friends"
 
-// own puts an entry in the place of the client's.
+// own replaces the client's entry by the entry that the parameters describe.
 func own(id, path, parent, more string, selectors ...string) edit {
 	return replaced("client", entryWith(id, path, parent, more, selectors...))
 }
@@ -37,7 +37,7 @@ func entryWith(id, path, parent, more string, selectors ...string) string {
 		id, path, parent, strings.Join(list, ","), more)
 }
 
-// replaced takes the entry with an ID out of the report, and puts others in.
+// replaced replaces the entry with the entry ID id by the entries of the parameter entries.
 func replaced(id string, entries ...string) edit {
 	return func(t *testing.T, report string) string {
 		t.Helper()
@@ -61,14 +61,14 @@ func replaced(id string, entries ...string) edit {
 
 const user = "unix=user:client-workload"
 
-// The entries before, and what the command of the remedy may change of them.
+// remedies has changes of the healthy report. For each of them it has the only change that the remedy's command may make to the entries.
 var remedies = []struct {
 	code, name string
 	edits      []edit
 	change     string // update, create or delete
-	id         string // of the entry that is changed; of a created one also "", which is generated
+	id         string // the entry ID of the changed entry, or "" if the SPIRE server generates it
 	right      func(e *facts.Entry)
-	says       string // is part of what to do, before the command
+	says       string // a text that the remedy must have before the command
 }{
 	{"LAB062", "the alias names a different agent", []edit{replaced("host", entryWith("host", "/host", "/spire/server", ","+everything, "spiffe_id=spiffe://example.org/spire/agent/x509pop/hots"))}, "update", "host", func(e *facts.Entry) { e.Selectors = hostEntry().Selectors }, ""},
 	{"LAB062", "the alias has the wrong parent, and one selector more", []edit{replaced("host", entryWith("host", "/host", "/hosts", ","+everything, fingerprint, "spiffe_id="+lab.AgentID))}, "update", "host", func(e *facts.Entry) { e.ParentID = parsed(aliasOf) }, ""},
@@ -93,19 +93,19 @@ var remedies = []struct {
 	}, ""},
 	{"LAB067", "an entry by which the guest gets it", []edit{denied("client-workload"), own("staging", "/client", "/host", "", "unix=user:guest-workload")}, "create", "client", clientOwn, ""},
 	{"LAB068", "two entries", []edit{extra(entryFor("z", "/last", "/host", "uid:1112", "")), extra(entryFor("a", "/other", "/host", "uid:1112", "")),
-		in("observer-client-workload", `"svids":[`, `"svids":[{"id":"spiffe://example.org/other","notBefore":"2026-11-25T19:31:44Z","notAfter":"2026-11-25T20:31:54Z"},`)}, "delete", "a", nil, "Only if nobody needs it"},
+		in("observer-client-workload", `"svids":[`, `"svids":[{"id":"spiffe://example.org/other","notBefore":"2026-11-25T19:31:44Z","notAfter":"2026-11-25T20:31:54Z"},`)}, "delete", "a", nil, "Only if no workload needs the entry for the other SPIFFE ID"},
 	{"LAB072", "short-lived", []edit{own("client", "/client", "/host", ","+strings.ReplaceAll(everything, ":600", ":5"), user, "unix=gid:1112")}, "update", "client", func(e *facts.Entry) { e.TTL = 0 }, ""},
 	{"LAB111", "every user that runs the program", []edit{own("client", "/client", "/host", ","+everything, "unix=path:/opt/spiffe-lab/bin/client"), answers("bundles", "0", `{"bundles":[{"trust_domain":"partner.test"}]}`)}, "update", "client", func(e *facts.Entry) {
 		e.Selectors = append(e.Selectors, facts.Selector{Type: "unix", Value: "user:client-workload"})
 	}, ""},
-	{"LAB111", "a second entry", []edit{extra(entryWith("staging", "/client", "/host", "", "unix=user:guest-workload"))}, "delete", "staging", nil, "if no other program"},
-	{"LAB112", "two identities", []edit{extra(entryFor("z", "/other", "/host", "uid:1112", ""))}, "delete", "z", nil, "Only if nobody needs it"},
+	{"LAB111", "a second entry", []edit{extra(entryWith("staging", "/client", "/host", "", "unix=user:guest-workload"))}, "delete", "staging", nil, "If no other program"},
+	{"LAB112", "two identities", []edit{extra(entryFor("z", "/other", "/host", "uid:1112", ""))}, "delete", "z", nil, "Only if no workload needs the entry for the other SPIFFE ID"},
 	{"LAB112", "one below a workload's SPIFFE ID", []edit{extra(entryFor("z", "/other", "/client", "uid:1112", ""))}, "delete", "z", nil, ""},
 	{"LAB116", "an admin", []edit{extra(entryWith("ops", "/ops", "/host", `,"admin":true,`+everything, "unix=uid:7", "unix="+spaced))}, "update", "ops", func(e *facts.Entry) { e.Admin = false }, "ask who set the flag"},
 	{"LAB116", "downstream", []edit{extra(entryWith("nested", "/nested", "/host-b", `,"downstream":true,`+everything, "unix=uid:7"))}, "update", "nested", func(e *facts.Entry) { e.Downstream = false }, "replace the CA"},
 }
 
-// The SHA-256 hash of the client, and a selector of the host's agent, as they were recorded.
+// These values come from the recorded report: the SHA-256 hash of the client, and a selector of the host's agent.
 var (
 	sumOfClient = recorded.Observations["client-workload"].Programs["/opt/spiffe-lab/bin/client"]
 	fingerprint = func() string {
@@ -121,7 +121,7 @@ var (
 func hostOwn(e *facts.Entry)   { *e = hostEntry() }
 func clientOwn(e *facts.Entry) { *e = workloads[1].entry() }
 
-// The command that is printed changes what is wrong, and nothing else of any entry.
+// TestRemedies: the printed command must correct the wrong fields, and must not change any other field of any entry.
 func TestRemedies(t *testing.T) {
 	for _, test := range remedies {
 		t.Run(test.code+" "+test.name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestRemedies(t *testing.T) {
 	}
 }
 
-// A code that proposes a command on entries has a row above.
+// TestEveryRemedyIsTested: each code whose remedy is a command on entries must be in the table remedies.
 func TestEveryRemedyIsTested(t *testing.T) {
 	tested := map[string]bool{}
 	for _, r := range remedies {
@@ -189,19 +189,19 @@ func TestEveryRemedyIsTested(t *testing.T) {
 	}
 }
 
-// What could do harm comes with what has to be known, asked or looked for before.
+// TestWarnings: a remedy that can do harm must first say what the learner must know, ask or check.
 func TestWarnings(t *testing.T) {
 	for _, want := range []struct{ code, first, then string }{
 		{"LAB002", "usermod", "as powerful as root"},
-		{"LAB032", "resets the lab", "delete entries"},
+		{"LAB032", "reset the lab", "delete entries"},
 		{"LAB045", "do not run bootstrap", "--no-deps spire-server"},
-		{"LAB045", "old disk", "docker compose up --detach"},
+		{"LAB045", "old volume", "docker compose up --detach"},
 		{"LAB052", "keep the ban", "agent evict -spiffeID"},
 		{"LAB066", "find out why", "entry update"},
-		{"LAB068", "Only if nobody needs it", "entry delete"},
-		{"LAB069", "Once it does", "Do not restart"},
-		{"LAB103", "ask whose container", "docker stop"},
-		{"LAB112", "Only if nobody needs it", "entry delete"},
+		{"LAB068", "Only if no workload needs the entry for the other SPIFFE ID", "entry delete"},
+		{"LAB069", "Once the agent reaches the SPIRE server", "do not restart"},
+		{"LAB103", "find out who needs that container", "docker stop"},
+		{"LAB112", "Only if no workload needs the entry for the other SPIFFE ID", "entry delete"},
 		{"LAB116", "ask who set the flag", "entry update"},
 	} {
 		if !slices.ContainsFunc(cases, func(c example) bool {
@@ -213,18 +213,19 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// What cannot be typed, or is hidden in the report, is not made up.
+// TestNoCommand: if a value cannot be typed, or if the report hides it, the remedy must have no command with an
+// invented value.
 func TestNoCommand(t *testing.T) {
 	for _, value := range []string{"path:/a\\u0007b", "path:/a\\u202eb", "path:~/client", "path:./client", "label:token:(taken out)"} {
 		v := Judge(read(t, denied("client-workload"), replaced("client", fmt.Sprintf(
 			`{"id":"client","spiffe_id":{"trust_domain":"example.org","path":"/client"},"parent_id":{"trust_domain":"example.org","path":"/elsewhere"},"selectors":[{"type":"unix","value":"%s"}]}`, value))), false)
-		if v.Finding == nil || v.Finding.Code != "LAB065" || v.Finding.Command != "" || strings.Contains(v.Text(), "docker compose exec") || !strings.Contains(v.Text(), "copy it from make entries") {
+		if v.Finding == nil || v.Finding.Code != "LAB065" || v.Finding.Command != "" || strings.Contains(v.Text(), "docker compose exec") || !strings.Contains(v.Text(), "copy that field from the output of") {
 			t.Errorf("%s: %s", value, v.Text())
 		}
 	}
 }
 
-// A line of what to do is never cut: half a command would drop fields.
+// TestLongCommand: the line with the remedy must never be cut, because half a command would drop fields of the entry.
 func TestLongCommand(t *testing.T) {
 	names := `"` + strings.Repeat(`a.example.org","`, 60) + `last.example.org"`
 	v := Judge(read(t, denied("client-workload"), replaced("client", entryWith("client", "/client", "/elsewhere", `,"dns_names":[`+names+`]`, user))), false)
@@ -247,7 +248,8 @@ func TestQuoted(t *testing.T) {
 	}
 }
 
-// An agent gets the entries below its own SPIFFE ID and below its aliases, and those below these.
+// TestHosts: an agent gets the entries whose parent is its own SPIFFE ID or one of its aliases, and the descendants of
+// these entries.
 func TestHosts(t *testing.T) {
 	alias := func(id, path string, selectors ...string) edit {
 		return extra(entryWith(id, path, "/spire/server", "", selectors...))
@@ -256,7 +258,7 @@ func TestHosts(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		edits []edit
-		want  string // the paths of the parents beside those of the lab
+		want  string // the paths of the parents that the lab does not have by default
 	}{
 		{"the lab", nil, ""},
 		{"below the agent itself", []edit{extra(entryFor("a", "/a", "/spire/agent/x509pop/host", "uid:1", ""))}, "/a"},
@@ -285,7 +287,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// printed is the command at the end of the line of what to do.
+// printed returns the command at the end of the remedy.
 func printed(t *testing.T, text string) string {
 	t.Helper()
 	for _, line := range strings.Split(text, "\n") {
@@ -299,7 +301,7 @@ func printed(t *testing.T, text string) string {
 	return ""
 }
 
-// split are the words of a command as a shell takes them, after `spire-server entry`.
+// split returns the words that a shell makes of a command, without `docker compose exec spire-server ... entry`.
 func split(t *testing.T, command string) []string {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", `docker() { printf '%s\n' "$@"; }; `+command).Output()
@@ -319,8 +321,8 @@ type strs []string
 func (s *strs) String() string         { return strings.Join(*s, " ") }
 func (s *strs) Set(value string) error { *s = append(*s, value); return nil }
 
-// apply is what SPIRE 1.15 does with a command on entries (cmd/spire-server/cli/entry, and updateRegistrationEntry
-// in pkg/server/datastore/sqlstore): an update sets every field, those too that are not given.
+// apply does what SPIRE 1.15 does with a command on entries (cmd/spire-server/cli/entry, and updateRegistrationEntry in
+// pkg/server/datastore/sqlstore). An update sets every field, so it clears the fields that the command does not name.
 func apply(t *testing.T, entries []facts.Entry, words []string) []facts.Entry {
 	t.Helper()
 	var e facts.Entry
@@ -380,7 +382,7 @@ func apply(t *testing.T, entries []facts.Entry, words []string) []facts.Entry {
 	return all
 }
 
-// source is the text of the function of each cause, by the cause's code.
+// source returns a map. Its keys are the codes of the causes. Its values are the source texts of the functions that look for these causes.
 func source(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("*.go")

@@ -6,10 +6,19 @@ import (
 	"unicode"
 )
 
-// Text is four short lines and the lesson, or one line.
+// Text is the verdict for a terminal: five lines for a finding, else one line. Lines about missing answers and about an override may
+// follow.
 func (v Verdict) Text() string {
+	note := ""
+	if v.Override != "" {
+		note = "note: " + plain(v.Override) + "\n"
+	}
+	return v.text() + note
+}
+
+func (v Verdict) text() string {
 	if v.Finding == nil && len(v.Unanswered) > 0 {
-		return fmt.Sprintf("cannot tell: nothing wrong was seen, but there is no answer to %s\n", plain(strings.Join(v.Unanswered, ", ")))
+		return fmt.Sprintf("cannot tell: no check has failed, but there is no answer to %s\n", plain(strings.Join(v.Unanswered, ", ")))
 	}
 	if v.Finding == nil {
 		return plain(v.Well) + "\n"
@@ -27,10 +36,10 @@ func (v Verdict) Text() string {
 	return text.String()
 }
 
-// longestLine is the longest of the lines, in bytes, except that of what to do.
+// longestLine is the maximum length of a line in bytes. The line with the remedy may be longer.
 const longestLine = 400
 
-// plain is a text as one line of limited length that steers no terminal.
+// plain is a text as one line of limited length, without control characters.
 func plain(text string) string {
 	text = visible(text)
 	if len(text) > longestLine {
@@ -39,7 +48,7 @@ func plain(text string) string {
 	return text
 }
 
-// visible is a text as one line that steers no terminal: a report may come from anybody.
+// visible is a text as one line without control characters, because a report may come from anybody.
 func visible(text string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if !unicode.IsGraphic(r) {

@@ -1,5 +1,5 @@
-// Package classroom starts and removes several labs on one machine, one for each learner. The labs share the images and nothing
-// else: each is a Compose project of its own.
+// Package classroom starts and removes several labs on one machine, one for each learner. Each lab is a separate Compose project.
+// The labs share only the images.
 package classroom
 
 import (
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/fault"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
@@ -28,25 +29,25 @@ import (
 // Most is the largest number of labs in a classroom.
 const Most = 200
 
-// labNeeds is the memory that a lab takes from the machine, the engine's share included, in MiB.
+// labNeeds is the memory that a lab needs, in MiB, including the engine's memory for it.
 const labNeeds = 150
 
-// verified names the scenarios that each lab has to pass.
+// verified has the names of the scenarios that each lab must pass.
 var verified = []string{"happy-path", "bad-id"}
 
-// Class is a classroom: the labs whose project names begin with that of one lab.
+// Class is a classroom: the labs whose project names begin with the project name of one lab.
 type Class struct {
 	*launch.Launcher
 	prefix  string
 	machine machine
 
-	mu sync.Mutex // of what is printed
+	mu sync.Mutex // guards the output
 }
 
-// machine is what the machine on which lab runs says of itself. Either is nothing where that cannot be seen.
+// machine reads facts about the machine on which the program lab runs. If the machine does not show a fact, the fact is empty.
 type machine interface {
 	available() (mib int, known bool)
-	routes() []string // the networks that it has a route to
+	routes() []string // the networks to which the machine has a route
 }
 
 // New returns the classroom that belongs to a lab.
@@ -54,7 +55,7 @@ func New(l *launch.Launcher) *Class {
 	return &Class{Launcher: l, prefix: l.Project + "-class", machine: linux{}}
 }
 
-// Lab is one of a classroom, as the file for programs has it.
+// Lab is one lab of a classroom, as it is in the JSON report.
 type Lab struct {
 	Name      string  `json:"lab"`
 	Ready     float64 `json:"ready_s"`
@@ -62,7 +63,6 @@ type Lab struct {
 	Result    string  `json:"result"`
 }
 
-// report is that file.
 type report struct {
 	N          int   `json:"n"`
 	Seconds    int   `json:"seconds"`
@@ -72,7 +72,7 @@ type report struct {
 
 const ok = "ok"
 
-// Number reads how many labs somebody wants.
+// Number reads the number of labs from the command line.
 func Number(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > Most || strconv.Itoa(n) != text {
@@ -81,7 +81,7 @@ func Number(text string) (int, error) {
 	return n, nil
 }
 
-// Up starts n labs, verifies each, and prints a table of them, which it writes into a file of the folder results too.
+// Up starts n labs, verifies each, and prints a table of them. It also writes the table into a file in the folder results.
 func (c *Class) Up(ctx context.Context, n int, results string) error {
 	if err := c.Need(ctx); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (c *Class) Up(ctx context.Context, n int, results string) error {
 	}
 	err = c.up(ctx, n, results)
 	if ctx.Err() != nil {
-		return &engine.Problem{What: "interrupted", Remedy: "make classroom-down removes what is there"}
+		return &engine.Problem{What: "interrupted", Remedy: "\"make classroom-down\" removes the labs that were started"}
 	}
 	return err
 }
@@ -128,7 +128,7 @@ func (c *Class) up(ctx context.Context, n int, results string) error {
 		}
 		c.Screen.Say("  %s: %s (%d of %d)", l.Name, said, i+1, n)
 	}
-	// Of labs that are idle: what the scenarios run in the containers comes on top for a while.
+	// The memory is measured while the labs are idle. Scenarios that run in the containers need more memory for a short time.
 	after, _ := c.machine.available()
 	if err := c.measure(ctx, labs); err != nil {
 		return err
@@ -146,15 +146,16 @@ func (c *Class) up(ctx context.Context, n int, results string) error {
 	if err := os.WriteFile(filepath.Join(results, fmt.Sprintf("classroom-%d.json", n)), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	c.Screen.Say("learners choose their lab with COMPOSE_PROJECT_NAME, for instance:\n  COMPOSE_PROJECT_NAME=%s make status\nmake classroom-down removes all of them (%d s)", labs[0].Name, took)
+	c.Screen.Say("each lab has a folder, in which its learner runs make and docker compose, for example:\n  cd %s\n  make status\n"+
+		"COMPOSE_PROJECT_NAME=%s selects that lab in any folder\n\"make classroom-down\" removes all labs (%d s)", c.ForProject(labs[0].Name).Folder, labs[0].Name, took)
 	if slices.ContainsFunc(labs, func(l Lab) bool { return l.Result != ok }) {
-		return &engine.Problem{What: "not every lab is as it should be", Remedy: "the table says which"}
+		return &engine.Problem{What: "not every lab passed", Remedy: "the table shows which labs did not"}
 	}
 	return nil
 }
 
-// start starts a lab, and returns after how many seconds its client was first served. The log has the time, so that watching costs
-// the lab nothing.
+// start starts a lab. It returns the number of seconds until the lab's client was first served. start reads this time from the
+// client's log, because a check in the lab's containers would slow the lab.
 func (c *Class) start(ctx context.Context, name string) (float64, error) {
 	log, err := os.Create(c.logFile(name))
 	if err != nil {
@@ -162,6 +163,9 @@ func (c *Class) start(ctx context.Context, name string) (float64, error) {
 	}
 	defer log.Close()
 	one := c.of(name, screen.Plain(log))
+	if err := one.MakeFolder(); err != nil {
+		return 0, failed(log, err)
+	}
 	began, err := one.Now(ctx)
 	if err != nil {
 		return 0, failed(log, err)
@@ -188,7 +192,6 @@ func (c *Class) start(ctx context.Context, name string) (float64, error) {
 	return first.Sub(began).Seconds(), failed(log, err)
 }
 
-// failed writes an error into a lab's log.
 func failed(log *os.File, err error) error {
 	if err != nil {
 		fmt.Fprintln(log, "error:", err)
@@ -196,7 +199,7 @@ func failed(log *os.File, err error) error {
 	return err
 }
 
-// verifyAll runs the scenarios on every lab that has started.
+// verifyAll runs the scenarios in every lab that has started.
 func (c *Class) verifyAll(ctx context.Context, labs []Lab) error {
 	scripts := make([]scenario.Script, len(verified))
 	for i, name := range verified {
@@ -224,7 +227,7 @@ func (c *Class) verifyAll(ctx context.Context, labs []Lab) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// verify runs the scenarios on one lab, and returns the result for the table.
+// verify runs the scenarios in one lab, and returns the result for the table.
 func (c *Class) verify(ctx context.Context, name string, scripts []scenario.Script) string {
 	log, err := os.OpenFile(c.logFile(name), os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
@@ -234,7 +237,7 @@ func (c *Class) verify(ctx context.Context, name string, scripts []scenario.Scri
 	out := screen.Plain(log)
 	options := scenario.Options{RunLimit: scenario.DefaultRunLimit, LogLimit: scenario.DefaultLogLimit}
 	for _, script := range scripts {
-		if !scenario.Run(ctx, c.of(name, out), scenario.Place{Dir: c.Dir, Cache: c.Cache(), Project: name}, script, out, options) {
+		if !scenario.Run(ctx, c.of(name, out), c.place(name), script, out, options) {
 			return script.Name + " FAILED: see " + log.Name()
 		}
 	}
@@ -260,36 +263,45 @@ func (c *Class) Down(ctx context.Context) error {
 		return nil
 	}
 	for _, name := range labs {
-		folders, err := c.of(name, c.Screen).Folders(ctx)
+		one := c.of(name, c.Screen)
+		folders, err := one.Folders(ctx)
 		if err != nil {
 			return err
 		}
 		for _, folder := range folders {
-			if folder != "" && !launch.SameFile(folder, c.Dir) {
+			if folder != "" && !one.Owns(folder) {
 				return &engine.Problem{What: name + " was started from another folder, " + folder, Remedy: "make -C '" + folder + "' classroom-down"}
 			}
 		}
 	}
 	c.Screen.Say("removing the labs: %d", len(labs))
 	if err := c.each(ctx, len(labs), func(i int) error { return c.remove(ctx, labs[i]) }); err != nil {
-		return &engine.Problem{What: "not every lab could be removed", Remedy: "the lines above say why; make classroom-down tries again"}
+		return &engine.Problem{What: "not every lab could be removed", Remedy: "the lines above say why. \"make classroom-down\" tries again"}
 	}
 	if labs, err = c.labs(ctx); err != nil {
 		return err
 	}
 	if len(labs) > 0 {
-		return &engine.Problem{What: "of these labs something is left: " + strings.Join(labs, " "), Remedy: "make classroom-down tries again"}
+		return &engine.Problem{What: "these labs are not completely removed: " + strings.Join(labs, " "), Remedy: "\"make classroom-down\" tries again"}
 	}
 	return os.RemoveAll(c.work())
 }
 
 func (c *Class) remove(ctx context.Context, name string) error {
 	var said bytes.Buffer
-	err := c.of(name, screen.Plain(&said)).Down(ctx)
+	one := c.of(name, screen.Plain(&said))
+	err := one.Down(ctx)
+	var kept []string
+	if err == nil {
+		err = c.faults(name, screen.Plain(&said)).Forget(func(image string) { _, _ = one.Ask(ctx, "image", "rm", image) })
+	}
+	if err == nil {
+		kept, err = one.DropFolder()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for line := range strings.Lines(said.String()) {
-		if err != nil || strings.HasPrefix(line, "the volume ") {
+		if err != nil || strings.HasPrefix(line, "the volume ") || strings.Contains(line, fault.EditedKept) {
 			c.Screen.Say("  %s", strings.TrimRight(line, "\n"))
 		}
 	}
@@ -298,10 +310,13 @@ func (c *Class) remove(ctx context.Context, name string) error {
 		return err
 	}
 	c.Screen.Say("  %s is removed", name)
+	for _, file := range kept {
+		c.Screen.Say("  a file that somebody has edited is kept: %s", file)
+	}
 	return nil
 }
 
-// each does something to n labs, to as many at a time as the engine has cores.
+// each calls do for each of n labs. It makes as many calls at the same time as the engine has cores.
 func (c *Class) each(ctx context.Context, n int, do func(i int) error) error {
 	said, err := c.Ask(ctx, "info", "--format", "{{json .NCPU}}")
 	if err != nil {
@@ -327,9 +342,12 @@ func (c *Class) each(ctx context.Context, n int, do func(i int) error) error {
 	return errors.Join(all...)
 }
 
-// of returns the launcher of one of the labs.
 func (c *Class) of(name string, out *screen.Screen) *launch.Launcher {
 	return &launch.Launcher{Engine: c.ForProject(name), Screen: out}
+}
+
+func (c *Class) place(name string) scenario.Place {
+	return scenario.Place{Dir: c.Dir, Cache: c.Cache(), Project: name, Folder: c.ForProject(name).Folder}
 }
 
 func (c *Class) work() string { return c.Cache("classroom-" + c.prefix) }
@@ -343,7 +361,6 @@ func (c *Class) lock() (func(), error) {
 	return scenario.Lock(c.Cache("lock-classroom-"+c.prefix), "a classroom is being started or removed")
 }
 
-// needBuilt returns an error if one of the lab's images is not here.
 func (c *Class) needBuilt(ctx context.Context) error {
 	for _, name := range lab.Images {
 		if image := c.Image(name); !c.HasImage(ctx, image) {
@@ -353,8 +370,8 @@ func (c *Class) needBuilt(ctx context.Context) error {
 	return nil
 }
 
-// labs returns those of this classroom that exist, whole or in part. A volume that only has such a project's label belongs to
-// somebody else.
+// labs returns the labs of this classroom that exist, whole or in part. It finds volumes by name. A volume that has the label of a
+// classroom's project, but not the name of a lab's volume, does not belong to a lab.
 func (c *Class) labs(ctx context.Context) ([]string, error) {
 	containers, err := c.Ask(ctx, "ps", "--all", "--format", `{{.Label "com.docker.compose.project"}}_default`)
 	if err != nil {

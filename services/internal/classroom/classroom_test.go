@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,10 +14,11 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine/enginetest"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/progress"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// TestMain lets the test's own program stand in for docker and docker compose.
+// TestMain: the test program plays docker and docker compose if it runs under their names.
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
 func TestNumber(t *testing.T) {
@@ -50,8 +52,8 @@ func TestCountFree(t *testing.T) {
 		"the last addresses":          {[]pool{{"255.255.254.0/23", 24}}, nil, 2, ""},
 		"IPv6 has enough":             {[]pool{{"10.0.0.0/23", 24}, {"fd00::/8", 64}}, []string{"fd00::/64"}, 2, ""},
 		"a network without a subnet":  {nil, []string{"", ""}, 31, ""},
-		"no network":                  {nil, []string{"10.0.0.0/99"}, 0, `"10.0.0.0/99" is no network`},
-		"no pool":                     {[]pool{{"10.0.0.0/24", 16}}, nil, 0, `"10.0.0.0/24 16" is no address pool`},
+		"no network":                  {nil, []string{"10.0.0.0/99"}, 0, `"10.0.0.0/99" is not a network`},
+		"no pool":                     {[]pool{{"10.0.0.0/24", 16}}, nil, 0, `"10.0.0.0/24 16" is not an address pool`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, err := countFree(test.pools, test.used)
@@ -62,7 +64,7 @@ func TestCountFree(t *testing.T) {
 	}
 }
 
-// TestLinux: what the kernel says of routes and memory, in its own format.
+// TestLinux: the routes and the free memory must be read in the kernel's own format.
 func TestLinux(t *testing.T) {
 	const routes = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n" +
 		"eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n" +
@@ -106,7 +108,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// small is a machine with little memory, or with what the test says.
+// small is a machine with little memory, or with the memory that the test sets.
 type small int
 
 func (s small) available() (int, bool) { return int(s), s > 0 }
@@ -122,7 +124,7 @@ docker network inspect n1 => 0 [{"IPAM":{"Config":[{"Subnet":"192.168.0.0/20"},{
 	everything = images + pools + nothing + networks + enginetest.Version + enginetest.Info
 )
 
-// TestRefusals: what cannot be is refused before anything is changed.
+// TestRefusals: Up must refuse an impossible classroom before it changes anything.
 func TestRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		rules      string
@@ -133,9 +135,9 @@ func TestRefusals(t *testing.T) {
 		"before a lab was built": {strings.Replace(everything, images, "docker image inspect => 1 No such image\n", 1), 0, 1,
 			"no lab has been built on this machine yet: there is no image spiffe-lab/workload:local", "make up"},
 		"a classroom exists": {"docker ps --all => 0 p-class-01_default | p-class-02_default | p-class-x_default | q-class-03_default\ndocker volume ls => 0 p-class-02_workload-api | p-class-04_pgdata\n" + everything, 0, 1,
-			"a classroom is there already, with 2 of its labs: p-class-01 p-class-02", "make classroom-down removes it"},
-		"no addresses": {everything, 0, 16, "Docker has addresses for 15 more networks, and 16 labs need 16", "default-address-pools"},
-		"no memory":    {everything, 400, 3, "this machine has 400 MiB of memory left, and 3 labs need about 450", "have 2 labs at most"},
+			"a classroom exists already, with these labs (2): p-class-01 p-class-02", "\"make classroom-down\" removes it"},
+		"no addresses": {everything, 0, 16, "Docker has addresses for 15 more networks, but 16 labs need 16 networks", "default-address-pools"},
+		"no memory":    {everything, 400, 3, "this machine has 400 MiB of memory left, but 3 labs need about 450 MiB", "start at most 2 labs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, log := class(t, test.rules, test.memory)
@@ -154,7 +156,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestDown: the labs of another folder stay, and without a classroom nothing is removed.
+// TestDown: Down must not remove a classroom that was started from another folder. Without a classroom it removes nothing.
 func TestDown(t *testing.T) {
 	c, _ := class(t, everything, 0)
 	var said bytes.Buffer
@@ -176,7 +178,7 @@ docker ps --all --format => 0 p-class-01_default
 	}
 }
 
-// class returns the classroom of a lab p whose docker answers by rules.
+// class returns the classroom of a lab named p. For this classroom, a fake docker answers by the rules.
 func class(t *testing.T, rules string, memory small) (*Class, func() string) {
 	t.Helper()
 	e, err := engine.New(enginetest.Start(t, rules))
@@ -186,4 +188,45 @@ func class(t *testing.T, rules string, memory small) (*Class, func() string) {
 	c := New(&launch.Launcher{Engine: e, Screen: screen.Plain(&bytes.Buffer{})})
 	c.machine = memory
 	return c, func() string { return enginetest.Log(t) }
+}
+
+// TestBreak: every lab of the classroom must get the fault. For a lab that does not get it, the reason must be printed.
+func TestBreak(t *testing.T) {
+	c, _ := class(t, everything, 0)
+	faults := filepath.Join(c.Dir, "scripts", "faults")
+	if err := os.CopyFS(faults, os.DirFS("../../../scripts/faults")); err != nil {
+		t.Fatal(err)
+	}
+	said := &bytes.Buffer{}
+	c.Screen = screen.Plain(said)
+	ctx := context.Background()
+	problem := func(err error, what string) {
+		t.Helper()
+		var problem *engine.Problem
+		if !errors.As(err, &problem) || problem.What != what {
+			t.Errorf("%v, not %s", err, what)
+		}
+	}
+	problem(c.Break(ctx, "nonsense"), `there is no fault "nonsense"`)
+	problem(c.Break(ctx, "clean-up"), "there is no classroom")
+
+	both := "docker ps --all --format => 0 p-class-01_default | p-class-02_default\ndocker info --format {{json .NCPU}} => 0 2\n"
+	c, _ = class(t, both+everything, 0)
+	c.Screen = screen.Plain(said)
+	if err := os.CopyFS(filepath.Join(c.Dir, "scripts", "faults"), os.DirFS(faults)); err != nil {
+		t.Fatal(err)
+	}
+	if err := progress.Of(c.Dir, "p-class-01").Begin(progress.Open{Name: "02-second-shift", Number: 2, Level: 1}); err != nil {
+		t.Fatal(err)
+	}
+	problem(c.Break(ctx, "1"), "not every lab has the fault")
+	for _, want := range []string{
+		"injecting the fault clean-up into 2 labs\n",
+		"  p-class-01: FAILED: a fault is open already: second-shift (go on with \"make check\" or \"make hint\"; \"make give-up\" or \"make reset\" ends the open fault)\n",
+		"  p-class-02: FAILED: the lab is not running: node is not running (make up)\n",
+	} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("want %q in:\n%s", want, said)
+		}
+	}
 }

@@ -24,39 +24,39 @@ func (c *Class) needRoom(ctx context.Context, n int) error {
 		return err
 	}
 	if len(labs) > 0 {
-		return &engine.Problem{What: fmt.Sprintf("a classroom is there already, with %d of its labs: %s", len(labs), strings.Join(labs, " ")), Remedy: "make classroom-down removes it"}
+		return &engine.Problem{What: fmt.Sprintf("a classroom exists already, with these labs (%d): %s", len(labs), strings.Join(labs, " ")), Remedy: "\"make classroom-down\" removes it"}
 	}
 	free, err := c.freeNetworks(ctx)
 	if err != nil {
 		return err
 	}
 	if free < n {
-		return &engine.Problem{What: fmt.Sprintf("Docker has addresses for %d more networks, and %d labs need %d", free, n, n),
-			Remedy: `have fewer labs; or remove networks that nobody uses (docker network prune); or widen Docker's address pools: put this into
+		return &engine.Problem{What: fmt.Sprintf("Docker has addresses for %d more networks, but %d labs need %d networks", free, n, n),
+			Remedy: `start fewer labs, or remove networks that nobody uses (docker network prune), or widen Docker's address pools. To widen them, put this into
       /etc/docker/daemon.json (Docker Desktop: Settings, Docker Engine), and restart the engine:
       {"default-address-pools": [{"base": "10.201.0.0/16", "size": 24}]}`}
 	}
 	if left, known := c.machine.available(); known && left < n*labNeeds {
-		return &engine.Problem{What: fmt.Sprintf("this machine has %d MiB of memory left, and %d labs need about %d", left, n, n*labNeeds),
-			Remedy: fmt.Sprintf("have %d labs at most, or end something else", left/labNeeds)}
+		return &engine.Problem{What: fmt.Sprintf("this machine has %d MiB of memory left, but %d labs need about %d MiB", left, n, n*labNeeds),
+			Remedy: fmt.Sprintf("start at most %d labs, or stop other programs", left/labNeeds)}
 	}
 	return nil
 }
 
-// pool is a range of addresses that the engine makes networks of.
+// pool is a range of addresses from which the engine makes networks.
 type pool struct {
 	Base string
-	Size int // of each network, in bits
+	Size int // the prefix length of each network, in bits
 }
 
-// defaultPools are the engine's own, where its configuration names none.
+// defaultPools are the pools that the engine uses if its configuration names no pools.
 var defaultPools = []pool{
 	{"172.17.0.0/16", 16}, {"172.18.0.0/16", 16}, {"172.19.0.0/16", 16}, {"172.20.0.0/14", 16},
 	{"172.24.0.0/14", 16}, {"172.28.0.0/14", 16}, {"192.168.0.0/16", 20},
 }
 
-// freeNetworks returns for how many more networks the engine has addresses: what its pools have, without what overlaps a network or
-// a route that exists.
+// freeNetworks returns how many more networks the engine can create. It counts the networks of the engine's pools, without those
+// that overlap an existing network or route.
 func (c *Class) freeNetworks(ctx context.Context) (int, error) {
 	said, err := c.Ask(ctx, "info", "--format", "{{json .DefaultAddressPools}}")
 	if err != nil {
@@ -89,7 +89,8 @@ func (c *Class) freeNetworks(ctx context.Context) (int, error) {
 	return countFree(pools, used)
 }
 
-// countFree counts the networks of the pools that overlap none of used. IPv6 has enough addresses, and does not count.
+// countFree counts those networks of the pools that overlap no network in the list used. It leaves out IPv6 pools, which have
+// enough addresses.
 func countFree(pools []pool, used []string) (int, error) {
 	var taken []netip.Prefix
 	for _, text := range used {
@@ -98,7 +99,7 @@ func countFree(pools []pool, used []string) (int, error) {
 		}
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return 0, fmt.Errorf("%q is no network: %w", text, err)
+			return 0, fmt.Errorf("%q is not a network: %w", text, err)
 		}
 		taken = append(taken, network.Masked())
 	}
@@ -119,11 +120,10 @@ func countFree(pools []pool, used []string) (int, error) {
 	return free, nil
 }
 
-// free counts the networks of a pool that overlap none of taken.
 func (p pool) free(taken []netip.Prefix) (int, error) {
 	whole, err := netip.ParsePrefix(p.Base)
 	if err != nil || p.Size < whole.Bits() || p.Size > 32 {
-		return 0, fmt.Errorf(`"%s %d" is no address pool`, p.Base, p.Size)
+		return 0, fmt.Errorf(`"%s %d" is not an address pool`, p.Base, p.Size)
 	}
 	free := 0
 	address := whole.Masked().Addr()
@@ -146,7 +146,7 @@ func overlapsAny(network netip.Prefix, others []netip.Prefix) bool {
 	return false
 }
 
-// next is the first address after an IPv4 network.
+// next returns the first address after an IPv4 network.
 func next(network netip.Prefix) netip.Addr {
 	address := network.Addr().As4()
 	n := binary.BigEndian.Uint32(address[:]) + 1<<(32-network.Bits())
@@ -154,7 +154,7 @@ func next(network netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(address)
 }
 
-// linux asks the kernel, where it is Linux.
+// linux reads the facts from the Linux kernel. On other systems all facts are empty.
 type linux struct{}
 
 func (linux) available() (int, bool) {
@@ -182,8 +182,8 @@ func (linux) routes() []string {
 	return routesIn(string(text))
 }
 
-// routesIn reads the destinations and masks of /proc/net/route: hexadecimal numbers in the order of bytes of the machine, which is
-// little-endian on both architectures that the lab has images for.
+// routesIn reads the destinations and masks of /proc/net/route. They are hexadecimal numbers in the machine's byte order, which is
+// little-endian on both architectures for which the lab has images.
 func routesIn(text string) []string {
 	var all []string
 	for scanner := bufio.NewScanner(strings.NewReader(text)); scanner.Scan(); {

@@ -14,7 +14,7 @@ import (
 
 var size = regexp.MustCompile(`^([0-9.]+)([KMGT]i)?B$`)
 
-// mib reads a size as `docker stats` writes it, such as "12.5MiB / 7GiB", of which the first counts.
+// mib reads the first size of a text that `docker stats` prints, such as "12.5MiB / 7GiB".
 func mib(text string) (float64, error) {
 	first, _, _ := strings.Cut(text, " ")
 	if found := size.FindStringSubmatch(first); found != nil {
@@ -25,7 +25,7 @@ func mib(text string) (float64, error) {
 	return 0, fmt.Errorf("docker stats gave %q, which is no size such as 12.5MiB", text)
 }
 
-// measure fills in what memory the containers of each lab use.
+// measure adds to each lab the memory that its containers use.
 func (c *Class) measure(ctx context.Context, labs []Lab) error {
 	ids, err := c.Ask(ctx, "ps", "--quiet", "--filter", "name=^"+c.prefix+"-[0-9]+-")
 	if err != nil {
@@ -34,7 +34,7 @@ func (c *Class) measure(ctx context.Context, labs []Lab) error {
 	if ids == "" {
 		return nil
 	}
-	// Of a hundred containers docker stats takes its time, more than Ask has patience for.
+	// This does not use Ask, because docker stats for a hundred containers takes longer than the time limit of Ask.
 	out, err := c.Docker(ctx, append([]string{"stats", "--no-stream", "--format", "{{json .}}"}, strings.Fields(ids)...)...).Output()
 	if err != nil {
 		return fmt.Errorf("docker stats: %w", engine.Reason(err))
@@ -42,7 +42,7 @@ func (c *Class) measure(ctx context.Context, labs []Lab) error {
 	return addMemory(labs, string(out))
 }
 
-// addMemory adds the lines of docker stats to the labs.
+// addMemory reads the lines of docker stats, and adds the memory to each lab.
 func addMemory(labs []Lab, said string) error {
 	for line := range strings.Lines(said) {
 		var container struct{ Name, MemUsage string }
@@ -65,7 +65,6 @@ func addMemory(labs []Lab, said string) error {
 	return nil
 }
 
-// table is for people.
 func table(labs []Lab) string {
 	width := 0
 	for _, l := range labs {

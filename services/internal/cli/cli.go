@@ -1,5 +1,5 @@
-// Package cli has what the command lines of the lab's programs share: exit statuses, and flag
-// values whose errors say what would have been right.
+// Package cli has what the command lines of the lab's programs share: exit statuses, and flag values whose errors name
+// a correct value.
 package cli
 
 import (
@@ -18,14 +18,14 @@ import (
 // Exit statuses of the server and the client.
 const (
 	OK         = 0 // success
-	Failed     = 1 // any failure that has no status of its own
+	Failed     = 1 // any failure without a status of its own
 	Usage      = 2 // the command line or the environment is wrong
 	NoIdentity = 3 // no X.509-SVID arrived within the limit
 	Refused    = 4 // one of the two sides did not accept the other's identity
 )
 
-// UsageError is a mistake in the command line or the environment. Its text names the flag or
-// variable and what would be right.
+// UsageError is a mistake in the command line or the environment. Its text names the flag or variable, and a correct
+// value.
 type UsageError struct{ Err error }
 
 func (e *UsageError) Error() string { return e.Err.Error() }
@@ -36,9 +36,10 @@ func Usagef(format string, args ...any) error {
 	return &UsageError{fmt.Errorf(format, args...)}
 }
 
-// Parse parses args: flags, and then one argument for each of names. The last name may be "NAME...", one argument or
-// more, or "[NAME...]", any number of them. Parse returns [flag.ErrHelp] after -help, with the help written to stdout,
-// and a [UsageError] if args are wrong, having written nothing.
+// Parse parses args, which are flags followed by one argument for each element of names. If the last name is
+// "NAME...", it stands for one argument or more. If the last name is "[NAME...]", it stands for any number of
+// arguments. If args has -help, Parse writes the help to stdout and returns [flag.ErrHelp]. If args are wrong, Parse
+// writes nothing and returns a [UsageError].
 func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, names ...string) error {
 	flags.SetOutput(io.Discard)
 	usage := flags.Usage
@@ -79,8 +80,8 @@ func count(flags *flag.FlagSet, names []string) error {
 	return nil
 }
 
-// FlagValue returns the value of a flag in another program's command line, as package flag reads it: the last one
-// counts. Without the flag, it is empty.
+// FlagValue returns the value of a flag in the command line of another program, as package flag reads it: the last
+// value counts. It is empty if the flag is not given.
 func FlagValue(args []string, name string) string {
 	value := ""
 	for i, arg := range args {
@@ -165,8 +166,8 @@ func (u HTTPSURL) Set(text string) error {
 	return nil
 }
 
-// Address is a flag value: host:port to listen on, where an empty host means every interface.
-// An empty text is allowed and means: do not listen.
+// Address is a flag value: host:port to listen on. An empty host means every interface. An empty text means: do not
+// listen.
 type Address struct{ Value *string }
 
 // String implements [flag.Value].

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// Command is one command of a program that has several. It parses its own flags.
+// Command is one command of a program that has several commands. It parses its own flags.
 type Command func(args []string, in io.Reader, out io.Writer) error
 
-// Answer runs the command that args begins with, and returns the exit status: 0 if what it was asked holds, 1 if it
-// does not, 2 for wrong usage. Why it does not hold is an answer and goes to out.
+// Answer runs the command that args[0] names. It returns the exit status: 0 if the command answers yes, 1 if the
+// command answers no, 2 for wrong usage. If the answer is no, Answer prints the reason to out.
 func Answer(commands map[string]Command, args []string, in io.Reader, out, errOut io.Writer) int {
 	err := answer(commands, args, in, out)
 	var usage *UsageError

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sort"
@@ -12,15 +13,15 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
-// Facts is what the engine and SPIRE's own CLI say of the lab. What got no answer is nil, and Unknown says why.
+// Facts are the answers of the engine and of SPIRE's CLI about the lab. A field without an answer is nil.
 type Facts struct {
 	Containers   []facts.Container
 	Entries      []facts.Entry
 	Agents       []facts.Agent
 	Authorities  *facts.Authorities
-	Observations []*observation.Observation // of those users whose workload answered
+	Observations []*observation.Observation // from the workloads that answered
 
-	// Unknown has a sentence for each question that got no answer, by the question.
+	// Unknown has the reason for each question that got no answer, by the question.
 	Unknown map[string]string
 }
 
@@ -35,7 +36,7 @@ func (f Facts) service(address string) string {
 	return ""
 }
 
-// user returns the user of a service's container by name, or nothing.
+// user returns the name of the user that a service's container runs as, or nothing.
 func (f Facts) user(service string) string {
 	for _, container := range f.Containers {
 		if container.Service == service && strings.Trim(container.User, "0123456789:") != "" {
@@ -45,7 +46,24 @@ func (f Facts) user(service string) string {
 	return ""
 }
 
-// down returns the services among these that do not run.
+// status returns the status of a service's container, or nothing.
+func (f Facts) status(service string) string {
+	for _, container := range f.Containers {
+		if container.Service == service {
+			return container.Status
+		}
+	}
+	return ""
+}
+
+// gone reports whether a service has no container that could answer. A paused container does not count as gone, because it may answer when
+// it resumes.
+func (f Facts) gone(service string) bool {
+	status := f.status(service)
+	return f.Containers != nil && (status == "" || status == "created" || status == "exited" || status == "dead")
+}
+
+// down returns the services of this list that are not running.
 func (f Facts) down(services ...string) []string {
 	var missing []string
 	for _, service := range services {
@@ -60,24 +78,23 @@ func (f Facts) down(services ...string) []string {
 	return missing
 }
 
-// Why compares the selectors that the agent found for a process with those of each registration entry.
+// Why compares the selectors that the agent found for a process with the selectors of each registration entry.
 type Why struct {
 	User      string     `json:"user,omitempty"`
 	Selectors []string   `json:"selectors"` // of the process
-	Entries   []WhyEntry `json:"entries"`   // the nearest first
+	Entries   []WhyEntry `json:"entries"`   // the best match first
 }
 
-// WhyEntry is one entry, and why the process does not get its SPIFFE ID.
+// WhyEntry is one entry, and what keeps the process from getting the SPIFFE ID of this entry.
 type WhyEntry struct {
 	ID          string   `json:"id"`
 	SPIFFEID    string   `json:"spiffeID"`
 	Parent      string   `json:"parent"`
-	Undelivered bool     `json:"undelivered"` // the host's agent does not get the entry: it has another parent
+	Undelivered bool     `json:"undelivered"` // the host's agent does not get the entry, because of the parent
 	Selectors   []string `json:"selectors"`
-	Missing     []string `json:"missing"` // those that the process does not have
+	Missing     []string `json:"missing"` // the selectors that the process does not have
 }
 
-// lacks is how much keeps the entry from the process.
 func (e WhyEntry) lacks() int {
 	if e.Undelivered {
 		return len(e.Missing) + 1
@@ -85,9 +102,8 @@ func (e WhyEntry) lacks() int {
 	return len(e.Missing)
 }
 
-// Why explains which entries the process with these selectors matches, and which not. An entry counts if
-// the host's agent gets it and the process has each of its selectors (SPIRE 1.15.3, doc/spire_agent.md and
-// pkg/server/authorizedentries).
+// Why explains which entries the process with these selectors matches. An entry matches if the host's agent gets the entry and the process
+// has all selectors of the entry (SPIRE 1.15.3, doc/spire_agent.md and pkg/server/authorizedentries).
 func (f Facts) Why(selectors []string) *Why {
 	why := &Why{}
 	has := map[string]bool{}
@@ -107,7 +123,7 @@ func (f Facts) Why(selectors []string) *Why {
 	parents := f.parents()
 	for _, entry := range f.Entries {
 		if entry.ParentID.Path == serverPath || len(entry.Selectors) == 0 || entry.Selectors[0].Type == "spiffe_id" {
-			continue // of agents, and of no process
+			continue // an entry for an agent, not for a process
 		}
 		e := WhyEntry{ID: entry.ID, SPIFFEID: entry.SPIFFEID.String(), Parent: entry.ParentID.String(), Undelivered: !parents[entry.ParentID.String()]}
 		for _, s := range entry.Selectors {
@@ -122,13 +138,15 @@ func (f Facts) Why(selectors []string) *Why {
 	return why
 }
 
-// serverPath is the path of the parent of aliases: an agent with the selectors of such an entry gets the entries below its SPIFFE ID.
+// serverPath is the parent's path in every alias entry. An agent that has the selectors of an alias gets the entries whose parent is the
+// alias's SPIFFE ID.
 const serverPath = "/spire/server"
 
-// parents are the SPIFFE IDs whose entries the SPIRE server sends to the host's agent: the agent's own ID,
-// its aliases, and the SPIFFE IDs of all entries below these.
+// parents returns the parents whose entries the SPIRE server sends to the host's agent: the agent's ID, its aliases, and the SPIFFE IDs of
+// all descendant entries.
 func (f Facts) parents() map[string]bool {
-	// Before it attests, this one is known: the lab's server sets agent_spiffe_id_as_selector.
+	// The agent's own ID is a selector, because server.conf sets agent_spiffe_id_as_selector. So this selector is known before the agent
+	// attests.
 	has := map[string]bool{"spiffe_id:" + lab.AgentID: true}
 	for _, agent := range f.Agents {
 		if agent.ID.String() == lab.AgentID {
@@ -164,7 +182,7 @@ type SVID struct {
 	Serial   string    `json:"serial"`
 	Expires  time.Time `json:"expires"`
 	Since    time.Time `json:"since"`
-	SignedBy string    `json:"signedBy,omitempty"` // the CA's key
+	SignedBy string    `json:"signedBy,omitempty"` // the ID of the CA's key
 }
 
 // Who is one container, as the page's tab "Who" shows it.
@@ -188,51 +206,43 @@ type Authority struct {
 	Expires time.Time `json:"expires"`
 }
 
-// Side is whom the program of one user trusts, by trust domain.
+// Side has the trust bundles of one user's program, by trust domain.
 type Side struct {
 	User    string              `json:"user"`
 	Bundles map[string][]string `json:"bundles"`
-	Signed  string              `json:"signed,omitempty"` // the CA that has signed its SVID
+	Signed  string              `json:"signed,omitempty"` // the CA that signed the program's SVID
 }
 
-// State is all of the page but the rows.
+// State is the whole page without the rows.
 type State struct {
 	Project  string    `json:"project"`
 	Known    bool      `json:"known"` // whether the containers are known
-	Down     []string  `json:"down"`  // services that the lab needs and that do not run
+	Down     []string  `json:"down"`  // needed services that are not running
 	Problems []string  `json:"problems,omitempty"`
 	Scenario *Scenario `json:"scenario,omitempty"`
+	Replay   *Replay   `json:"replay,omitempty"` // nil unless a recording is shown
 	Who      []Who     `json:"who"`
 	Agents   []Agent   `json:"agents"`
-	Why      []Why     `json:"why"` // the users of the host that have programs running
+	Why      []Why     `json:"why"` // for each user of the host that runs a program
 	Trust    Trust     `json:"trust"`
 }
 
-// Agent is one that has attested.
+// Agent is a SPIRE agent that has attested.
 type Agent struct {
 	ID      string    `json:"id"`
 	Banned  bool      `json:"banned"`
 	Expires time.Time `json:"expires"`
 }
 
-// shown is the order in which containers are shown: from the client to the SPIRE server.
+// shown is the order of the containers on the page, from the host to the SPIRE server.
 var shown = []string{lab.Node, lab.Client, lab.Server, lab.SPIREAgent, lab.SPIREServer}
 
-// needed are the services without which the lab serves nobody for long.
+// needed are the services without which requests fail, at the latest when an SVID expires.
 var needed = []string{lab.SPIREServer, lab.SPIREAgent, lab.Server, lab.Client}
 
-// Describe puts together what the facts and the programs' own lines say; a service that has ended since the
-// facts were asked for does not run.
-func (f Facts) Describe(svids map[string]SVID, ended map[string]bool) State {
-	known := f.Containers
-	f.Containers = nil
-	for _, c := range known {
-		if ended[c.Service] && c.Status == "running" {
-			c.Status = "exited"
-		}
-		f.Containers = append(f.Containers, c)
-	}
-	state := State{Known: known != nil, Problems: f.problems()}
+// Describe combines the facts with the SVIDs that the programs have logged.
+func (f Facts) Describe(svids map[string]SVID) State {
+	state := State{Known: f.Containers != nil, Problems: f.problems()}
 	if state.Known {
 		state.Down = f.down(needed...)
 	}
@@ -252,7 +262,7 @@ func (f Facts) Describe(svids map[string]SVID, ended map[string]bool) State {
 		}
 		state.Trust.Sides = append(state.Trust.Sides, side)
 		if w.User != "" {
-			state.Why = append(state.Why, *f.Why([]string{"unix:user:" + w.User}))
+			state.Why = append(state.Why, *f.Why(selectorsOf(w)))
 		}
 	}
 	order := map[string]int{}
@@ -286,6 +296,20 @@ func (f Facts) Describe(svids map[string]SVID, ended map[string]bool) State {
 		}
 	}
 	return state
+}
+
+// selectorsOf returns the selectors that the agent finds for a workload. They come from the observer of the workload's user.
+func selectorsOf(o *observation.Observation) []string {
+	selectors := []string{"unix:user:" + o.User}
+	if o.UID != 0 {
+		selectors = append(selectors, fmt.Sprintf("unix:uid:%d", o.UID), fmt.Sprintf("unix:gid:%d", o.GID))
+	}
+	for path, sum := range o.Programs {
+		if strings.HasSuffix(path, "/"+o.Program) {
+			selectors = append(selectors, "unix:path:"+path, "unix:sha256:"+sum)
+		}
+	}
+	return selectors
 }
 
 // problems returns a sentence for each reason why something is unknown.

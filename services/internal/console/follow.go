@@ -19,23 +19,23 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
-// before is how many lines of each container's log the page begins with. At a request every 5 s they are of more than the half hour
-// after which a program logs its next SVID.
+// before is how many lines of each container's log the page shows when it starts. With a request every 5 s, these lines cover more than
+// half an hour. A program logs its next SVID after half an hour.
 const before = "600"
 
-// longestLine is the longest line in bytes that is read.
+// longestLine is the maximum length of a log line, in bytes.
 const longestLine = 1 << 20
 
-// logs prepares `docker compose logs`. Asked for by the project's name alone, outside the lab's folder, Compose follows what
-// starts later too.
+// logs prepares `docker compose logs`. Compose also follows containers that start later, because it runs outside the lab's folder, with the
+// project's name only.
 func logs(ctx context.Context, e *engine.Engine, args ...string) *exec.Cmd {
 	cmd := e.Command(ctx, nil, e.ComposeProgram(), append([]string{"--project-name", e.Project, "logs", "--timestamps", "--no-color"}, args...)...)
 	cmd.Dir = filepath.VolumeName(e.Dir) + string(filepath.Separator)
 	return cmd
 }
 
-// followLogs gives the hub the last lines of each log in the order of their time, calls first, and gives the hub what comes, until ctx
-// ends.
+// followLogs gives the hub the last lines of each log, sorted by time. Then it calls first(). After that it gives the hub each new line
+// until ctx ends.
 func followLogs(ctx context.Context, e *engine.Engine, hub *Hub, clock func() time.Time, first func()) {
 	since := clock()
 	var seen seen
@@ -62,22 +62,22 @@ func followLogs(ctx context.Context, e *engine.Engine, hub *Hub, clock func() ti
 	}
 }
 
-// again is how far back the logs are read again after Compose has ended: another container's line may have come late.
+// The constant again is how far back the logs are read after a restart of Compose, because a container's line may come late.
 const again = 5 * time.Second
 
-// seen has the latest lines of containers. Two lines that differ in nothing, not even in their times, are one.
+// seen has the latest lines of containers. Two lines with the same text and time count as one.
 type seen struct {
 	lines map[string]bool
 	order []string
 }
 
-// mostSeen is how many lines are remembered: more than come within [again].
+// mostSeen is the number of lines that are remembered. Within the time [again] the logs have fewer lines than mostSeen.
 const mostSeen = 5000
 
-// first reports whether the line is new.
+// first reports whether it gets a line for the first time.
 func (s *seen) first(line string) bool {
 	if !composed.MatchString(line) {
-		return true // what Compose says itself it does not repeat
+		return true // Compose does not repeat its own messages
 	}
 	if s.lines == nil {
 		s.lines = map[string]bool{}
@@ -96,7 +96,7 @@ func (s *seen) first(line string) bool {
 	return true
 }
 
-// inOrder returns the lines of several logs by their times.
+// inOrder returns the lines of several logs, sorted by time.
 func inOrder(text string) []string {
 	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
 	at := func(line string) time.Time { parsed, _ := ParseLine(line); return parsed.At }
@@ -104,7 +104,6 @@ func inOrder(text string) []string {
 	return lines
 }
 
-// follow calls do for each line that a command prints, until it ends.
 func follow(cmd *exec.Cmd, do func(line string)) error {
 	var errOut bytes.Buffer
 	cmd.Stderr = &errOut
@@ -132,7 +131,7 @@ func follow(cmd *exec.Cmd, do func(line string)) error {
 	return errors.Join(scan.Err(), err)
 }
 
-// reason says why a command failed; nothing if it did not, or was ended because ctx is over.
+// reason says why a command failed. It is empty if the command succeeded, or was stopped because ctx ended.
 func reason(ctx context.Context, err error) string {
 	var exit *exec.ExitError
 	switch {
@@ -151,13 +150,13 @@ func wait(ctx context.Context, how time.Duration) {
 	}
 }
 
-// screenFile follows the file in which a scenario says what it does. The next scenario begins the file from the start.
+// screenFile follows the file in which a scenario writes what it does. The next scenario overwrites the file.
 type screenFile struct {
 	file string
-	read string // what has been read of it, whole lines
+	read string // the whole lines that have been read
 }
 
-// next returns the lines that are new, and when the file was written.
+// next returns the new lines, and the time at which the file was written.
 func (s *screenFile) next() (lines []string, at time.Time, err error) {
 	info, err := os.Stat(s.file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -180,12 +179,12 @@ func (s *screenFile) next() (lines []string, at time.Time, err error) {
 	return strings.FieldsFunc(fresh, func(r rune) bool { return r == '\n' }), info.ModTime(), nil
 }
 
-// followScreen gives the hub what a scenario says, until ctx ends.
+// followScreen gives the hub the lines that a scenario writes, until ctx ends.
 func followScreen(ctx context.Context, e *engine.Engine, hub *Hub) {
 	screen := screenFile{file: e.Cache("screen-" + e.Project)}
 	running := e.Cache("lock-scenario-" + e.Project)
 	for ; ctx.Err() == nil; wait(ctx, 200*time.Millisecond) {
-		// A scenario writes its first line after it has taken the lock, and its last line before it gives the lock back.
+		// A scenario writes its first line after it has taken the lock, and its last line before it releases the lock.
 		held := scenario.Held(running)
 		lines, at, err := screen.next()
 		if err != nil {

@@ -14,16 +14,15 @@ import (
 )
 
 const (
-	answerWithin = 4 * time.Second  // all questions together
-	lockWithin   = 20 * time.Second // the lock with which a scenario pauses a container
+	answerWithin = 4 * time.Second  // for all answers together
+	lockWithin   = 20 * time.Second // for the lock of a scenario that pauses a container
 )
 
-// gatherer asks the engine and SPIRE.
 type gatherer struct {
 	*engine.Engine
 	lock     string        // the file that a scenario locks while it pauses a container
-	patience time.Duration // with that lock
-	within   time.Duration // the answers must come
+	patience time.Duration // how long to wait for that lock
+	within   time.Duration // how long to wait for the answers
 	latest   Facts
 }
 
@@ -31,13 +30,16 @@ func newGatherer(e *engine.Engine) *gatherer {
 	return &gatherer{Engine: e, lock: e.Cache("lock-asks-" + e.Project), patience: lockWithin, within: answerWithin}
 }
 
-// gather asks everything once. What gets no answer is in Facts.Unknown. While a scenario pauses the lab nothing is asked, and the facts
-// are those of before.
+// runsNow is the question that has no answer when the facts are old.
+const runsNow = "what runs now"
+
+// gather asks each question once. Facts.Unknown has the questions without an answer. While a scenario pauses the lab, gather asks nothing,
+// and returns the previous facts.
 func (g *gatherer) gather(ctx context.Context) Facts {
-	// Docker Engine 20.10 never lets go of a container that is paused while a process is being started in it.
+	// In Docker Engine 20.10, a container stays paused for ever if it is paused while a process starts in it.
 	unlock, err := scenario.WaitForLock(ctx, g.lock, g.patience, "a scenario pauses the lab")
 	if err != nil {
-		g.latest.Unknown = map[string]string{"what runs now": err.Error()}
+		g.latest.Unknown = map[string]string{runsNow: err.Error()}
 		return g.latest
 	}
 	defer unlock()
@@ -62,14 +64,15 @@ func (g *gatherer) gather(ctx context.Context) Facts {
 		g.latest.Authorities = &seen.Authorities
 	}
 	for _, user := range []string{lab.ClientUser, lab.ServerUser} {
-		if o := seen.Observations[user]; g.answered(seen, "observer-"+user, "whom "+user+" trusts") && o != nil {
+		if o := seen.Observations[user]; g.answered(seen, "observer-"+user, "the trust bundles of "+user) && o != nil {
 			g.latest.Observations = append(g.latest.Observations, o)
 		}
 	}
 	return g.latest
 }
 
-// answered reports whether a question was answered; if not, it notes why. name is the question on the page.
+// answered reports whether a question was answered. If a question has no answer, answered stores the reason. The last parameter is the
+// question as the page shows it.
 func (g *gatherer) answered(seen *facts.Facts, question, name string) bool {
 	section := seen.Section(question)
 	if section.OK() {

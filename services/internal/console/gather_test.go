@@ -22,7 +22,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// TestMain lets the test's own program stand in for docker.
+// TestMain: the test program plays docker if FAKE_DOCKER is set.
 func TestMain(m *testing.M) {
 	if rules := os.Getenv("FAKE_DOCKER"); rules != "" {
 		os.Exit(fakeDocker(rules, strings.Join(os.Args[1:], " ")))
@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeDocker answers by the last rule "WORDS => STATUS TEXT" whose words are in the command line, and keeps a record of the
-// command line. The status "late" is an answer that takes too long.
+// fakeDocker records its command line, and looks for a rule "WORDS => STATUS TEXT" whose words are in the command line. If several rules
+// match, the last rule counts. With the status "late" the answer takes too long.
 func fakeDocker(rules, line string) int {
 	record, err := os.OpenFile(os.Getenv("FAKE_RECORD"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -60,7 +60,7 @@ func fakeDocker(rules, line string) int {
 	return 9
 }
 
-// whole are the answers of a lab in which all is well.
+// whole has the answers of a healthy lab.
 const whole = `ps --all => 0 {"ID":"c1","Project":"spiffe-lab","Networks":"spiffe-lab_default","Service":"client"} | {"ID":"c2","Project":"spiffe-lab","Networks":"spiffe-lab_default","Service":"server"} | {"ID":"c3","Project":"spiffe-lab","Networks":"spiffe-lab_default","Service":"spire-server"}
 inspect => 0 [{"Id":"c1","Name":"/l-client-1","Config":{"User":"client-workload","Cmd":["client","-url","https://server:8443/"],"Labels":{"com.docker.compose.service":"client","com.docker.compose.project":"spiffe-lab","com.docker.compose.oneoff":"False"}},"State":{"Status":"running"},"NetworkSettings":{"Networks":{"lab":{"IPAddress":"10.0.0.4"}}}},{"Id":"c2","Name":"/l-server-1","Config":{"User":"server-workload","Labels":{"com.docker.compose.service":"server","com.docker.compose.project":"spiffe-lab","com.docker.compose.oneoff":"False"}},"State":{"Status":"running"},"NetworkSettings":{"Networks":{"lab":{"IPAddress":"10.0.0.3"}}}},{"Id":"c3","Name":"/l-spire-server-1","Config":{"User":"1000:1000","Labels":{"com.docker.compose.service":"spire-server","com.docker.compose.project":"spiffe-lab","com.docker.compose.oneoff":"False"}},"State":{"Status":"running"},"NetworkSettings":{"Networks":{"lab":{"IPAddress":"10.0.0.2"}}}}]
 entry show => 0 {"entries":[{"id":"client","expires_at":"0"}],"next_page_token":""}
@@ -70,7 +70,7 @@ localauthority x509 show => 0 {"active":{"authority_id":"aa","expires_at":"7"}}
 --user server-workload l-server-1 observer => 0 {"user":"server-workload"}
 `
 
-// fake returns a gatherer whose docker answers by rules, and the file with the command lines that it got.
+// fake returns a gatherer whose docker answers by the rules, and the file in which this docker records its command lines.
 func fake(t *testing.T, rules string) (g *gatherer, record string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -89,6 +89,7 @@ func fake(t *testing.T, rules string) (g *gatherer, record string) {
 		t.Fatal(err)
 	}
 	record = filepath.Join(dir, "record")
+	t.Setenv("COMPOSE_PROJECT_NAME", "spiffe-lab")
 	t.Setenv("FAKE_DOCKER", rules)
 	t.Setenv("FAKE_RECORD", record)
 	t.Setenv("PATH", programs)
@@ -97,13 +98,13 @@ func fake(t *testing.T, rules string) (g *gatherer, record string) {
 		t.Fatal(err)
 	}
 	g = newGatherer(e)
-	g.within = time.Minute // on a busy machine
+	g.within = time.Minute // even a busy machine must answer within this time
 	return g, record
 }
 
-// TestGather: each question that fails is told with its reason, and the others are answered.
+// TestGather: each question that fails must be reported with its reason, and the other questions must still be answered.
 func TestGather(t *testing.T) {
-	const entries, agents, cas, client = "entries", "agents", "CAs", "whom client-workload trusts"
+	const entries, agents, cas, client = "entries", "agents", "CAs", "the trust bundles of client-workload"
 	for _, test := range []struct {
 		name, rules string
 		want        map[string]string
@@ -141,7 +142,8 @@ func TestGather(t *testing.T) {
 	}
 }
 
-// TestLockIsHonoured: while a scenario pauses a container no process is started in any, and the lock stays with the scenario.
+// TestLockIsHonoured: while a scenario pauses a container, the console must not start a process in a container, and must not touch the
+// scenario's lock.
 func TestLockIsHonoured(t *testing.T) {
 	g, record := fake(t, whole)
 	g.gather(t.Context())
@@ -149,7 +151,7 @@ func TestLockIsHonoured(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.patience = 300 * time.Millisecond
-	holder := strconv.Itoa(os.Getppid()) + "\n" // another process, which lives
+	holder := strconv.Itoa(os.Getppid()) + "\n" // the process ID of a different process, which still runs
 	if err := os.WriteFile(g.lock, []byte(holder), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +160,7 @@ func TestLockIsHonoured(t *testing.T) {
 		t.Errorf("the facts are %+v", got)
 	}
 	if asked, err := os.ReadFile(record); err == nil {
-		t.Errorf("it asks all the same: %s", asked)
+		t.Errorf("it asks although a scenario has the lock: %s", asked)
 	}
 	if text, err := os.ReadFile(g.lock); err != nil || string(text) != holder {
 		t.Errorf("the lock is %q, %v", text, err)
@@ -178,7 +180,7 @@ func TestLockIsHonoured(t *testing.T) {
 	}
 }
 
-// TestScreenFile: what a scenario says is read once, also when the next scenario's file is as long.
+// TestScreenFile: each line of a scenario must be read once, even if the file of the next scenario has the same length.
 func TestScreenFile(t *testing.T) {
 	s := screenFile{file: filepath.Join(t.TempDir(), "screen")}
 	for i, test := range []struct{ text, want string }{
@@ -203,7 +205,7 @@ func TestScreenFile(t *testing.T) {
 	}
 }
 
-// TestInOrder: the first lines of several logs come by their times.
+// TestInOrder: the lines that several logs have at the start of the console must be sorted by time.
 func TestInOrder(t *testing.T) {
 	got := inOrder("server-1 | 2026-11-25T12:00:03Z c\nserver-1 | 2026-11-25T12:00:05Z e\nclient-1 | 2026-11-25T12:00:01Z a\nclient-1 | 2026-11-25T12:00:04.5Z d\n")
 	var texts string
@@ -215,7 +217,7 @@ func TestInOrder(t *testing.T) {
 	}
 }
 
-// TestSeen: what Compose repeats after it was started again makes no second row.
+// TestSeen: a line that Compose repeats after a restart must not make a second row.
 func TestSeen(t *testing.T) {
 	var s seen
 	for i := range 3 * mostSeen {
@@ -225,7 +227,7 @@ func TestSeen(t *testing.T) {
 	}
 	for range 2 {
 		if !s.first("server-1 exited with code 0") {
-			t.Error("a container that exits twice is said once")
+			t.Error("the second exit of a container is not read")
 		}
 	}
 	if len(s.lines) > mostSeen || len(s.order) != len(s.lines) {
@@ -233,7 +235,7 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// TestLogsThatFail: the page says why there is no row.
+// TestLogsThatFail: if the logs cannot be read, the page must show why.
 func TestLogsThatFail(t *testing.T) {
 	g, _ := fake(t, "logs => 1 no such option")
 	err := follow(g.Docker(t.Context(), "logs"), func(string) {})
@@ -247,7 +249,7 @@ func TestLogsThatFail(t *testing.T) {
 	}
 }
 
-// TestServeRefuses: what is in the way is said in one line, with what helps.
+// TestServeRefuses: if the console cannot start, the problem must be one line with a remedy.
 func TestServeRefuses(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -262,10 +264,10 @@ info => 0 {"ClientInfo":{"Plugins":[{"Name":"compose","Version":"v2.40.0","Path"
 		name, port, rules, what, remedy string
 		lock                            bool
 	}{
-		{"a word", "eighty", "", `the port is "eighty"`, "from 1024 to 65535", false},
-		{"too small", "80", "", `the port is "80"`, "from 1024 to 65535", false},
-		{"too large", "65536", "", `the port is "65536"`, "from 1024 to 65535", false},
-		{"no lab", port, "ps --all => 0 ", "no lab of the name spiffe-lab is running", "make up", false},
+		{"a word", "eighty", "", `the port "eighty" is not a number from 1024 to 65535`, "scripts/lab console --port ", false},
+		{"too small", "80", "", `the port "80" is not a number from 1024 to 65535`, "scripts/lab console --port ", false},
+		{"too large", "65536", "", `the port "65536" is not a number from 1024 to 65535`, "scripts/lab console --port ", false},
+		{"no lab", port, "ps --all => 0 ", "the lab spiffe-lab is not running", "make up", false},
 		{"two", port, "", "a console of the lab spiffe-lab is running already (process " + strconv.Itoa(os.Getppid()) + ")", "Ctrl-C", true},
 		{"taken", port, "", "the port " + port + " is in use on this machine", "scripts/lab console --port ", false},
 	} {
@@ -288,7 +290,7 @@ info => 0 {"ClientInfo":{"Plugins":[{"Name":"compose","Version":"v2.40.0","Path"
 	}
 }
 
-// TestServe: the page is served with the token that was kept, and nothing but the token stays.
+// TestServe: the page must be served with the stored token, and at the end only the token may be left.
 func TestServe(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -313,14 +315,14 @@ json .SystemTime => 0 "2026-11-25T12:00:00Z"
 	lines := bufio.NewScanner(said)
 	address := "http://127.0.0.1:" + port + "/?token=" + token
 	if lines.Scan(); lines.Text() != address+" shows the lab spiffe-lab; Ctrl-C ends it" {
-		t.Fatalf("it says %q: %v", lines.Text(), lines.Err())
+		t.Fatalf("it prints %q: %v", lines.Text(), lines.Err())
 	}
 	if status, body := get(t, address); status != http.StatusOK || !strings.Contains(body, "spiffe-lab") {
 		t.Errorf("the page: %d %s", status, body)
 	}
 	cancel()
 	if lines.Scan(); lines.Text() != "the console has ended" {
-		t.Errorf("at its end it says %q", lines.Text())
+		t.Errorf("at its end it prints %q", lines.Text())
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -329,6 +331,6 @@ json .SystemTime => 0 "2026-11-25T12:00:00Z"
 		t.Errorf("it leaves %q", left)
 	}
 	if access, err := ReadAccess(accessFile(g.Engine)); err != nil || access != (Access{Token: token}) {
-		t.Errorf("it keeps %+v, %v", access, err)
+		t.Errorf("it has stored %+v, %v", access, err)
 	}
 }

@@ -18,16 +18,16 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
-// Nobody is a client that shows no certificate.
+// Nobody is the name for a client that shows no certificate.
 const Nobody = "nobody"
 
-// Clients are whose SVID a handshake can show.
+// Clients are the possible clients of a handshake.
 var Clients = []string{lab.ClientUser, lab.ServerUser, Nobody}
 
-// handshakeWithin is how long a handshake may take, with the start of its container.
+// handshakeWithin is how long a handshake may take, including the start of its container.
 const handshakeWithin = time.Minute
 
-// Handshake performs one handshake with the lab's server, prints its steps, and shows it to a console that is running.
+// Handshake performs one handshake with the lab's server, prints the steps of the handshake, and sends the handshake to a running console.
 func Handshake(ctx context.Context, l *launch.Launcher, as string) error {
 	trace, text, err := handshake(ctx, l, as)
 	if err != nil {
@@ -43,15 +43,15 @@ func Handshake(ctx context.Context, l *launch.Launcher, as string) error {
 	return nil
 }
 
-// handshake lets `openssl s_client` play the client, in a container of the tools that is removed. It returns what that has
-// traced too.
+// handshake runs `openssl s_client` in a temporary container with the image tools. The last parameter names the client. handshake also
+// returns the output of openssl.
 func handshake(ctx context.Context, l *launch.Launcher, as string) (*Trace, []byte, error) {
 	if !slices.Contains(Clients, as) {
-		return nil, nil, &engine.Problem{What: fmt.Sprintf("there is no client %q for a handshake", as), Remedy: "one of " + strings.Join(Clients, ", ")}
+		return nil, nil, &engine.Problem{What: fmt.Sprintf("there is no client %q for a handshake", as), Remedy: "choose one of " + strings.Join(Clients, ", ")}
 	}
 	user, show := as, "-cert svid.0.pem -key svid.0.key"
 	if as == Nobody {
-		user, show = lab.ClientUser, "" // for the trust bundle
+		user, show = lab.ClientUser, "" // this user fetches the trust bundle
 	}
 	if err := l.Need(ctx); err != nil {
 		return nil, nil, err
@@ -61,7 +61,7 @@ func handshake(ctx context.Context, l *launch.Launcher, as string) (*Trace, []by
 		return nil, nil, err
 	}
 	if server.State != "running" {
-		return nil, nil, &engine.Problem{What: "no server of the lab " + l.Project + " is running", Remedy: "make up"}
+		return nil, nil, &engine.Problem{What: "the server of the lab " + l.Project + " is not running", Remedy: "make up"}
 	}
 	var said bytes.Buffer
 	if err := l.NeedTools(ctx, &said); err != nil {
@@ -81,22 +81,21 @@ func handshake(ctx context.Context, l *launch.Launcher, as string) (*Trace, []by
 	case ctx.Err() != nil:
 		return nil, nil, fmt.Errorf("the handshake did not end within %d s", int(handshakeWithin.Seconds()))
 	case status == 3:
-		return nil, nil, &engine.Problem{What: user + " gets no SVID to show: " + last, Remedy: "make svid; make entries"}
+		return nil, nil, &engine.Problem{What: user + " gets no SVID for the handshake: " + last, Remedy: "make svid; make entries"}
 	case status != 0:
-		return nil, nil, &engine.Problem{What: fmt.Sprintf("the container for openssl ended with status %d: %s", status, last), Remedy: "make doctor"}
+		return nil, nil, &engine.Problem{What: fmt.Sprintf("the container for openssl exited with status %d: %s", status, last), Remedy: "make doctor"}
 	}
 	trace, err := ParseTrace(as, bytes.NewReader(out.Bytes()))
 	return trace, out.Bytes(), err
 }
 
-// send gives a handshake to the console that is running.
 func send(ctx context.Context, e *engine.Engine, as string, text []byte) error {
 	access, err := ReadAccess(accessFile(e))
 	if err != nil {
 		return err
 	}
 	if access.Address == "" {
-		return nil // it is starting, or ending
+		return nil // the console is starting or stopping
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -105,10 +104,10 @@ func send(ctx context.Context, e *engine.Engine, as string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	// No proxy: it is this machine.
+	// No proxy, because the console is on this machine.
 	answer, err := (&http.Client{Transport: &http.Transport{}}).Do(request)
 	if err != nil {
-		var wrapped *url.Error // its text has the address, and so the token
+		var wrapped *url.Error // its text has the address, which has the token
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}

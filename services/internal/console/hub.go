@@ -1,33 +1,41 @@
 package console
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
-// keep is how many rows a browser that comes late still gets.
+// keep is the number of rows that a browser gets when it connects.
 const keep = 500
 
-// Hub has what the page shows, and gives it to every browser.
+// Hub has everything that the page shows, and sends it to every browser.
 type Hub struct {
 	mu       sync.Mutex
 	project  string
 	reader   *Reader
+	painter  *painter
 	screen   Screen
 	facts    Facts
 	state    State
-	rows     []Row // the latest of each number, at most [keep]
+	rows     []Row // at most [keep], each in its latest version
 	trace    *Trace
 	browsers map[*browser]bool
-	changed  time.Time          // when something other than a served request came last
-	trouble  map[string]trouble // what the console cannot read, by what it is
+	changed  time.Time          // the time of the latest event other than a served request
+	stale    bool               // an entry has changed since the facts were asked for
+	trouble  map[string]trouble // why the console cannot read something, by the name of this thing
+	held     map[string]string  // the log line of each service about its current SVID
+	recorder *recorder          // nil if nothing is recorded
+	replay   *Replay            // nil if a lab is shown
 }
 
-// trouble is shown until it is cleared, or until a time if that is not zero.
+// trouble is a message that is shown until it is cleared. If until is not zero, the message is shown only until this time.
 type trouble struct {
 	text  string
 	until time.Time
@@ -36,7 +44,7 @@ type trouble struct {
 // oddLineFor is how long the page says that a line of a log could not be read.
 const oddLineFor = time.Minute
 
-// browser is one that listens. Rows that it does not fetch in time are counted, not kept.
+// browser is a connected browser. Rows that it does not fetch in time are counted, and dropped.
 type browser struct {
 	wake   chan struct{}
 	rows   []Row
@@ -44,20 +52,25 @@ type browser struct {
 	limit  int
 	state  bool
 	trace  bool
+	fresh  bool   // it must drop what it shows
+	latest []byte // the picture that was sent last, as JSON
 }
 
-// backlog is how many rows may wait for one browser, which is sent them ten times a second.
+// backlog is the number of rows that may wait for one browser. Rows are sent ten times a second.
 const backlog = 50
 
 // NewHub returns a Hub for the lab of this project.
 func NewHub(project string) *Hub {
-	return &Hub{project: project, reader: NewReader(), browsers: map[*browser]bool{}, trouble: map[string]trouble{}, state: State{Project: project}}
+	return &Hub{project: project, reader: NewReader(), painter: newPainter(), browsers: map[*browser]bool{}, trouble: map[string]trouble{}, held: map[string]string{}, state: State{Project: project}}
 }
 
-// Log takes one line of `docker compose logs`.
+// Log reads one line of `docker compose logs`, and updates the rows and the state of the page.
 func (h *Hub) Log(text string, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.recorder != nil {
+		h.recorder.write(event{At: now, Log: text})
+	}
 	line, ok := ParseLine(text)
 	if !ok {
 		if text != "" && !strange.MatchString(text) {
@@ -66,30 +79,49 @@ func (h *Hub) Log(text string, now time.Time) {
 		}
 		return
 	}
-	serial, ended := h.reader.svids[line.Service].Serial, h.reader.ended[line.Service]
+	serial, status := h.reader.svids[line.Service].Serial, h.reader.known().status(line.Service)
 	h.publish(h.reader.Read(line), now)
-	if h.reader.svids[line.Service].Serial != serial || h.reader.ended[line.Service] != ended {
+	fresh := h.reader.svids[line.Service].Serial
+	if fresh != serial {
+		h.held[line.Service] = text
+	}
+	if fresh == "" {
+		delete(h.held, line.Service)
+	}
+	if fresh != serial || h.reader.known().status(line.Service) != status {
 		h.changed = now
 		h.describe()
 	}
 }
 
-// Screen takes one line of what a scenario has on its screen, which was written at that time.
+// Screen takes one line of a scenario's screen, and the time at which it was written.
 func (h *Hub) Screen(text string, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	changed, rows := h.screen.Read(text, at, h.reader)
+	if h.recorder != nil {
+		h.recorder.screen(text, at, len(rows) > 0)
+	}
+	if strings.HasPrefix(text, "begin ") {
+		h.painter.begin()
+	}
 	h.publish(rows, at)
+	if strings.HasPrefix(text, "command ") && strings.Contains(text, " entry ") {
+		h.changed, h.stale = at, true
+	}
 	if changed {
 		h.changed = at
 		h.describe()
 	}
 }
 
-// ScenarioEnds takes the word that no scenario runs. One that has not told its result was killed.
+// ScenarioEnds tells the hub that no scenario runs. A scenario without a result was interrupted.
 func (h *Hub) ScenarioEnds(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.recorder != nil {
+		h.recorder.noScenario(now)
+	}
 	if h.screen.Now != nil && h.screen.Now.Ended == "" {
 		h.screen.Read("end interrupted", now, h.reader)
 		h.describe()
@@ -97,15 +129,37 @@ func (h *Hub) ScenarioEnds(now time.Time) {
 }
 
 // Know takes the answers of the engine and of SPIRE.
-func (h *Hub) Know(known Facts) {
+func (h *Hub) Know(known Facts, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.recorder != nil {
+		h.recorder.facts(known, now)
+	}
+	for _, c := range h.facts.Containers {
+		if known.Containers != nil && known.status(c.Service) == "" {
+			h.painter.leaves(c.Service)
+		}
+	}
 	h.facts = known
-	h.reader.Know(known)
+	h.reader.Know(known, now)
+	var rows []Row
+	for _, row := range h.rows[max(0, len(h.rows)-20):] {
+		if why := row.Why; why != nil && len(why.Selectors) > 0 && now.Sub(row.At) < knownWithin {
+			if row.Why = known.Why(why.Selectors); (row.Why.explains() || why.matches()) && !reflect.DeepEqual(row.Why, why) {
+				rows = append(rows, row)
+			}
+		}
+	}
+	h.publish(rows, now)
 	h.describe()
 }
 
-// Trouble takes what the console cannot read, and why. Without a text it can read that again.
+// knownWithin is the maximum age of a row that later facts may explain. The facts may be late: a scenario may create an entry, and run a
+// process immediately afterwards.
+const knownWithin = 5 * time.Second
+
+// Trouble shows the message that the console cannot read something. The first parameter names this thing, and the second parameter is the
+// reason. An empty reason clears the message.
 func (h *Hub) Trouble(what, text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -120,7 +174,7 @@ func (h *Hub) Trouble(what, text string) {
 	h.describe()
 }
 
-// Expire forgets what has been shown long enough.
+// Expire removes what has been shown long enough.
 func (h *Hub) Expire(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -148,8 +202,8 @@ func (h *Hub) Trace(trace *Trace) {
 }
 
 func (h *Hub) describe() {
-	state := h.facts.Describe(h.reader.svids, h.reader.ended)
-	state.Project, state.Scenario = h.project, h.screen.Now
+	state := h.reader.known().Describe(h.reader.svids)
+	state.Project, state.Scenario, state.Replay = h.project, h.screen.Now, h.replay
 	for _, what := range slices.Sorted(maps.Keys(h.trouble)) {
 		if text := h.trouble[what].text; text != "" {
 			state.Problems = append(state.Problems, text)
@@ -170,6 +224,7 @@ func (h *Hub) describe() {
 func (h *Hub) publish(rows []Row, now time.Time) {
 	for _, row := range rows {
 		row.Said = append([]Said(nil), row.Said...)
+		h.painter.row(&row, h.reader)
 		if row.Verdict != Served {
 			h.changed = now
 		}
@@ -181,7 +236,7 @@ func (h *Hub) publish(rows []Row, now time.Time) {
 	}
 }
 
-// store keeps the latest form of the row. Most rows that change are among the last.
+// store keeps the latest version of the row. It searches from the end, because most rows that change are recent.
 func (h *Hub) store(row Row) {
 	for i := len(h.rows) - 1; i >= 0; i-- {
 		if h.rows[i].Number == row.Number {
@@ -216,7 +271,7 @@ func (b *browser) poke() {
 	}
 }
 
-// join makes a browser, which is given all that there is.
+// join adds a browser, which gets everything that the hub has.
 func (h *Hub) join() *browser {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -233,13 +288,15 @@ func (h *Hub) leave(b *browser) {
 	delete(h.browsers, b)
 }
 
-// update is what is sent to a browser at once.
+// update is one message to a browser.
 type update struct {
-	Rows   []Row     `json:"rows,omitempty"`
-	Missed int       `json:"missed,omitempty"` // rows that were not sent, since the last update
-	State  *State    `json:"state,omitempty"`
-	Trace  *Trace    `json:"trace,omitempty"`
-	Now    time.Time `json:"now"` // the engine's clock
+	Rows    []Row           `json:"rows,omitempty"`
+	Missed  int             `json:"missed,omitempty"` // rows dropped since the last update
+	Fresh   bool            `json:"fresh,omitempty"`  // the browser must drop what it shows
+	State   *State          `json:"state,omitempty"`
+	Picture json.RawMessage `json:"picture,omitempty"`
+	Trace   *Trace          `json:"trace,omitempty"`
+	Now     time.Time       `json:"now"` // the engine's clock
 }
 
 func (h *Hub) take(b *browser, now time.Time) update {
@@ -253,15 +310,23 @@ func (h *Hub) take(b *browser, now time.Time) update {
 	if b.trace {
 		u.Trace = h.trace
 	}
-	b.rows, b.missed, b.limit, b.state, b.trace = nil, 0, backlog, false, false
+	if now, err := json.Marshal(h.painter.picture(h.state, h.reader)); err == nil && !bytes.Equal(now, b.latest) {
+		u.Picture, b.latest = now, now
+	}
+	u.Fresh = b.fresh
+	b.rows, b.missed, b.limit, b.state, b.trace, b.fresh = nil, 0, backlog, false, false, false
 	return u
 }
 
-// Wants tells whether it is time to ask for facts again, when they were asked for at that time: every two
-// seconds while something happens, every ten while all is quiet.
+// Wants reports whether it is time to gather new facts. Facts are gathered at once after an entry has changed, every two seconds while
+// something happens, and every ten seconds otherwise. The parameter asked is the time at which facts were last gathered.
 func (h *Hub) Wants(asked, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.stale && now.Sub(asked) >= 500*time.Millisecond {
+		h.stale = false
+		return true
+	}
 	quiet := now.Sub(h.changed) > 15*time.Second && len(h.state.Down) == 0
 	if quiet {
 		return now.Sub(asked) >= 10*time.Second

@@ -23,14 +23,14 @@ import (
 //go:embed web
 var web embed.FS
 
-// Page is what browsers see. Its links are relative, so that it works by whatever address and below whatever path it is forwarded
+// Page is the page that browsers show. Its links are relative, so the page also works if it is forwarded to a different address or path
 // (ssh -L, Codespaces, a reverse proxy).
 type Page struct {
 	hub     *Hub
 	token   string
 	lessons fs.FS // NAME.md for each scenario
 	mux     *http.ServeMux
-	asked   chan string      // users for whom a handshake is wanted
+	asked   chan string      // clients for which a handshake is requested; nil if there is no lab
 	clock   func() time.Time // of the engine
 }
 
@@ -42,7 +42,7 @@ func NewPage(hub *Hub, token string, lessons fs.FS) (*Page, error) {
 	p.mux.HandleFunc("GET /lesson/{name}", p.guarded(p.lesson))
 	p.mux.HandleFunc("POST /handshake/{as}", p.guarded(p.handshake))
 	p.mux.HandleFunc("POST /trace/{as}", p.guarded(p.trace))
-	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8"} {
+	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "diagram.js": "text/javascript; charset=utf-8"} {
 		content, err := web.ReadFile("web/" + name)
 		if err != nil {
 			return nil, err
@@ -55,11 +55,11 @@ func NewPage(hub *Hub, token string, lessons fs.FS) (*Page, error) {
 	return p, nil
 }
 
-// known matches the end of each path of the page. What a proxy has left before it is ignored.
-var known = regexp.MustCompile(`/(?:events|style\.css|console\.js|(?:lesson|handshake|trace)/[^/]*)?$`)
+// known matches the end of each path of the page. A prefix that a proxy has not removed is ignored.
+var known = regexp.MustCompile(`/(?:events|style\.css|console\.js|diagram\.js|(?:lesson|handshake|trace|replay)/[^/]*)?$`)
 
-// ServeHTTP answers by any name: that a request comes from somebody who may see the page is shown by its token, which another
-// site's page does not know.
+// ServeHTTP answers under any host name. The token proves that the sender of a request may see the page. A page of another site does not
+// know the token.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
@@ -89,8 +89,8 @@ func (p *Page) index(w http.ResponseWriter, r *http.Request) {
 	p.write(w, r, "web/index.html", "{{project}}", html.EscapeString(p.hub.project))
 }
 
-// write writes a page, in which it replaces each name by the HTML that comes behind it. (Package html/template would
-// make the program lab larger by a quarter.)
+// write writes a page. The replacements are pairs of a name and the HTML that replaces this name in the page. (Package html/template would
+// make the program larger.)
 func (p *Page) write(w http.ResponseWriter, r *http.Request, file string, replacements ...string) {
 	page, err := web.ReadFile(file)
 	if err != nil {
@@ -105,8 +105,8 @@ func (p *Page) write(w http.ResponseWriter, r *http.Request, file string, replac
 	_, _ = strings.NewReplacer(append(replacements, "{{theme}}", theme, "{{query}}", html.EscapeString(query))...).WriteString(w, string(page))
 }
 
-// query returns what follows the path in the page's links, and the theme that the request asks for: light, dark, or none for that
-// of the machine.
+// query returns what follows the path in the page's links, and the theme that the request asks for: light, dark, or none for the theme of
+// the machine.
 func (p *Page) query(r *http.Request) (query, theme string) {
 	query = "?token=" + url.QueryEscape(p.token)
 	if given := r.URL.Query().Get("theme"); given == "light" || given == "dark" {
@@ -115,10 +115,10 @@ func (p *Page) query(r *http.Request) (query, theme string) {
 	return query, ""
 }
 
-// events are server-sent events: everything there is, then each change.
+// events sends server-sent events: first everything that the hub has, then each change.
 func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx and others would wait for more
+	w.Header().Set("X-Accel-Buffering", "no") // nginx and others would hold events back
 	out := http.NewResponseController(w)
 	b := p.hub.join()
 	defer p.hub.leave(b)
@@ -142,25 +142,27 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// handshake asks for one to be performed.
 func (p *Page) handshake(w http.ResponseWriter, r *http.Request) {
 	as := r.PathValue("as")
 	if !slices.Contains(Clients, as) {
 		http.Error(w, "want one of "+strings.Join(Clients, ", "), http.StatusBadRequest)
 		return
 	}
+	if p.asked == nil {
+		http.Error(w, "this page shows a recording: a handshake needs a lab (make console)", http.StatusConflict)
+		return
+	}
 	select {
 	case p.asked <- as:
 		w.WriteHeader(http.StatusAccepted)
 	default:
-		http.Error(w, "a handshake is under way already", http.StatusConflict)
+		http.Error(w, "another handshake is still running", http.StatusConflict)
 	}
 }
 
-// longestTrace is the longest trace in bytes that is read.
 const longestTrace = 1 << 20
 
-// trace takes a handshake that `lab handshake` has performed.
+// trace receives a handshake that `lab handshake` has performed.
 func (p *Page) trace(w http.ResponseWriter, r *http.Request) {
 	trace, err := ParseTrace(r.PathValue("as"), http.MaxBytesReader(w, r.Body, longestTrace))
 	if err != nil {
@@ -170,14 +172,17 @@ func (p *Page) trace(w http.ResponseWriter, r *http.Request) {
 	p.hub.Trace(trace)
 }
 
-// markdown is what the lessons are written in. HTML in them is left out.
+// markdown renders the lessons. HTML in a lesson is left out.
 var markdown = goldmark.New(goldmark.WithExtensions(extension.Table))
 
-// html returns a lesson as HTML. Links to lessons lead to their pages; links to other files of the lab become text.
+// html returns a lesson as HTML. Links to lessons and pictures get the query. Links to other files of the lab become text.
 func (p *Page) html(text []byte, query string) (string, error) {
 	document := markdown.Parser().Parse(gmtext.NewReader(text))
 	var links []*ast.Link
 	err := ast.Walk(document, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
+		if picture, ok := node.(*ast.Image); ok && entering {
+			picture.Destination = []byte(string(picture.Destination) + query) // a copy, because append would overwrite the text
+		}
 		if link, ok := node.(*ast.Link); ok && entering {
 			links = append(links, link)
 		}
@@ -211,6 +216,13 @@ var lessonName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
 func (p *Page) lesson(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
+	if picture, ok := strings.CutSuffix(name, ".png"); ok && lessonName.MatchString(picture) {
+		if content, err := fs.ReadFile(p.lessons, name); err == nil {
+			w.Header().Set("Content-Type", "image/png")
+			_, _ = w.Write(content)
+			return
+		}
+	}
 	if !lessonName.MatchString(name) {
 		name = ""
 	}

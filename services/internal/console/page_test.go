@@ -27,11 +27,10 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 const token = "T0KEN"
 
-// open serves a page, and returns its hub and its address.
 func open(t *testing.T) (*Hub, *Page, string) {
 	t.Helper()
 	hub := NewHub("lab")
-	lessons := fstest.MapFS{"bad-id.md": {Data: []byte(lesson)}, "bad-server-id.md": {Data: []byte("# x")}, "ANSWERS.md": {Data: []byte("# no lesson")}}
+	lessons := fstest.MapFS{"bad-id.md": {Data: []byte(lesson)}, "bad-server-id.md": {Data: []byte("# x")}, "bad-id.png": {Data: []byte("\x89PNG")}, "ANSWERS.md": {Data: []byte("# no lesson")}}
 	page, err := NewPage(hub, token, lessons)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +40,6 @@ func open(t *testing.T) (*Hub, *Page, string) {
 	return hub, page, server.URL
 }
 
-// request sends one, and returns the status and the body.
 func request(t *testing.T, method, url string, header ...string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequest(method, url, nil)
@@ -74,24 +72,24 @@ func get(t *testing.T, url string, header ...string) (int, string) {
 func TestPage(t *testing.T) {
 	_, _, url := open(t)
 	size := 0
-	for _, path := range []string{"/?token=" + token, "/style.css", "/console.js"} {
+	for _, path := range []string{"/?token=" + token, "/style.css", "/console.js", "/diagram.js"} {
 		status, body := get(t, url+path)
 		if status != http.StatusOK {
 			t.Errorf("%s: %d", path, status)
 		}
 		if strings.Contains(body, "https://") || strings.Contains(body, "//cdn") {
-			t.Errorf("%s refers to somewhere else", path)
+			t.Errorf("%s refers to a different site", path)
 		}
 		size += len(body)
 	}
-	if size > 100_000 {
-		t.Errorf("the page is %d bytes, more than 100 KB", size)
+	if size > 120_000 {
+		t.Errorf("the page is %d bytes, more than 120 KB", size)
 	}
 	if _, body := get(t, url+"/?theme=dark&token="+token); !strings.Contains(body, `data-theme="dark"`) {
 		t.Error("?theme=dark has no effect")
 	}
 	if _, body := get(t, url+`/?theme="><script>&token=`+token); strings.Contains(body, "<script>") {
-		t.Error("?theme= puts what it likes into the page")
+		t.Error("?theme= puts any text into the page")
 	}
 	for _, name := range []string{"none", "ANSWERS", "..%2Fx"} {
 		if status, _ := get(t, url+"/lesson/"+name+"?token="+token); status != http.StatusNotFound {
@@ -100,7 +98,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestToken: without the right token nobody gets anything of the lab, or asks it for anything.
+// TestToken: without the right token, a request must get no data and start nothing.
 func TestToken(t *testing.T) {
 	hub, page, url := open(t)
 	for _, wrong := range []string{"", "?token=", "?token=t0ken", "?token=" + token + "x", "?token=T0KE", "?Token=" + token} {
@@ -108,17 +106,17 @@ func TestToken(t *testing.T) {
 			method, path, _ := strings.Cut(to, " ")
 			status, body := request(t, method, url+path+wrong, "Cookie", "token="+token)
 			if status != http.StatusForbidden || strings.Count(body, "\n") != 1 || !strings.Contains(body, "open the whole address that scripts/lab console printed") {
-				t.Errorf("%s%s: %d %q; want one line that says what to do", to, wrong, status, body)
+				t.Errorf("%s%s: %d %q; want one line with a remedy", to, wrong, status, body)
 			}
 		}
 	}
 	if len(hub.browsers) != 0 || len(page.asked) != 0 || hub.trace != nil {
-		t.Errorf("without the token somebody listens (%d), has asked (%d), or has shown a handshake", len(hub.browsers), len(page.asked))
+		t.Errorf("without the token, a browser listens (%d), has asked (%d), or has shown a handshake", len(hub.browsers), len(page.asked))
 	}
 }
 
-// TestForwarded: the page works by whatever name, scheme and path it is forwarded: ssh -L, an editor's remote, Codespaces, a reverse
-// proxy that takes its path away, and one that does not.
+// TestForwarded: the page must work under any forwarded name, scheme and path: through ssh -L, through an editor's remote connection,
+// through Codespaces, and through a reverse proxy, whether the proxy removes its path or not.
 func TestForwarded(t *testing.T) {
 	_, page, url := open(t)
 	hosts := []string{"", "127.0.0.1:9000", "localhost:9000", "localhost", "LOCALHOST:8089", "[::1]:8089", "name-8089.app.github.dev", "127.0.0.1.lab.example:8089"}
@@ -138,7 +136,7 @@ func TestForwarded(t *testing.T) {
 	}
 	for _, origin := range []string{url, strings.Replace(url, "http:", "https:", 1), "https://name-8089.app.github.dev", "null"} {
 		if status, body := request(t, http.MethodPost, url+"/proxy/handshake/client-workload?token="+token, "Origin", origin); status != http.StatusAccepted {
-			t.Errorf("a handshake asked for by the page at %s: %d %s", origin, status, body)
+			t.Errorf("a handshake that the page at %s requests: %d %s", origin, status, body)
 		}
 		select {
 		case <-page.asked:
@@ -167,12 +165,12 @@ func TestForwarded(t *testing.T) {
 			t.Errorf("%s has the absolute link %s", path, absolute[1])
 		}
 		if answer.Header.Get("Set-Cookie") != "" || answer.Header.Get("Referrer-Policy") != "no-referrer" {
-			t.Errorf("%s sets a cookie, or lets its address be told: %v", path, answer.Header)
+			t.Errorf("%s sets a cookie, or sends its address as the referrer: %v", path, answer.Header)
 		}
 	}
 }
 
-const lesson = "# bad-id: a claim\n\nSome text with [a link](bad-server-id.md), [a file](../../README.md) and [a source](https://go.dev/x)\nthat goes on. <script>\n\n" +
+const lesson = "# bad-id: a claim\n\nSome text with [a link](bad-server-id.md), [a file](../../README.md) and [a source](https://go.dev/x)\nthat goes on. <script>\n\n![a picture](bad-id.png)\n\n" +
 	"```console\n$ <b>make</b>\n\nError\n```\n\n| a | b |\n|---|---|\n| c | d |\n"
 
 func TestLesson(t *testing.T) {
@@ -186,6 +184,15 @@ func TestLesson(t *testing.T) {
 		if !strings.Contains(body, want) {
 			t.Errorf("the lesson lacks %q:\n%s", want, body)
 		}
+	}
+	if !strings.Contains(body, `<img src="bad-id.png?token=T0KEN&amp;theme=dark" alt="a picture">`) {
+		t.Errorf("the lesson's picture is not in the page:\n%s", body)
+	}
+	if status, picture := get(t, url+"/lesson/bad-id.png?token="+token); status != http.StatusOK || picture != "\x89PNG" {
+		t.Errorf("the lesson's picture: %d %q", status, picture)
+	}
+	if status, _ := get(t, url+"/lesson/bad-id.png"); status != http.StatusForbidden {
+		t.Errorf("the lesson's picture without the token: %d", status)
 	}
 	if strings.Contains(body, "<script>") {
 		t.Errorf("the lesson's HTML is in the page:\n%s", body)
@@ -209,9 +216,13 @@ func TestHandshakeIsOneAtATime(t *testing.T) {
 	if as := <-page.asked; as != "client-workload" {
 		t.Errorf("asked for %q", as)
 	}
+	page.asked = nil // a replay has no lab that can do a handshake
+	if got, body := request(t, http.MethodPost, url+"/handshake/client-workload?token="+token); got != http.StatusConflict || !strings.Contains(body, "a handshake needs a lab") {
+		t.Errorf("without a lab: %d %s", got, body)
+	}
 }
 
-// TestHandshakeIsShown: what `lab handshake` has traced comes to the page of the console that is running.
+// TestHandshakeIsShown: the running console must show the handshake that `lab handshake` has traced.
 func TestHandshakeIsShown(t *testing.T) {
 	_, _, address := open(t)
 	e := &engine.Engine{Dir: t.TempDir(), Project: "lab"}
@@ -235,7 +246,7 @@ func TestHandshakeIsShown(t *testing.T) {
 	}
 	write(token)
 	if err := send(t.Context(), e, Nobody, []byte("nothing")); err == nil || !strings.Contains(err.Error(), "no handshake was seen") {
-		t.Errorf("a trace of nothing: %v", err)
+		t.Errorf("a trace without a handshake: %v", err)
 	}
 	if err := send(t.Context(), e, Nobody, text); err != nil {
 		t.Fatal(err)
@@ -255,7 +266,8 @@ func TestHandshakeIsShown(t *testing.T) {
 	}
 }
 
-// TestAccess: an open page works again after a restart, and nobody else on the machine can read its token.
+// TestAccess: after a restart of the console, an open page must work again. No other user of the machine may be able to read the
+// console's token.
 func TestAccess(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "console-lab.json")
 	first, err := ReadAccess(file)
@@ -287,12 +299,12 @@ func TestAccess(t *testing.T) {
 			t.Fatal(err)
 		}
 		if access, err := ReadAccess(file); err != nil || access.Token == "" || access.Token == first.Token || access.Address != "" {
-			t.Errorf("from %q comes %+v, %v; want a new token", text, access, err)
+			t.Errorf("%q gives %+v, %v; want a new token", text, access, err)
 		}
 	}
 }
 
-// next reads one event of the page.
+// next returns the next event that the page receives.
 func next(t *testing.T, in *bufio.Scanner) update {
 	t.Helper()
 	for in.Scan() {
@@ -325,7 +337,7 @@ func logged(i int) string {
 		noon.Add(time.Duration(i)*time.Millisecond).Format(time.RFC3339Nano), i/250, i%250)
 }
 
-// TestLate: a browser that comes late gets the last 500 rows, and the state.
+// TestLate: a browser that connects late must get the state, and the last 500 rows.
 func TestLate(t *testing.T) {
 	hub, _, url := open(t)
 	for i := range 700 {
@@ -343,7 +355,7 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestFlood: what a browser cannot take is counted, row by row.
+// TestFlood: each row that a browser is too slow for must be counted.
 func TestFlood(t *testing.T) {
 	hub, _, url := open(t)
 	in := listen(t, url)
@@ -359,11 +371,11 @@ func TestFlood(t *testing.T) {
 		missed += u.Missed
 	}
 	if drawn+missed != flood || missed == 0 || drawn == 0 {
-		t.Errorf("%d drawn and %d said to be missed, of %d", drawn, missed, flood)
+		t.Errorf("%d rows are drawn and %d are counted as missed, of %d", drawn, missed, flood)
 	}
 }
 
-// TestNonsenseIsSaid: what cannot be read makes no row, and the page says so for a while.
+// TestNonsenseIsSaid: an unreadable line must not make a row, and the page must report it for a minute.
 func TestNonsenseIsSaid(t *testing.T) {
 	hub, _, _ := open(t)
 	for _, text := range []string{"", "nonsense", "said x", "step", "end"} {
@@ -384,23 +396,23 @@ func TestNonsenseIsSaid(t *testing.T) {
 	}
 }
 
-// TestTrouble: what the console cannot read or ask is on the page, once for each reason.
+// TestTrouble: the page must show what the console cannot read or ask. Questions that fail for the same reason must be in one message.
 func TestTrouble(t *testing.T) {
 	hub, _, _ := open(t)
 	hub.Trouble("the logs", "docker compose logs failed: exit status 17")
-	hub.Know(Facts{Unknown: map[string]string{"CAs": "spire-server is not running", "entries": "spire-server is not running", "what runs": "docker ps: no"}})
+	hub.Know(Facts{Unknown: map[string]string{"CAs": "spire-server is not running", "entries": "spire-server is not running", "what runs": "docker ps: no"}}, noon)
 	want := "cannot tell what runs: docker ps: no; cannot tell CAs, entries: spire-server is not running; cannot read the logs: docker compose logs failed: exit status 17"
 	if got := strings.Join(hub.state.Problems, "; "); got != want || hub.state.Known {
 		t.Errorf("problems %q, known %t; want %q", got, hub.state.Known, want)
 	}
 	hub.Trouble("the logs", "")
-	hub.Know(Facts{Containers: []facts.Container{}})
+	hub.Know(Facts{Containers: []facts.Container{}}, noon)
 	if len(hub.state.Problems) != 0 || !hub.state.Known || len(hub.state.Down) != 4 {
 		t.Errorf("without trouble the state is %+v", hub.state)
 	}
 }
 
-// TestResult: the result of a scenario is shown for a minute; one that was killed has none.
+// TestResult: the result of a scenario must stay for a minute. A scenario that was killed must be shown as interrupted.
 func TestResult(t *testing.T) {
 	hub, _, _ := open(t)
 	hub.Screen("begin bad-id: the expectation", noon)
@@ -418,7 +430,7 @@ func TestResult(t *testing.T) {
 	hub.Screen("step 1. x", noon)
 	hub.Expire(noon.Add(time.Hour))
 	if s := hub.state.Scenario; s == nil || s.Ended != "" {
-		t.Errorf("a scenario that takes long is %+v", s)
+		t.Errorf("a long scenario is %+v", s)
 	}
 	hub.ScenarioEnds(noon.Add(time.Hour))
 	if s := hub.state.Scenario; s == nil || s.Ended != "interrupted" {
@@ -426,7 +438,7 @@ func TestResult(t *testing.T) {
 	}
 }
 
-// someFacts are the facts of a lab whose agent has exited.
+// someFacts returns the facts of a lab whose agent has exited.
 func someFacts() Facts {
 	return Facts{
 		Containers: []facts.Container{
@@ -448,12 +460,9 @@ func exampleID(path string) facts.ID { return facts.ID{TrustDomain: lab.TrustDom
 
 func TestState(t *testing.T) {
 	known := someFacts()
-	state := known.Describe(map[string]SVID{"server": {ID: "spiffe://example.org/server", Serial: "S1"}}, nil)
+	state := known.Describe(map[string]SVID{"server": {ID: "spiffe://example.org/server", Serial: "S1"}})
 	if got := strings.Join(state.Down, " "); got != "spire-server spire-agent client" {
 		t.Errorf("down: %q", got)
-	}
-	if got := strings.Join(known.Describe(nil, map[string]bool{"server": true}).Down, " "); got != "spire-server spire-agent server client" {
-		t.Errorf("down, after the server has ended: %q", got)
 	}
 	if !state.Agents[0].Banned || state.Agents[0].Expires.IsZero() {
 		t.Errorf("agents: %+v", state.Agents)
@@ -466,12 +475,12 @@ func TestState(t *testing.T) {
 	}
 	why := known.Why([]string{"unix:user:client-workload", "unix:uid:1112"})
 	if len(why.Entries) != 1 || strings.Join(why.Entries[0].Missing, " ") != "unix:gid:7" || why.User != "client-workload" {
-		t.Errorf("why: %+v; want the entry of the client, without unix:gid:7, and not that of the host", why)
+		t.Errorf("why: %+v; want the client's entry, which lacks unix:gid:7, and not the host's entry", why)
 	}
 }
 
-// TestWhyLooksAtTheParent: an entry that the host's agent does not get gives nothing to its processes, even
-// if each selector matches. The agent gets the entries below its own ID, its aliases, and these entries.
+// TestWhyLooksAtTheParent: an entry that the host's agent does not get must be shown as undelivered, even if its selectors match the
+// process. The agent gets the entries whose parent is its own ID or one of its aliases, and the descendants of these entries.
 func TestWhyLooksAtTheParent(t *testing.T) {
 	const agent = "/spire/agent/x509pop/host"
 	process := "unix:user:guest-workload"
@@ -506,20 +515,20 @@ func TestWhyLooksAtTheParent(t *testing.T) {
 	undelivered := map[string]bool{"elsewhere": true, "on-host-b": true, "on-both": true}
 	why := known.Why([]string{process})
 	if len(why.Entries) != 9 {
-		t.Errorf("%d entries are explained, not the 9 of processes: %+v", len(why.Entries), why.Entries)
+		t.Errorf("%d entries are explained, not the 9 entries for processes: %+v", len(why.Entries), why.Entries)
 	}
 	for i, entry := range why.Entries {
 		if entry.Undelivered != undelivered[entry.ID] {
 			t.Errorf("%s, with the parent %s: undelivered is %t", entry.ID, entry.Parent, entry.Undelivered)
 		}
 		if comesAfter := i >= 5; comesAfter != (entry.lacks() > 0) {
-			t.Errorf("%s lacks %d and is number %d: the nearest do not come first", entry.ID, entry.lacks(), i+1)
+			t.Errorf("%s lacks %d and is number %d: the best matches are not first", entry.ID, entry.lacks(), i+1)
 		}
 		if missing := strings.Join(entry.Missing, " "); (missing != "") != (entry.ID == "another-user") {
-			t.Errorf("%s: the process has not %q", entry.ID, missing)
+			t.Errorf("%s: the process lacks %q", entry.ID, missing)
 		}
 	}
-	known.Agents = []facts.Agent{} // not attested: of its selectors only its own ID is known before
+	known.Agents = []facts.Agent{} // no agent has attested, so its own ID is the only known selector
 	for _, entry := range known.Why([]string{process}).Entries {
 		if want := undelivered[entry.ID] || entry.ID == "by-serial"; entry.Undelivered != want {
 			t.Errorf("%s, without an agent: undelivered is %t", entry.ID, entry.Undelivered)
@@ -527,16 +536,16 @@ func TestWhyLooksAtTheParent(t *testing.T) {
 	}
 	known.Agents = nil
 	if why := known.Why([]string{process}); why.Entries != nil {
-		t.Errorf("nobody knows the agent's aliases, but the entries are explained: %+v", why.Entries)
+		t.Errorf("the agent's aliases are not known, but the entries are explained: %+v", why.Entries)
 	}
 }
 
 func TestWants(t *testing.T) {
 	hub, _, _ := open(t)
 	if !hub.Wants(time.Time{}, noon) {
-		t.Error("nothing is asked at first")
+		t.Error("the first questions are not asked")
 	}
-	hub.Know(someFacts())
+	hub.Know(someFacts(), noon)
 	hub.state.Down = nil
 	if hub.Wants(noon, noon.Add(9*time.Second)) || !hub.Wants(noon, noon.Add(10*time.Second)) {
 		t.Error("a quiet lab is not asked every 10 s")
@@ -580,11 +589,11 @@ func TestTrace(t *testing.T) {
 		}
 	}
 	if _, err := ParseTrace("x", strings.NewReader("connect: refused\n")); err == nil {
-		t.Error("no handshake is no error")
+		t.Error("a trace without a handshake gives no error")
 	}
 }
 
-// TestTraceTells looks at what the steps of the recorded handshakes are said to mean.
+// TestTraceTells: each step of the recorded handshakes must have the right explanation.
 func TestTraceTells(t *testing.T) {
 	const svid, none = "My X.509-SVID, with my SPIFFE ID in it", "No certificate: the list in this message is empty"
 	const late, unread = "The client had completed its handshake before this alert,", "and had sent its request. The server does not handle it."

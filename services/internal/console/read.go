@@ -4,32 +4,34 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
 // Line is one line that a container has logged.
 type Line struct {
 	Service string    // as Compose names it, without the container's number
-	At      time.Time // by the engine's clock; zero for what Compose itself says
+	At      time.Time // by the engine's clock; zero for a message of Compose
 	Text    string
 }
 
 // composed is a line of `docker compose logs --timestamps --no-color`.
 var composed = regexp.MustCompile(`^\r?(?:\x1b\[K)?([a-z0-9_-]+?)-\d+ +\| (\d{4}-\S+Z) (.*)$`)
 
-// ended is what Compose says of a container between those lines.
+// ended matches Compose's message about a container that has exited.
 var ended = regexp.MustCompile(`^\r?(?:\x1b\[K)?([a-z0-9_-]+?)-\d+ +exited with code (\d+)(?: \(restarting\))?$`)
 
-// strange matches what Compose says of a container whose name is none of a service, such as one of `docker compose run`: it is
-// readable, and of no interest.
+// strange matches a line about a container that is not named after a service, such as a container of `docker compose run`. The line is
+// ignored.
 var strange = regexp.MustCompile(`^\r?(?:\x1b\[K)?\S+ +(?:exited with code \d+|\| \d{4}-\S+Z )`)
 
-// ParseLine takes apart a line of `docker compose logs`; ok is false if it is none. Of the text at most
-// 2,000 characters are kept, and control characters become spaces: it is data.
+// ParseLine parses a line of `docker compose logs`; ok is false for any other line. At most 2,000 characters of the text are kept. Control
+// characters become spaces.
 func ParseLine(text string) (line Line, ok bool) {
 	if m := ended.FindStringSubmatch(text); m != nil {
 		return Line{Service: m[1], Text: "exited with status " + m[2]}, true
@@ -48,7 +50,7 @@ func ParseLine(text string) (line Line, ok bool) {
 func harmless(text string) string {
 	text = strings.ToValidUTF8(text, "?")
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) { // Cf: what turns the direction of writing round
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) { // Cf: characters that change the direction of the text
 			return ' '
 		}
 		return r
@@ -59,12 +61,12 @@ func harmless(text string) string {
 	return text
 }
 
-// Verdicts on a connection, and on a question to SPIRE.
+// Verdicts on a connection, and on a request to SPIRE.
 const (
 	Served     = "served"
 	Refused    = "refused"
-	NotReached = "not reached" // nobody refused: there was nobody, or the connection broke off
-	Happened   = "happened"    // no connection: something that has changed
+	NotReached = "not reached" // no side refused: no side answered, or the connection broke
+	Happened   = "happened"    // a change, not a connection
 )
 
 // Party is one side of a connection.
@@ -72,18 +74,19 @@ type Party struct {
 	ID    string `json:"id,omitempty"`    // SPIFFE ID, if it is known
 	User  string `json:"user,omitempty"`  // of the host
 	Where string `json:"where,omitempty"` // the container's service, or its address if it is unknown
+	Name  string `json:"name,omitempty"`  // its name in the diagram
 }
 
-// Said is what one side said of a connection.
+// Said is the message of one side about a connection.
 type Said struct {
 	Who  string `json:"who"`
 	Text string `json:"text"`
 }
 
-// Row is one line of the page. What is learned later of the same connection comes as the same Row again.
+// Row is one line of the page. When more is known about its connection, the Reader returns the same Row again.
 type Row struct {
 	Number    int       `json:"number"`
-	At        time.Time `json:"at"` // the latest, by the engine's clock
+	At        time.Time `json:"at"` // the latest time, by the engine's clock
 	Verdict   string    `json:"verdict"`
 	RefusedBy string    `json:"refusedBy,omitempty"` // "the server", "the client", "the SPIRE agent", "the SPIRE server"
 	From      Party     `json:"from"`
@@ -92,6 +95,10 @@ type Row struct {
 	Count     int       `json:"count"`
 	Lesson    string    `json:"lesson,omitempty"` // the scenario's name
 	Why       *Why      `json:"why,omitempty"`
+	Arrow     string    `json:"arrow,omitempty"`    // the arrow of the diagram that shows this row or a later row
+	Sentence  string    `json:"sentence,omitempty"` // what happened
+
+	kind string // for the verdict happened: the log message, or svid
 }
 
 func (r *Row) says(who, text string) {
@@ -119,26 +126,60 @@ const (
 	theSPIREServer = "the SPIRE server"
 )
 
-// joinWithin is how far apart the two sides' lines of one connection may be.
+// joinWithin is the maximum time between the two sides' lines about one connection.
 const joinWithin = 3 * time.Second
 
-// Reader makes rows out of lines. It has no clock of its own: times are those of the lines.
+// Reader makes rows from lines. It has no clock, and uses the times of the lines.
 type Reader struct {
 	facts  Facts
 	next   int
-	recent []*Row          // of the last seconds, whose other side may still speak
-	latest map[string]*Row // by what is the same about them: these are counted, not repeated
-	svids  map[string]SVID // by service, as the programs logged them
-	ended  map[string]bool // services that have ended, by Compose's word, and logged nothing since
+	recent []*Row            // of the last seconds, whose other side may still log a line
+	latest map[string]*Row   // the key is what equal rows have in common; equal rows are counted, not repeated
+	svids  map[string]SVID   // by service, as the programs logged them
+	ended  map[string]bool   // services that have exited, as Compose says, and logged nothing since
+	signs  map[string]string // the CA with which each SPIRE server signs, as it has logged
+
+	asked time.Time       // when the facts came
+	spoke map[string]bool // services that have logged something since
 }
 
 // NewReader returns a Reader that has read nothing.
 func NewReader() *Reader {
-	return &Reader{latest: map[string]*Row{}, svids: map[string]SVID{}, ended: map[string]bool{}}
+	return &Reader{latest: map[string]*Row{}, svids: map[string]SVID{}, ended: map[string]bool{}, signs: map[string]string{}, spoke: map[string]bool{}}
 }
 
-// Know gives the Reader what the engine and SPIRE said last.
-func (r *Reader) Know(facts Facts) { r.facts = facts }
+// Know gives the Reader the latest answers of the engine and SPIRE, and the time at which they came.
+func (r *Reader) Know(known Facts, at time.Time) {
+	for _, c := range known.Containers {
+		if c.Status == "running" && r.facts.status(c.Service) != "running" {
+			delete(r.ended, c.Service) // it was started again, and may log nothing
+		}
+	}
+	if known.Unknown[runsNow] == "" {
+		r.asked = at
+		clear(r.spoke)
+	}
+	r.facts = known
+}
+
+// early is the time by which a new line may be older than the facts. The engine's clock may differ from the console's clock.
+const early = 2 * time.Second
+
+// known returns the facts, updated with later lines from Compose and the logs. A container that has exited does not run. A container that
+// has logged a line runs.
+func (r *Reader) known() Facts {
+	f := r.facts
+	f.Containers = slices.Clone(f.Containers)
+	for i, c := range f.Containers {
+		switch {
+		case r.ended[c.Service] && c.Status == "running":
+			f.Containers[i].Status = "exited"
+		case !r.ended[c.Service] && r.spoke[c.Service]:
+			f.Containers[i].Status = "running"
+		}
+	}
+	return f
+}
 
 var (
 	refusedTLS = regexp.MustCompile(`TLS handshake error from (\S+): (.*)$`)
@@ -153,12 +194,15 @@ var (
 // Read returns the rows that the line makes or changes.
 func (r *Reader) Read(line Line) []Row {
 	switch {
-	case line.At.IsZero(): // of Compose
+	case line.At.IsZero(): // a message of Compose
 		delete(r.svids, line.Service)
 		r.ended[line.Service] = true
 		return nil
 	}
 	delete(r.ended, line.Service)
+	if line.At.After(r.asked.Add(-early)) { // not an old line that is read late
+		r.spoke[line.Service] = true
+	}
 	switch {
 	case strings.HasPrefix(line.Service, "spire-agent"):
 		return r.agent(line)
@@ -189,18 +233,18 @@ func (r *Reader) program(line Line) []Row {
 				return nil
 			}
 			r.svids[line.Service] = SVID{ID: m[1], Serial: m[2], Expires: expires, Since: line.At}
-			return r.happened(line.At, line.Service, text)
+			return r.happened(line.At, line.Service, newSVID, text)
 		}
 	}
 	for _, begin := range []string{"serving on", "shutting down", "closing the connection", "new connection", "waiting for an identity"} {
 		if strings.HasPrefix(text, begin) {
-			return r.happened(line.At, line.Service, text)
+			return r.happened(line.At, line.Service, begin, text)
 		}
 	}
 	return nil
 }
 
-// host is the name in a URL.
+// host returns the host name in a URL.
 func host(url string) string {
 	_, rest, _ := strings.Cut(url, "://")
 	name, _, _ := strings.Cut(rest, "/")
@@ -208,7 +252,6 @@ func host(url string) string {
 	return name
 }
 
-// party is a service of the lab, with what is known of it.
 func (r *Reader) party(service string) Party {
 	party := Party{Where: service, User: r.facts.user(service)}
 	if svid, ok := r.svids[service]; ok {
@@ -217,7 +260,7 @@ func (r *Reader) party(service string) Party {
 	return party
 }
 
-// at is whoever has the address. The user is not known by it: several share a container.
+// The method at returns the party that has the address. The user of this party is not known, because several users share a container.
 func (r *Reader) at(address string) Party {
 	ip, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -229,8 +272,7 @@ func (r *Reader) at(address string) Party {
 	return Party{Where: ip}
 }
 
-// refusal is one side's words on a connection that has failed. An alert of the other side says that it was
-// the other that refused.
+// refusal takes one side's message about a failed connection. If the message is an alert, the other side has refused.
 func (r *Reader) refusal(at time.Time, row Row, who, reason, words string) []Row {
 	row.At, row.Count = at, 1
 	other := map[string]string{theServer: theClient, theClient: theServer}[who]
@@ -257,7 +299,7 @@ func (r *Reader) refusal(at time.Time, row Row, who, reason, words string) []Row
 	return []Row{*r.add(&row)}
 }
 
-// broken: nobody has refused anything.
+// broken reports whether the connection failed although no side refused.
 func broken(reason string) bool {
 	for _, words := range []string{"EOF", "connection reset", "connection refused", "i/o timeout", "dial tcp", "broken pipe", "context deadline", "Client.Timeout", "no such host", "context canceled", "use of closed"} {
 		if strings.Contains(reason, words) {
@@ -267,7 +309,7 @@ func broken(reason string) bool {
 	return false
 }
 
-// join adds the words of one side to the row that the other side's have made.
+// join adds the log line of one side to the row that the other side's log line has made.
 func (r *Reader) join(row Row, who string) *Row {
 	for _, known := range r.recent {
 		if known.heard(who) || known.Verdict != row.Verdict || known.RefusedBy != row.RefusedBy || row.RefusedBy == "" {
@@ -292,8 +334,7 @@ func (r *Reader) join(row Row, who string) *Row {
 
 func same(a, b string) bool { return a == "" || b == "" || a == b }
 
-// fill takes over what is not known yet. A user that is known by the words of one side is the one that
-// has run the program.
+// fill completes the first party with values of the second party. The log line of one side may show a user: this user has run the program.
 func fill(known *Party, also Party) {
 	if known.ID == "" {
 		known.ID = also.ID
@@ -306,13 +347,14 @@ func fill(known *Party, also Party) {
 	}
 }
 
-// add makes the row a new one, unless it only repeats the one before: then that is counted up.
+// add adds a row. If the row only repeats a recent row, add increases the count of the recent row instead.
 func (r *Reader) add(row *Row) *Row {
 	key := fmt.Sprint(row.Verdict, row.RefusedBy, row.From, row.To.Where, row.Lesson, withoutNumbers(row.Said))
 	if before := r.latest[key]; before != nil && row.At.Sub(before.At) < 10*time.Second && r.next-before.Number < 3 {
 		before.Count++
 		before.At = row.At
 		before.Said = row.Said
+		before.Why = row.Why
 		return before
 	}
 	r.next++
@@ -341,26 +383,31 @@ func withoutNumbers(said []Said) string {
 	return digits.ReplaceAllString(fmt.Sprint(said), "0")
 }
 
-// request is the server's line of one that it has served.
+// request takes the server's line about a request that it has served.
 func (r *Reader) request(line Line, id, words string) []Row {
+	from := Party{ID: id}
+	if strings.HasSuffix(words, `"/`+lab.Steady+`"`) {
+		from.Where = lab.Steady
+	}
 	for _, row := range r.recent {
-		if row.Verdict == Served && !row.heard(theServer) && near(row.At, line.At) {
+		if row.Verdict == Served && !row.heard(theServer) && near(row.At, line.At) && same(row.From.Where, from.Where) {
 			row.says(theServer, words)
 			row.From.ID = id
 			row.To = r.party(line.Service)
 			return []Row{*row}
 		}
 	}
-	row := &Row{At: line.At, Verdict: Served, From: Party{ID: id}, To: r.party(line.Service), Count: 1}
+	row := &Row{At: line.At, Verdict: Served, From: from, To: r.party(line.Service), Count: 1}
 	row.says(theServer, words)
 	return []Row{*r.add(row)}
 }
 
-// success is a client's line of one that was served.
+// success takes a client's line about a request that was served.
 func (r *Reader) success(at time.Time, service string) []Row {
 	from := r.party(service)
 	for _, row := range r.recent {
-		if row.Verdict == Served && !row.heard(theClient) && near(row.At, at) && same(row.From.ID, from.ID) {
+		if row.Verdict == Served && !row.heard(theClient) && near(row.At, at) && same(row.From.ID, from.ID) && same(row.From.Where, from.Where) &&
+			(service != lab.Steady || row.From.Where == service) { // the server's line names the path that only this client asks for
 			row.says(theClient, "Success!!!")
 			fill(&row.From, from)
 			return []Row{*row}
@@ -373,8 +420,11 @@ func (r *Reader) success(at time.Time, service string) []Row {
 
 func near(a, b time.Time) bool { return a.Sub(b).Abs() < time.Second }
 
-func (r *Reader) happened(at time.Time, service, text string) []Row {
-	row := &Row{At: at, Verdict: Happened, From: r.party(service), Count: 1}
+// newSVID is the kind of a row about a program's new SVID.
+const newSVID = "svid"
+
+func (r *Reader) happened(at time.Time, service, kind, text string) []Row {
+	row := &Row{At: at, Verdict: Happened, From: r.party(service), Count: 1, kind: kind}
 	row.says(service, text)
 	return []Row{*r.add(row)}
 }
@@ -388,11 +438,21 @@ func (r *Reader) agent(line Line) []Row {
 	case msg == "No identity issued":
 		why := r.facts.Why(strings.Split(f["selectors"], ","))
 		words := msg + ": the process had exited before the agent could examine it"
-		if why.User != "" {
+		switch {
+		case why.User != "":
 			words = msg + " to a process of " + why.User
+		case len(why.Selectors) > 0:
+			words = msg + " to a process of a user whose name the agent does not know"
 		}
 		row := Row{At: line.At, Verdict: Refused, RefusedBy: theAgent, From: Party{User: why.User}, To: agent, Count: 1, Lesson: "unregistered", Why: why}
 		row.says(theAgent, words)
+		return []Row{*r.add(&row)}
+	case msg == "Connection failed during accept":
+		row := Row{At: line.At, Verdict: Refused, RefusedBy: theAgent, To: agent, Count: 1}
+		if !strings.Contains(f["error"], "no such file") { // with "no such file" the process has exited
+			row.Lesson = "other-pid-namespace"
+		}
+		row.says(theAgent, msg+": "+f["error"])
 		return []Row{*r.add(&row)}
 	case strings.Contains(f["error"], "authentication handshake failed"):
 		_, reason, _ := strings.Cut(f["error"], "authentication handshake failed: ")
@@ -411,13 +471,13 @@ func (r *Reader) agent(line Line) []Row {
 		if entry := f["entry_id"]; entry != "" {
 			words += " (entry " + entry + ")"
 		}
-		return r.happened(line.At, line.Service, words)
+		return r.happened(line.At, line.Service, msg, words)
 	}
 	return nil
 }
 
-// towardsSPIRE is one side's words on what an agent wanted of a SPIRE server. The agent says it in several
-// lines, and tries again: that is one row.
+// towardsSPIRE processes the message of one side about an agent's request to a SPIRE server. The agent logs several lines about a request,
+// and retries the request. All these lines become one row.
 func (r *Reader) towardsSPIRE(row Row, who, words string) []Row {
 	row.Count = 1
 	row.says(who, words)
@@ -435,7 +495,7 @@ func (r *Reader) towardsSPIRE(row Row, who, words string) []Row {
 	return []Row{*r.add(&row)}
 }
 
-// agentLife has the lines of the agent that tell a change, and what they mean.
+// agentLife has the meaning of those messages of the agent that report a change.
 var agentLife = map[string]string{
 	"Creating X509-SVID":              "fetches an X.509-SVID for",
 	"Renewing X509-SVID":              "renews the X.509-SVID of",
@@ -457,11 +517,14 @@ func (r *Reader) spireServer(line Line) []Row {
 		return r.towardsSPIRE(Row{At: line.At, Verdict: Refused, RefusedBy: theSPIREServer, From: from, To: Party{Where: line.Service}, Lesson: lessonForAgent(msg)},
 			theSPIREServer, msg)
 	}
+	if id := f["local_authority_id"]; id != "" && msg == "X509 CA activated" {
+		r.signs[line.Service] = id
+	}
 	if words, ok := serverLife[msg]; ok {
 		if id := f["local_authority_id"]; id != "" {
 			words += " " + short(id)
 		}
-		return r.happened(line.At, line.Service, words)
+		return r.happened(line.At, line.Service, msg, words)
 	}
 	return nil
 }
@@ -473,7 +536,7 @@ func short(id string) string {
 	return id
 }
 
-// serverLife has the lines of the SPIRE server that tell a change, and what they mean.
+// serverLife has the meaning of those messages of the SPIRE server that report a change.
 var serverLife = map[string]string{
 	"Starting Server APIs":                 "is ready",
 	"Server stopped gracefully":            "has stopped",
@@ -498,10 +561,10 @@ func lessonForAgent(words string) string {
 	case strings.Contains(words, "not attested"):
 		return "evict"
 	}
-	return "" // the other side says more
+	return "" // the other side's message says more
 }
 
-// lessonFor is the scenario whose lesson explains a refusal by these words.
+// lessonFor is the scenario whose lesson explains a refusal with this message.
 func lessonFor(who, reason string) string {
 	for _, known := range []struct{ words, server, client string }{
 		{"has expired or is not yet valid", "expired", "expired"},

@@ -12,9 +12,9 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 )
 
-var updateRows = flag.Bool("update", false, "write what the recorded logs come to; read it before you commit it")
+var updateRows = flag.Bool("update", false, "write the rows of the recorded logs; read them before you commit them")
 
-// TestRecorded reads what the lab logged while each scenario ran, and compares the rows that come of it.
+// TestRecorded: the recording of each scenario must lead to the expected rows.
 func TestRecorded(t *testing.T) {
 	scripts, err := filepath.Glob("../../../scripts/scenarios/*.sh")
 	if err != nil || len(scripts) == 0 {
@@ -23,11 +23,11 @@ func TestRecorded(t *testing.T) {
 	for _, script := range scripts {
 		name := strings.TrimSuffix(filepath.Base(script), ".sh")
 		t.Run(name, func(t *testing.T) {
-			log, err := os.ReadFile("testdata/" + name + ".log")
+			events, err := readRecording("testdata/" + name + ".jsonl")
 			if err != nil {
-				t.Fatalf("the scenario's logs have to be recorded: %v", err)
+				t.Fatalf("the scenario has to be recorded: %v", err)
 			}
-			got := story(string(log))
+			got := story(events)
 			golden := "testdata/" + name + ".rows"
 			if *updateRows {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -45,17 +45,14 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-// story is every row that is no success, in its last form.
-func story(log string) string {
-	reader := NewReader()
+// story returns all rows except served requests, each in its latest version.
+func story(events []event) string {
+	hub, known := NewHub("lab"), parts{}
 	last := map[int]Row{}
 	most := 0
-	for _, text := range strings.Split(log, "\n") {
-		line, ok := ParseLine(text)
-		if !ok {
-			continue
-		}
-		for _, row := range reader.Read(line) {
+	for _, e := range events {
+		feed(hub, e, known)
+		for _, row := range hub.rows {
 			last[row.Number] = row
 			most = max(most, row.Number)
 		}
@@ -103,12 +100,12 @@ func read(t *testing.T, lines ...string) []Row {
 	reader.Know(Facts{Containers: []facts.Container{
 		{Service: "client", User: "client-workload", Status: "running", Networks: map[string]facts.Network{"lab": {Address: "172.20.0.4"}}},
 		{Service: "server", User: "server-workload", Status: "running", Networks: map[string]facts.Network{"lab": {Address: "172.20.0.3"}}},
-	}})
+	}}, noon)
 	last := map[int]Row{}
 	for _, text := range lines {
 		line, ok := ParseLine(text)
 		if !ok {
-			t.Fatalf("not a line of Compose's: %q", text)
+			t.Fatalf("not a line of Compose: %q", text)
 		}
 		for _, row := range reader.Read(line) {
 			last[row.Number] = row
@@ -151,7 +148,8 @@ func TestWhoRefused(t *testing.T) {
 	}
 }
 
-// TestJoined: both sides' lines of one connection are one row, in either order.
+// TestJoined: a line of the client and a line of the server about the same connection must become one row. Their order
+// must not matter.
 func TestJoined(t *testing.T) {
 	server := "server-1 | 2026-11-25T12:00:00.2Z 2026/11/25 12:00:00 http: TLS handshake error from 172.20.0.4:5000: "
 	client := "client-1 | 2026-11-25T12:00:00.1Z " + `Error connecting to "https://server:8443/": Get "https://server:8443/": `
@@ -167,16 +165,16 @@ func TestJoined(t *testing.T) {
 	} {
 		rows := read(t, test.lines...)
 		if len(rows) != 1 || len(rows[0].Said) != 2 || rows[0].RefusedBy != test.by || rows[0].From.Where != "client" || rows[0].To.Where != "server" {
-			t.Errorf("%q came to %+v; want one row in which both speak, refused by %s", test.lines, rows, test.by)
+			t.Errorf("%q made %+v; want one row with the messages of both sides, refused by %s", test.lines, rows, test.by)
 		}
 	}
 	apart := strings.Replace(client+alert, "12:00:00.1Z", "12:00:09Z", 1)
 	if rows := read(t, server+wrong, apart); len(rows) != 2 {
-		t.Errorf("lines 9 s apart came to %d rows, want 2", len(rows))
+		t.Errorf("lines 9 s apart made %d rows, want 2", len(rows))
 	}
 	other := strings.Replace(client+alert, "client-1", "steady-1", 1)
 	if rows := read(t, server+wrong, other); len(rows) != 2 {
-		t.Errorf("lines of two clients came to %d rows, want 2", len(rows))
+		t.Errorf("lines of two clients made %d rows, want 2", len(rows))
 	}
 }
 
@@ -188,13 +186,13 @@ func TestServedAreCounted(t *testing.T) {
 	}
 	rows := read(t, lines...)
 	if len(rows) != 1 || rows[0].Count != 5 || rows[0].From.ID != "spiffe://example.org/client" {
-		t.Errorf("5 served requests came to %+v; want one row that counts 5", rows)
+		t.Errorf("5 served requests made %+v; want one row that counts 5", rows)
 	}
 }
 
 func TestTyped(t *testing.T) {
 	reader := NewReader()
-	reader.Know(Facts{Containers: []facts.Container{{Service: "client", User: "client-workload", Status: "running", Networks: map[string]facts.Network{"lab": {Address: "172.20.0.4"}}}}})
+	reader.Know(Facts{Containers: []facts.Container{{Service: "client", User: "client-workload", Status: "running", Networks: map[string]facts.Network{"lab": {Address: "172.20.0.4"}}}}}, noon)
 	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	line, _ := ParseLine(`server-1 | 2026-11-25T12:00:00Z 2026/11/25 12:00:00 http: TLS handshake error from 172.20.0.4:5000: unexpected ID "spiffe://example.org/server"`)
 	reader.Read(line)
@@ -204,13 +202,28 @@ func TestTyped(t *testing.T) {
 	screen.Read("command docker compose exec --user server-workload client client", at, reader)
 	_, rows := screen.Read(`said Error connecting to "https://server:8443/": Get "https://server:8443/": remote error: tls: bad certificate`, at.Add(time.Second), reader)
 	if len(rows) != 1 || rows[0].Number != 1 || rows[0].From.User != "server-workload" || len(rows[0].Said) != 2 {
-		t.Errorf("what was typed came to %+v; want it joined to the server's words", rows)
+		t.Errorf("the typed command made %+v; want one row with the server's message", rows)
 	}
 	if screen.Now.Name != "bad-id" || screen.Now.Expectation != "the expectation" || screen.Now.Step != "2. The same program" {
 		t.Errorf("the screen shows %+v", screen.Now)
 	}
 	if _, rows := screen.Read("said nothing that is known", at, reader); rows != nil {
-		t.Errorf("other words came to %+v", rows)
+		t.Errorf("other output made %+v", rows)
+	}
+	alert := "said 4057:error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate"
+	for command, want := range map[string]string{
+		"openssl s_client -connect tools:8443 -ign_eof":       "tools",
+		"sh -c 'curl -sS https://path-server:8443/ --cert a'": "path-server",
+		"openssl s_client -brief":                             "server",
+	} {
+		screen.Read("command docker compose exec --user client-workload tools "+command, at, reader)
+		if _, rows := screen.Read(alert, at.Add(time.Minute), reader); len(rows) != 1 || rows[0].To.Where != want || rows[0].From.Where != "tools" {
+			t.Errorf("%s made %+v, want a request to %s", command, rows, want)
+		}
+	}
+	screen.Read("command docker compose exec impostor cat log", at, reader)
+	if _, rows := screen.Read(alert, at, reader); rows != nil {
+		t.Errorf("the log of a server is read as a client's connection: %v", rows)
 	}
 }
 
@@ -221,23 +234,23 @@ func TestLinesAreData(t *testing.T) {
 	}
 	for _, text := range []string{"", "nonsense", "server-1 | yesterday Success!!!", "server | " + stamp + "x", "<b>-1 | " + stamp + "x"} {
 		if _, ok := ParseLine(text); ok {
-			t.Errorf("%q was taken for a line", text)
+			t.Errorf("%q was read as a line", text)
 		}
 	}
 }
 
-// TestExited: what Compose says of a container that has exited, as Compose 2.40 writes it, is no line of a log, and none that
-// cannot be read.
+// TestExited: Compose 2.40 prints a message about a container that has exited. This message must not count as a log
+// line, and must not be reported as unreadable.
 func TestExited(t *testing.T) {
 	for _, text := range []string{"server-1 exited with code 0", "\r\x1b[Kserver-1 exited with code 0", "\x1b[Kserver-1  exited with code 0 (restarting)"} {
 		line, ok := ParseLine(text)
 		if !ok || line.Service != "server" || !line.At.IsZero() {
-			t.Errorf("%q came to %+v, %t", text, line, ok)
+			t.Errorf("%q made %+v, %t", text, line, ok)
 		}
 		reader := NewReader()
 		reader.svids["server"] = SVID{Serial: "1"}
 		if reader.Read(line); !reader.ended["server"] || reader.svids["server"].Serial != "" {
-			t.Errorf("%q: the server is taken to run on", text)
+			t.Errorf("%q: the server counts as running", text)
 		}
 	}
 	hub := NewHub("lab")

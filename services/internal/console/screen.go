@@ -4,9 +4,11 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// Scenario is what a scenario that runs has on its screen.
+// Scenario is what a running scenario has on its screen.
 type Scenario struct {
 	Name        string `json:"name"`
 	Expectation string `json:"expectation"`
@@ -19,7 +21,7 @@ type Scenario struct {
 // resultFor is how long the result of a scenario is shown.
 const resultFor = time.Minute
 
-// Screen follows what a scenario shows, as package scenario writes it: lines of a word and a text.
+// Screen follows the lines that package scenario writes. Each has a word and a text:
 //
 //	begin NAME: EXPECTATION
 //	step N. SENTENCE
@@ -27,14 +29,17 @@ const resultFor = time.Minute
 //	said WHAT IT PRINTED
 //	end PASS|FAIL ...
 type Screen struct {
-	Now     *Scenario // nil if none runs, and none has ended in the last minute
+	Now     *Scenario // nil if no scenario runs, and none has ended in the last minute
 	command string
 }
 
 var executed = regexp.MustCompile(`docker compose exec (?:.*?--user (\S+) )?(?:--?\S+ )*?([a-z][a-z0-9-]*) (\S+)`)
 
-// Read returns true if the line changes what the page shows at its top, and the words of a program that was
-// run there, which no container logs.
+// connects finds the service to which openssl or curl connects.
+var connects = regexp.MustCompile(`(?:-connect |https://)([a-z][a-z0-9-]*):`)
+
+// Read reports whether a line changes the top of the page. It also returns the rows that it finds in the output of a program. No container
+// logs this output.
 func (s *Screen) Read(text string, at time.Time, reader *Reader) (changed bool, rows []Row) {
 	word, rest, _ := strings.Cut(strings.TrimRight(text, "\n"), " ")
 	rest = harmless(rest)
@@ -63,7 +68,7 @@ func (s *Screen) Read(text string, at time.Time, reader *Reader) (changed bool, 
 	return false, nil
 }
 
-// Expire forgets a scenario whose result has been shown long enough. It returns true if that changes what the page shows.
+// Expire forgets a scenario whose result has been shown long enough. It returns true if it has forgotten a scenario.
 func (s *Screen) Expire(now time.Time) bool {
 	if s.Now == nil || s.Now.Ended == "" || now.Sub(s.Now.at) < resultFor {
 		return false
@@ -72,20 +77,24 @@ func (s *Screen) Expire(now time.Time) bool {
 	return true
 }
 
-// Typed reads what a program printed that was run by hand in a container, by `docker compose exec`.
+// Typed reads the output of a program that `docker compose exec` has run in a container.
 func (r *Reader) Typed(command, text string, at time.Time) []Row {
 	m := executed.FindStringSubmatch(command)
-	if m == nil {
-		return nil
+	if m == nil || m[3] == "cat" {
+		return nil // cat prints earlier lines, and perhaps a server's
 	}
 	from := Party{Where: m[2], User: m[1]}
 	text = ownTime.ReplaceAllString(text, "")
 	if c := connect.FindStringSubmatch(text); c != nil {
 		return r.refusal(at, Row{From: from, To: Party{Where: host(c[1])}}, theClient, c[2], text)
 	}
-	// What curl and openssl say of an alert.
+	// A line with these two texts means that curl or openssl has received an alert.
 	if strings.Contains(text, ":SSL routines:") && strings.Contains(text, "alert") {
-		return r.refusal(at, Row{From: from, To: Party{Where: "server"}}, theClient, "remote error: tls: "+text, text)
+		to := Party{Where: lab.Server}
+		if peer := connects.FindStringSubmatch(command); peer != nil {
+			to.Where = peer[1]
+		}
+		return r.refusal(at, Row{From: from, To: to}, theClient, "remote error: tls: "+text, text)
 	}
 	return nil
 }

@@ -1,7 +1,8 @@
-// Package console shows a running lab in a browser: who spoke to whom, as whom, and who refused.
+// Package console shows a running lab in a browser: which program spoke to which, with which SPIFFE ID, and which side refused.
 //
-// The parts: follow.go and gather.go read the logs and ask the lab; read.go, screen.go and facts.go make rows and a state of that; hub.go
-// keeps them and gives them to every browser; page.go and web/ show them. trace.go and handshake.go are for a single handshake.
+// The parts: follow.go and gather.go read the logs and ask the lab. read.go, screen.go and facts.go turn the answers into rows and a state.
+// picture.go makes the diagram. hub.go sends all data to every browser, and page.go and web/ show it. record.go and replay.go record the
+// data, and show it without a lab. trace.go and handshake.go are for a single handshake.
 package console
 
 import (
@@ -25,20 +26,26 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
-// DefaultPort is where the page is served if nothing else is said.
+// DefaultPort is the page's port if no other port is given.
 const DefaultPort = "8089"
 
-// Options are what the learner may say.
+// Options are the options of the learner.
 type Options struct {
 	Port string
-	Open bool // the page in a browser, if there is a terminal
+	Open bool // open the page in a browser, if there is a terminal
+
+	Record string // the file for a recording, or nothing
+	Replay string // the recording to show instead of a lab, or nothing
 }
 
-// Serve shows the lab until ctx ends.
+// Serve shows the lab, or a recording, until ctx ends.
 func Serve(ctx context.Context, l *launch.Launcher, options Options) error {
-	port, err := strconv.Atoi(options.Port)
-	if err != nil || port < 1024 || port > 65535 {
-		return &engine.Problem{What: fmt.Sprintf("the port is %q", options.Port), Remedy: "a number from 1024 to 65535, such as " + DefaultPort}
+	if options.Replay != "" {
+		return replay(ctx, l, options)
+	}
+	port, err := portOf(options)
+	if err != nil {
+		return err
 	}
 	if err := l.Need(ctx); err != nil {
 		return err
@@ -46,7 +53,7 @@ func Serve(ctx context.Context, l *launch.Launcher, options Options) error {
 	if all, err := l.Containers(ctx); err != nil {
 		return err
 	} else if len(all) == 0 {
-		return &engine.Problem{What: "no lab of the name " + l.Project + " is running", Remedy: "make up"}
+		return &engine.Problem{What: "the lab " + l.Project + " is not running", Remedy: "make up"}
 	}
 	if err := os.MkdirAll(l.Cache(), 0o755); err != nil {
 		return err
@@ -78,7 +85,22 @@ func Serve(ctx context.Context, l *launch.Launcher, options Options) error {
 	if err != nil {
 		return err
 	}
-	return show(ctx, l, listener, page, options.Open)
+	var record *os.File
+	if options.Record != "" {
+		if record, err = createRecording(options.Record); err != nil {
+			return err
+		}
+		defer record.Close()
+	}
+	return show(ctx, l, listener, page, record, options.Open)
+}
+
+func portOf(options Options) (int, error) {
+	port, err := strconv.Atoi(options.Port)
+	if err != nil || port < 1024 || port > 65535 {
+		return 0, &engine.Problem{What: fmt.Sprintf("the port %q is not a number from 1024 to 65535", options.Port), Remedy: "scripts/lab console --port " + DefaultPort}
+	}
+	return port, nil
 }
 
 func lockFile(e *engine.Engine) string   { return e.Cache("lock-console-" + e.Project) }
@@ -110,12 +132,12 @@ func listenOn(port int) (net.Listener, error) {
 }
 
 // show serves the page, and feeds its hub, until ctx ends.
-func show(ctx context.Context, l *launch.Launcher, listener net.Listener, page *Page, open bool) error {
+func show(ctx context.Context, l *launch.Launcher, listener net.Listener, page *Page, record *os.File, open bool) error {
 	now, err := l.Now(ctx)
 	if err != nil {
 		return err
 	}
-	ahead := time.Until(now) // of the engine's clock, by which logs are stamped
+	ahead := time.Until(now) // how far the engine's clock, which stamps the logs, is ahead
 	clock := func() time.Time { return time.Now().Add(ahead) }
 	page.clock = clock
 
@@ -123,22 +145,29 @@ func show(ctx context.Context, l *launch.Launcher, listener net.Listener, page *
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer cancel()
-	server := &http.Server{Handler: page, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10, BaseContext: func(net.Listener) context.Context { return ctx }}
-	defer server.Close()
 	known, read := make(chan struct{}), make(chan struct{})
 	parts.Go(func() { ask(ctx, l.Engine, page.hub, clock, func() { close(known) }) })
 	parts.Go(func() {
-		either(ctx, known) // whose address is in a line, and which entries there are
+		either(ctx, known) // the lines need the addresses and the entries
 		followLogs(ctx, l.Engine, page.hub, clock, func() { close(read) })
 	})
 	parts.Go(func() { followScreen(ctx, l.Engine, page.hub) })
 	parts.Go(func() { perform(ctx, l, page) })
-	either(ctx, read) // a browser would get the first rows too fast to show them
+	either(ctx, read) // the first rows come too fast for a browser
+	if record != nil {
+		page.hub.Record(record, clock())
+	}
+	return serve(ctx, l, listener, page, &parts, "the lab "+l.Project, open)
+}
+
+// serve serves the page until ctx ends. It prints the page's address, and opens it in a browser.
+func serve(ctx context.Context, l *launch.Launcher, listener net.Listener, page *Page, parts *sync.WaitGroup, what string, open bool) error {
+	server := &http.Server{Handler: page, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10, BaseContext: func(net.Listener) context.Context { return ctx }}
+	defer server.Close()
 	failed := make(chan error, 1)
 	parts.Go(func() { failed <- server.Serve(listener) })
-
 	address := "http://" + listener.Addr().String() + "/?token=" + page.token
-	l.Screen.Say("%s%s%s shows the lab %s; Ctrl-C ends it", l.Screen.Bold, address, l.Screen.Plain, l.Project)
+	l.Screen.Say("%s%s%s shows %s; Ctrl-C ends it", l.Screen.Bold, address, l.Screen.Plain, what)
 	if open && l.Screen.Terminal {
 		openBrowser(ctx, address)
 	}
@@ -151,10 +180,11 @@ func show(ctx context.Context, l *launch.Launcher, listener net.Listener, page *
 	}
 }
 
-// firstWithin is how long the logs wait for the first facts, and browsers for the first rows.
+// firstWithin limits two waits. The console waits for the first facts, and then follows the logs. It waits for the first log lines, and then
+// serves the page.
 const firstWithin = 5 * time.Second
 
-// either waits until something is done, but not for long.
+// The function named either waits until done is closed, but at most for [firstWithin].
 func either(ctx context.Context, done <-chan struct{}) {
 	select {
 	case <-done:
@@ -163,7 +193,7 @@ func either(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// ask gathers facts when the hub wants them, until ctx ends. It calls first when the hub has the first ones.
+// ask gathers facts when the hub wants them, until ctx ends. It calls first() as soon as the hub has any facts.
 func ask(ctx context.Context, e *engine.Engine, hub *Hub, clock func() time.Time, first func()) {
 	var once sync.Once
 	gatherer := newGatherer(e)
@@ -173,7 +203,7 @@ func ask(ctx context.Context, e *engine.Engine, hub *Hub, clock func() time.Time
 		if hub.Wants(asked, now) {
 			asked = now
 			if known := gatherer.gather(ctx); ctx.Err() == nil {
-				hub.Know(known)
+				hub.Know(known, clock())
 				once.Do(first)
 			}
 		}
@@ -196,7 +226,6 @@ func perform(ctx context.Context, l *launch.Launcher, page *Page) {
 	}
 }
 
-// openBrowser opens the page, where there is a browser.
 func openBrowser(ctx context.Context, address string) {
 	var command []string
 	switch {

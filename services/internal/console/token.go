@@ -10,14 +10,15 @@ import (
 	"strings"
 )
 
-// Access is how the page of one lab's console is reached. It is kept in a file that only its owner can read, so that a page
-// which is open in a browser works again after the console was restarted.
+// Access has the token and the address of one lab's console. A file that only its owner can read stores the token and the address. So an
+// open page works again after a restart of the console.
 type Access struct {
-	Token   string `json:"token"`             // whoever knows it may read the page, and ask for a handshake
-	Address string `json:"address,omitempty"` // of the console that runs, such as 127.0.0.1:8089
+	Token   string `json:"token"`             // it permits reading the page, and requesting a handshake
+	Address string `json:"address,omitempty"` // of the running console, such as 127.0.0.1:8089
 }
 
-// ReadAccess reads the file. If there is none, or none with a token, there is a new token, which is not written yet.
+// ReadAccess reads the file of Access. If there is no file, or if the file has no token, the result has a new token, which is not in the
+// file yet.
 func ReadAccess(file string) (Access, error) {
 	var access Access
 	text, err := os.ReadFile(file)

@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Trace is one handshake, as `openssl s_client -trace` tells it, from the client's side.
+// Trace is one handshake, as `openssl s_client -trace` reports it, from the client's side.
 type Trace struct {
 	As    string      `json:"as"` // the user whose SVID was shown, or "nobody"
 	Steps []TraceStep `json:"steps"`
-	End   string      `json:"end"`     // what it came to
+	End   string      `json:"end"`     // the result
 	Done  bool        `json:"done"`    // was the request answered?
-	By    string      `json:"refused"` // who refused, if somebody did
+	By    string      `json:"refused"` // the side that refused, or nothing
 }
 
 // TraceStep is one message of TLS 1.3 (RFC 8446, section 4).
 type TraceStep struct {
 	By      string   `json:"by"`      // client or server
-	Message string   `json:"message"` // as RFC 8446 calls it
+	Message string   `json:"message"` // its name in RFC 8446
 	Means   string   `json:"means"`
 	Details []string `json:"details,omitempty"`
 	Secret  bool     `json:"encrypted"`
@@ -34,27 +34,27 @@ var (
 )
 
 var means = map[string]string{
-	"ClientHello":         "I speak TLS 1.3; here is my half of a key",
-	"ServerHello":         "So do I; here is mine. From here on all is encrypted",
-	"EncryptedExtensions": "What else is agreed on",
-	"CertificateRequest":  "Show me who you are: this is what makes it mutual",
+	"ClientHello":         "I speak TLS 1.3, and send my part of the key exchange",
+	"ServerHello":         "I speak it too, and send my part. All further messages are encrypted",
+	"EncryptedExtensions": "Further settings of this connection",
+	"CertificateRequest":  "Send me your certificate. This makes the TLS mutual",
 	"Certificate":         "My X.509-SVID, with my SPIFFE ID in it",
-	"CertificateVerify":   "Signed with the key of that SVID: it is mine",
+	"CertificateVerify":   "Proof that I have the private key of that SVID",
 	"Finished":            "I have seen the same handshake as you",
-	"NewSessionTicket":    "A ticket, to be recognized by next time",
+	"NewSessionTicket":    "A ticket to resume this session later",
 }
 
 const (
-	// noCertificate is the length of a Certificate message without a certificate: that of an empty
-	// context, in one byte, and of an empty list, in three (RFC 8446, section 4.4.2).
+	// noCertificate is the length of a Certificate message without a certificate: one byte for an empty context, and three bytes for an
+	// empty list (RFC 8446, section 4.4.2).
 	noCertificate = "4"
 	noneMeans     = "No certificate: the list in this message is empty"
 )
 
-// alertNames are of alerts that OpenSSL 3.0's trace calls "unknown" (RFC 8446, section 6).
+// alertNames has the names of alerts that OpenSSL 3.0's trace calls "unknown" (RFC 8446, section 6).
 var alertNames = map[string]string{"116": "certificate required"}
 
-// data are the first bytes that each side sends after the handshake.
+// data describes the first bytes that each side sends after the handshake.
 var data = map[string]string{
 	"client": "The HTTP request",
 	"server": "The HTTP response",
@@ -129,13 +129,13 @@ func ParseTrace(as string, in io.Reader) (*Trace, error) {
 		return nil, fmt.Errorf("no handshake was seen: the server did not answer, or this is not the output of openssl s_client -trace")
 	}
 	if trace.End == "" {
-		trace.End = map[bool]string{true: "served: Success!!!", false: "the connection ended, and nobody said why"}[trace.Done]
+		trace.End = map[bool]string{true: "served: Success!!!", false: "the connection ended, and neither side sent a reason"}[trace.Done]
 	}
 	return trace, nil
 }
 
-// afterFinished says what a client does not notice in TLS 1.3: its handshake ends with its own Finished, and
-// the server looks at its certificate after that (RFC 8446, section 2).
+// afterFinished says what a client does not notice in TLS 1.3: its handshake ends with its own Finished, and the server verifies the
+// client's certificate later (RFC 8446, section 2).
 func afterFinished(asked bool) []string {
 	if asked {
 		return []string{"The client had completed its handshake before this alert,", "and had sent its request. The server does not handle it."}

@@ -12,7 +12,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// Compose's labels, by which the containers of a lab are known.
+// Compose's labels, which mark the containers of a lab.
 const (
 	projectLabel = "com.docker.compose.project"
 	serviceLabel = "com.docker.compose.service"
@@ -20,18 +20,18 @@ const (
 	folderLabel  = "com.docker.compose.project.working_dir"
 )
 
-// Container is one of the lab's, as `docker ps` shows it.
+// Container is a container of the lab, as `docker ps` shows it.
 type Container struct {
 	ID, Name, Service string
 	State             string // running, exited, paused, restarting ...
 	Status            string // for people: "Up 3 seconds (healthy)"
 }
 
-// Runs reports whether the container's processes exist, paused or not.
+// Runs reports whether the processes of the container exist, even if they are paused.
 func (c Container) Runs() bool { return c.State == "running" || c.State == "paused" }
 
-// psRow is a line of `docker ps` in the format of psFormat. Docker's own JSON has all labels in one text, separated by commas, which
-// may be in a label too.
+// psRow is a line of `docker ps` in the format psFormat. Docker's JSON format has all labels in one text, separated by commas, and a
+// label may have commas too.
 type psRow struct{ ID, Name, State, Status, Project, Service, Folder string }
 
 const psFormat = `{"ID":{{json .ID}},"Name":{{json .Names}},"State":{{json .State}},"Status":{{json .Status}},"Project":{{json (.Label "` + projectLabel +
@@ -49,7 +49,6 @@ func (e *Engine) ps(ctx context.Context, filters ...string) ([]psRow, error) {
 	return jsonLines[psRow](said)
 }
 
-// jsonLines reads an answer that has one JSON object in each line.
 func jsonLines[T any](said string) ([]T, error) {
 	var all []T
 	for line := range strings.Lines(said) {
@@ -96,7 +95,7 @@ func (e *Engine) Container(ctx context.Context, service string) (Container, erro
 	return Container{}, fmt.Errorf("%w of %s", ErrNoContainer, service)
 }
 
-// Whole reports whether every service of compose.yaml that keeps running has a running container.
+// Whole reports whether all services of compose.yaml that keep running have a running container.
 func (e *Engine) Whole(ctx context.Context) (bool, error) {
 	all, err := e.Containers(ctx)
 	if err != nil {
@@ -110,9 +109,9 @@ func (e *Engine) Whole(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// Inspection is what `docker inspect` says of a container.
+// Inspection is the answer of `docker inspect` for a container.
 type Inspection struct {
-	Image string // its ID
+	Image string // the image's ID
 	State struct {
 		Status    string
 		ExitCode  int
@@ -125,7 +124,7 @@ type Inspection struct {
 	}
 }
 
-// Inspect returns what the engine says of a service's container.
+// Inspect returns the engine's facts about a service's container.
 func (e *Engine) Inspect(ctx context.Context, service string) (*Inspection, error) {
 	container, err := e.Container(ctx, service)
 	if err != nil {
@@ -145,12 +144,12 @@ func (e *Engine) Inspect(ctx context.Context, service string) (*Inspection, erro
 	return all[0], nil
 }
 
-// Process identifies the process of a container: it changes when the process is started again.
+// Process identifies the process of a container. Its fields change when the engine starts a new process in the container.
 type Process struct {
 	Service   string
-	PID       int // as the engine counts
+	PID       int // as the engine counts it
 	StartedAt string
-	Restarts  int // by the engine
+	Restarts  int // restarts by the engine
 }
 
 // String is a sentence for the learner.
@@ -173,7 +172,8 @@ type Line struct {
 	Text string
 }
 
-// Log returns what the container of a service has logged on both of its outputs, since a time if that is not zero.
+// Log returns the lines that the container of a service has written to both outputs. It leaves out the lines before since. If since is
+// zero, Log returns all lines.
 func (e *Engine) Log(ctx context.Context, service string, since time.Time) ([]Line, error) {
 	container, err := e.Container(ctx, service)
 	if err != nil {
@@ -199,14 +199,14 @@ func (e *Engine) Log(ctx context.Context, service string, since time.Time) ([]Li
 	return lines, nil
 }
 
-// Volumes returns the names of the volumes that bear the lab's label.
+// Volumes returns the names of the volumes with the lab's label.
 func (e *Engine) Volumes(ctx context.Context) ([]string, error) {
 	said, err := e.Ask(ctx, "volume", "ls", "--quiet", "--filter", "label="+projectLabel+"="+e.Project)
 	return strings.Fields(said), err
 }
 
-// Folders returns the folders from which containers of this project were started, each once. A container that does not say so
-// gives an empty text.
+// Folders returns the folders from which containers of this project were started. Each folder is in the result once. If a container has no
+// label with its folder, the result has an empty text.
 func (e *Engine) Folders(ctx context.Context) ([]string, error) {
 	rows, err := e.ps(ctx, "label="+projectLabel+"="+e.Project)
 	if err != nil {
@@ -221,8 +221,8 @@ func (e *Engine) Folders(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
-// Others returns the names of all things of a kind (container, network or volume) whose names begin with the project's name and
-// which Compose did not make for this project.
+// Others returns the names of objects of one kind, which is container, network or volume. These names begin with the project's name, but
+// Compose did not create the objects for this project.
 func (e *Engine) Others(ctx context.Context, kind string) ([]string, error) {
 	name := "Name"
 	args := []string{kind, "ls", "--filter", "name=" + e.Project}

@@ -1,5 +1,5 @@
-// Package engine runs docker and docker compose as programs, so that contexts, DOCKER_HOST and credential helpers work as they
-// do for a person who types the commands. It reads what they answer as JSON.
+// Package engine runs the programs docker and docker compose, so that contexts, DOCKER_HOST and credential helpers work as they do for a
+// person who types the commands. It reads their answers as JSON.
 package engine
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// How long an engine may take to answer a question. One that hangs would never answer.
+// patience is how long an engine may take for an answer. An engine that hangs would never answer.
 const patience = 10 * time.Second
 
 // The oldest Docker API and Compose that the lab works with: Docker Engine 20.10 and Podman 4 have this API.
@@ -35,19 +35,20 @@ const (
 // Engine is a container engine with one lab on it.
 type Engine struct {
 	Dir     string // the lab's folder
-	Project string // what Compose calls this lab
+	Project string // the Compose project of this lab
+	Folder  string // the folder from which Compose reads compose.yaml: Dir, or the lab's own folder
 
 	Overridden []string // a sentence for each version that the environment sets to something other than .env
 
-	Arch   string // of the engine, as Go names it; known after Connect
-	Podman string // its version if the engine is Podman; known after Connect
+	Arch   string // the engine's architecture, as Go names it; known after Connect
+	Podman string // the version of Podman if that is the engine; known after Connect
 
-	settings map[string]string // of .env
-	environ  []string          // for docker and docker compose
-	compose  string            // the program; found by Connect
+	settings map[string]string // the variables in .env
+	environ  []string          // the environment of docker and docker compose
+	compose  string            // the program of Compose; set by Connect
 }
 
-// New reads the lab's settings from its folder and from the environment. It asks the engine nothing yet.
+// New reads the lab's settings from its folder and from the environment. It does not ask the engine.
 func New(dir string) (*Engine, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -64,6 +65,7 @@ func New(dir string) (*Engine, error) {
 	if name := os.Getenv("COMPOSE_PROJECT_NAME"); name != "" {
 		e.Project = name
 	}
+	e.Folder = folderOf(e.Dir, e.Project)
 	return e, nil
 }
 
@@ -71,30 +73,31 @@ func New(dir string) (*Engine, error) {
 func (e *Engine) ForProject(name string) *Engine {
 	other := *e
 	other.Project = name
-	other.environ = append(slices.Clip(e.environ), "COMPOSE_PROJECT_NAME="+name) // the last one counts
+	other.Folder = folderOf(e.Dir, name)
+	other.environ = append(slices.Clip(e.environ), "COMPOSE_PROJECT_NAME="+name) // the last value counts
 	return &other
 }
 
-// Setting returns a value of .env, or the environment's value for the same name.
+// Setting returns a value of .env. If the environment has a variable with the same name, Setting returns the value of this variable.
 func (e *Engine) Setting(name string) string { return e.settings[name] }
 
-// Image returns the full name of one of the lab's images.
+// Image returns the full name of an image of the lab.
 func (e *Engine) Image(name string) string {
 	return lab.ImagePrefix + name + ":" + e.settings["LAB_TAG"]
 }
 
-// Cache returns a path in the folder that has what is built, and what a lab needs between two commands.
+// Cache returns a path in the folder for built files, and for files that a lab needs between two commands.
 func (e *Engine) Cache(name ...string) string {
 	return filepath.Join(append([]string{e.Dir, ".cache"}, name...)...)
 }
 
-// Command prepares a program with the lab's folder and environment. extra has more variables, as NAME=VALUE. When ctx ends, the
-// program is interrupted as by Ctrl-C, and killed after 3 s.
+// Command prepares the start of a program in the lab's folder and with the lab's environment. The parameter extra has further variables, as
+// NAME=VALUE. When ctx ends, the program is interrupted as by Ctrl-C. It is killed 3 s later.
 func (e *Engine) Command(ctx context.Context, extra []string, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = e.Dir
 	cmd.Env = append(append([]string(nil), e.environ...), extra...)
-	if runtime.GOOS != "windows" { // which has no signal for it
+	if runtime.GOOS != "windows" { // Windows has no signal for it
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	}
 	cmd.WaitDelay = 3 * time.Second
@@ -108,10 +111,10 @@ func (e *Engine) Docker(ctx context.Context, args ...string) *exec.Cmd {
 
 // Compose prepares a docker compose command for this lab. Connect must have succeeded.
 func (e *Engine) Compose(ctx context.Context, extra []string, args ...string) *exec.Cmd {
-	return e.Command(ctx, extra, e.compose, append([]string{"--project-directory", e.Dir}, args...)...)
+	return e.Command(ctx, extra, e.compose, append([]string{"--project-directory", e.Folder}, args...)...)
 }
 
-// Ask returns what a docker command prints on its standard output. Its error has the last line of the standard error.
+// Ask returns the standard output of a docker command. Its error has the last line of the standard error.
 func (e *Engine) Ask(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -136,7 +139,7 @@ func (e *Engine) Ask(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// Reason returns the error of a command whose standard error was not read: its last line, if there is one.
+// Reason returns the last line of a failed command's standard error, if there is one, else err.
 func Reason(err error) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -147,19 +150,19 @@ func Reason(err error) error {
 	return err
 }
 
-// cannotTell is the problem that a docker command fails before it does what it is for: nothing is known of the engine then.
+// cannotTell is the problem that a docker command failed before it could answer, so that the state of the engine is not known.
 func cannotTell(verb, failure string) *Problem {
 	return &Problem{What: "cannot tell: docker " + verb + " failed: " + failure,
-		Remedy: "docker " + verb + " must work when you type it; a limit of processes (ulimit -u) or of memory can be what stops it"}
+		Remedy: "docker " + verb + " must work when you type it. A limit on processes (ulimit -u) or on memory may stop the command"}
 }
 
-// LastLine returns the last line of a text that is not empty.
+// LastLine returns the last non-empty line of a text.
 func LastLine(text string) string {
 	text = strings.TrimRight(text, "\r\n \t")
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
-// endpoint says which engine is asked.
+// endpoint describes the variables that select the engine.
 func endpoint() string {
 	said := func(name string) string {
 		if value := os.Getenv(name); value != "" {
@@ -170,7 +173,7 @@ func endpoint() string {
 	return said("DOCKER_HOST") + ", " + said("DOCKER_CONTEXT")
 }
 
-// Connect makes sure that an engine answers which the lab works with, and finds Compose.
+// Connect checks that the engine answers and that the lab works with it, and finds Compose.
 func (e *Engine) Connect(ctx context.Context) error {
 	if e.Arch != "" {
 		return nil
@@ -193,7 +196,6 @@ func (e *Engine) Connect(ctx context.Context) error {
 	return e.findCompose(info)
 }
 
-// noEngine explains an error of docker version.
 func (e *Engine) noEngine(ctx context.Context, err error) error {
 	var problem *Problem
 	known := errors.As(err, &problem)
@@ -211,7 +213,7 @@ func (e *Engine) noEngine(ctx context.Context, err error) error {
 		return &Problem{lab.NoAccess, "your user may not use the Docker Engine: " + said,
 			"add your user to the group docker (sudo usermod -aG docker $USER), then log out and in again. Members of that group have the rights of root on this machine"}
 	}
-	return &Problem{lab.NoEngine, "no Docker Engine answers: " + said, "start Docker Desktop or the docker service; docker info must work (" + endpoint() + ")"}
+	return &Problem{lab.NoEngine, "no Docker Engine answers: " + said, "start Docker Desktop or the docker service; \"docker info\" must work (" + endpoint() + ")"}
 }
 
 func (e *Engine) readVersion(said string) error {
@@ -226,16 +228,16 @@ func (e *Engine) readVersion(said string) error {
 	}
 	server := answer.Server
 	if server.APIVersion == "" {
-		return cannotTell("version", "its answer has no version of a server")
+		return cannotTell("version", "its answer has no version of the engine")
 	}
 	if server.Os == "windows" {
-		return &Problem{lab.WindowsContainers, "the Docker Engine runs Windows containers, and the lab's are Linux containers", "Docker Desktop's menu: Switch to Linux containers"}
+		return &Problem{lab.WindowsContainers, "the Docker Engine runs Windows containers, and the lab needs Linux containers", "select \"Switch to Linux containers\" in Docker Desktop's menu"}
 	}
 	name := "Docker Engine"
 	for _, component := range server.Components {
 		if strings.Contains(component.Name, "Podman") {
 			name, e.Podman = "Podman", server.Version
-			// Podman 4 gives a container that has a DNS server of its own no name of the lab.
+			// Podman 4 does not resolve the names of the lab for a container that has its own DNS server.
 			e.environ = append(e.environ, "LAB_DNS=")
 		}
 	}
@@ -247,8 +249,8 @@ func (e *Engine) readVersion(said string) error {
 	return nil
 }
 
-// findCompose takes Docker's plugin if it is new enough, else the Compose that the lab has built. Started by itself the plugin takes
-// half as long as by way of docker.
+// findCompose selects Docker's Compose plugin if it is new enough, and otherwise the Compose that the lab has built. The plugin is called
+// directly, which takes half as long as a call through docker.
 func (e *Engine) findCompose(said string) error {
 	var info struct {
 		ClientInfo struct {
@@ -267,7 +269,7 @@ func (e *Engine) findCompose(said string) error {
 	return nil
 }
 
-// OwnCompose returns where the lab's own Compose is, if it has been built.
+// OwnCompose returns the path for the Compose that the lab builds. The file may not exist.
 func (e *Engine) OwnCompose() string {
 	name := "docker-compose"
 	if runtime.GOOS == "windows" {
@@ -276,10 +278,11 @@ func (e *Engine) OwnCompose() string {
 	return e.Cache("bin", name)
 }
 
-// ComposeProgram returns the program that is run as docker compose; known after Connect.
+// ComposeProgram returns the program that is run as docker compose. Connect sets it.
 func (e *Engine) ComposeProgram() string { return e.compose }
 
-// HasCompose reports whether there is a Compose to run. The one that the lab has built is asked, because its build may have ended halfway.
+// HasCompose reports whether Compose can be run. It tries to run a Compose that the lab has built, because the build may have been
+// interrupted.
 func (e *Engine) HasCompose(ctx context.Context) bool {
 	if e.UsesOwnCompose() {
 		return e.Command(ctx, nil, e.compose, "version").Run() == nil
@@ -289,7 +292,8 @@ func (e *Engine) HasCompose(ctx context.Context) bool {
 
 var versionNumber = regexp.MustCompile(`^v?(\d+)\.(\d+)`)
 
-// AtLeast compares the first two numbers of two versions. What is no version is too old.
+// AtLeast reports whether a version is not older than a minimum. It compares only the first two numbers of each version. A text that is not
+// a version counts as too old.
 func AtLeast(version, minimum string) bool {
 	have, want := versionNumber.FindStringSubmatch(version), versionNumber.FindStringSubmatch(minimum)
 	if have == nil || want == nil {
@@ -302,7 +306,7 @@ func AtLeast(version, minimum string) bool {
 	return number(have[2]) >= number(want[2])
 }
 
-// Now returns the time by the engine's clock, by which it stamps the lines of a log too. The learner's clock may differ.
+// Now returns the time of the engine's clock, which also sets the times in the logs. The learner's clock may differ.
 func (e *Engine) Now(ctx context.Context) (time.Time, error) {
 	var now time.Time
 	said, err := e.Ask(ctx, "info", "--format", "{{json .SystemTime}}")
@@ -318,9 +322,9 @@ func (e *Engine) HasImage(ctx context.Context, image string) bool {
 	return err == nil
 }
 
-// Exec runs a program in the container of a service, as a user (the container's own if empty). It does what `docker compose exec`
-// does at a quarter of the cost, for conditions that are asked again and again. It ends after a minute, because docker may wait
-// for ever for a container that was restarted meanwhile.
+// Exec runs a program in the container of a service, as a user, or as the container's user if user is empty. It does the same as `docker
+// compose exec` at a quarter of the cost. The lab uses Exec for conditions that are checked often. Exec stops after a minute, because
+// docker may never return if the container has been restarted.
 func (e *Engine) Exec(ctx context.Context, out, errOut io.Writer, service, user string, args ...string) error {
 	container, err := e.Container(ctx, service)
 	if err != nil {
@@ -333,7 +337,7 @@ func (e *Engine) Exec(ctx context.Context, out, errOut io.Writer, service, user 
 	return cmd.Run()
 }
 
-// ClientServed returns nil if the latest request of the running client was served, else the reason.
+// ClientServed returns nil if the latest request of the running client was served, else the reason why not.
 func (e *Engine) ClientServed(ctx context.Context) error {
 	var said bytes.Buffer
 	err := e.Exec(ctx, &said, &said, lab.Client, lab.ClientUser, "probe", lab.HealthURL)

@@ -22,7 +22,7 @@ const (
 	goodEnv = enginetest.Env
 )
 
-// fake returns an engine whose docker answers by rules.
+// fake returns an engine whose docker answers by the rules.
 func fake(t *testing.T, rules string) *Engine {
 	t.Helper()
 	e, err := New(enginetest.Start(t, rules))
@@ -39,7 +39,7 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// TestSettings: .env is read as Compose reads it.
+// TestSettings: the settings in .env must be read as Compose reads them.
 func TestSettings(t *testing.T) {
 	none := func(string) string { return "" }
 	for name, c := range map[string]struct{ text, tag, problem string }{
@@ -85,7 +85,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestOverride: a version of the environment wins, and is told; an empty one does not count.
+// TestOverride: a version in the environment must replace the version in .env, and the lab must report the difference. An empty variable
+// must not replace a version.
 func TestOverride(t *testing.T) {
 	settings := map[string]string{"SPIRE_VERSION": "1.15.3", "SPIRE_REGISTRY": "r", "GO_IMAGE": "g", "TOOLS_BASE_IMAGE": "t", "LAB_TAG": "local"}
 	differ, err := override(settings, func(name string) string {
@@ -99,7 +100,7 @@ func TestOverride(t *testing.T) {
 	}
 }
 
-// TestEnvironment: what steers docker from outside is not passed on.
+// TestEnvironment: the lab must not pass on variables that change what docker does.
 func TestEnvironment(t *testing.T) {
 	got := environment([]string{"HOME=/h", "COMPOSE_FILE=x", "COMPOSE_PROJECT_NAME=p", "DOCKER_HOST=h", "BUILDX_BUILDER=b", "DOCKER_DEFAULT_PLATFORM=p", "LAB_TAG=", "AGENT_TTL=1s", "SPIRE_VERSION=1"},
 		map[string]string{"LAB_TAG": "local", "SPIRE_VERSION": "1"})
@@ -108,7 +109,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestConnect has an engine for each thing that may be wrong with one.
+// TestConnect: each problem of an engine must lead to the right error.
 func TestConnect(t *testing.T) {
 	for name, c := range map[string]struct{ rules, problem, hint string }{
 		"a good engine":        {version + info, "", ""},
@@ -139,7 +140,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// TestConnectWithoutDocker: the docker command may be missing.
+// TestConnectWithoutDocker: if there is no docker command, the error must say this.
 func TestConnectWithoutDocker(t *testing.T) {
 	e := fake(t, version)
 	t.Setenv("PATH", t.TempDir())
@@ -148,7 +149,7 @@ func TestConnectWithoutDocker(t *testing.T) {
 	}
 }
 
-// TestOldPlugin: a Compose that is too old is not used.
+// TestOldPlugin: the lab must not use a Compose plugin that is too old.
 func TestOldPlugin(t *testing.T) {
 	e := fake(t, version+strings.Replace(info, "v2.40.0", "v2.19.9", 1))
 	if err := e.Connect(context.Background()); err != nil || !e.UsesOwnCompose() || e.HasCompose(context.Background()) {
@@ -156,7 +157,7 @@ func TestOldPlugin(t *testing.T) {
 	}
 }
 
-// TestOwnCompose: a Compose whose build ended halfway is none, and neither is a plugin whose file is gone.
+// TestOwnCompose: the lab must not use its own Compose if the build was interrupted, nor a plugin whose file is missing.
 func TestOwnCompose(t *testing.T) {
 	e := fake(t, version+`info --format => 0 {"ClientInfo":{"Plugins":[{"Name":"compose","Version":"v2.40.0","Path":"/nowhere/docker-compose"}]}}`+"\nversion => 0 good\n")
 	if err := e.Connect(context.Background()); err != nil || !e.UsesOwnCompose() || e.HasCompose(context.Background()) {
@@ -178,7 +179,7 @@ func TestOwnCompose(t *testing.T) {
 	}
 }
 
-// TestPodman: its containers get no DNS server of their own.
+// TestPodman: with Podman, the containers must have no separate DNS server.
 func TestPodman(t *testing.T) {
 	e := fake(t, strings.Replace(version, `"Engine"`, `"Podman Engine"`, 1)+info)
 	if err := e.Connect(context.Background()); err != nil || e.Podman != "25.0.1" || !slices.Contains(e.Docker(context.Background()).Env, "LAB_DNS=") {
@@ -217,7 +218,7 @@ func TestContainers(t *testing.T) {
 	}
 }
 
-// TestLog: each line has its time; a container that does not exist has no log, and a failure is not an empty log.
+// TestLog: each line must have its time. If there is no container, or if docker logs fails, Log must return an error.
 func TestLog(t *testing.T) {
 	e := fake(t, twoContainers+"logs --timestamps --since 2026-11-28T12:00:00Z b2 => 0 2026-11-28T12:00:01.5Z one two\nlogs --timestamps a1 => 1 no such container\n")
 	lines, err := e.Log(context.Background(), "server", time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC))
@@ -232,7 +233,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestRun: docker compose is this lab's, without a terminal; the exit status is the command's.
+// TestRun: docker compose must work on this lab, without a terminal. The exit status must be that of the command.
 func TestRun(t *testing.T) {
 	e := fake(t, version+info+"exec -T => 3 refused\n--project-directory => 0 compose: ARGS\nvolume ls => 0 docker: ARGS\n")
 	if err := e.Connect(context.Background()); err != nil {
@@ -258,7 +259,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestOthers: what bears the project's name without its label is somebody else's.
+// TestOthers: an object with the project's name but without its label must not count as an object of the lab.
 func TestOthers(t *testing.T) {
 	e := fake(t, `volume ls => 0 {"Name":"p_data","Project":"p"} | {"Name":"p_other","Project":""}`)
 	if others, err := e.Others(context.Background(), "volume"); err != nil || !slices.Equal(others, []string{"p_other"}) {

@@ -1,14 +1,14 @@
 package engine
 
-// Problem is what went wrong, and what the learner can do about it.
+// Problem says what went wrong, and what the learner can do about it.
 type Problem struct {
-	Code   string // of the cause that package cause explains; empty if it is none of them
+	Code   string // the code of a cause that package cause explains; empty for any other problem
 	What   string
 	Remedy string
 }
 
-// Error is one line without a full stop.
+// Error returns one line without a full stop.
 func (p *Problem) Error() string { return p.What }
 
-// Hint is the remedy: one line, or nothing.
+// Hint returns the remedy: one line, or nothing.
 func (p *Problem) Hint() string { return p.Remedy }

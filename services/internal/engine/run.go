@@ -9,9 +9,10 @@ import (
 	"slices"
 )
 
-// Run runs a command line that begins with docker, as a learner would type it, and returns its exit status. `docker compose` is Compose
-// for this lab; exec and run get no terminal, because their output is read. extra has more variables, as NAME=VALUE. A command that
-// was ended because ctx is over has the exit status 143, as one that was ended by SIGTERM has in a shell.
+// Run runs a command line as a learner would type it, and returns the exit status. The command line begins with docker. `docker compose`
+// works on this lab. `docker compose exec` and `docker compose run` get no terminal, because a program reads their output. The parameter
+// extra has further environment variables, as NAME=VALUE. If ctx ends before the command, the exit status is 143, as after SIGTERM in a
+// shell.
 func (e *Engine) Run(ctx context.Context, extra, words []string, in io.Reader, out, errOut io.Writer) (int, error) {
 	if len(words) < 2 || words[0] != "docker" {
 		return 0, fmt.Errorf("%q is not a docker command", words)

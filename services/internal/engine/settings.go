@@ -10,7 +10,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/dotenv"
 )
 
-// Settings are the names of what .env sets. The environment may set them too, and wins, as it does for Compose.
+// Settings are the names of the variables in .env. If the environment has a variable with the same name, its value replaces the value in
+// .env, as in Compose.
 var Settings = []string{"SPIRE_VERSION", "SPIRE_REGISTRY", "GO_IMAGE", "TOOLS_BASE_IMAGE", "LAB_TAG"}
 
 // readSettings reads .env as Compose reads it.
@@ -27,12 +28,12 @@ func readSettings(file string, getenv func(string) string) (map[string]string, e
 		return value, value != ""
 	})
 	if err != nil {
-		return nil, &Problem{What: strings.Replace(".env: "+err.Error(), ".env: line ", ".env line ", 1), Remedy: "git diff .env shows what was changed"}
+		return nil, &Problem{What: strings.Replace(".env: "+err.Error(), ".env: line ", ".env line ", 1), Remedy: "\"git diff .env\" shows what was changed"}
 	}
 	return settings, nil
 }
 
-// override gives the environment's versions precedence over those of .env, and returns a sentence for each that differs.
+// override replaces settings of .env by settings of the environment. It returns a sentence for each setting that differs, except LAB_TAG.
 func override(settings map[string]string, getenv func(string) string) ([]string, error) {
 	var differ []string
 	for _, name := range Settings {
@@ -44,18 +45,18 @@ func override(settings map[string]string, getenv func(string) string) ([]string,
 			settings[name] = value
 		}
 		if settings[name] == "" {
-			return nil, &Problem{What: ".env does not set " + name, Remedy: "git diff .env shows what was changed"}
+			return nil, &Problem{What: ".env does not set " + name, Remedy: "\"git diff .env\" shows what was changed"}
 		}
 	}
 	return differ, nil
 }
 
-// steering matches variables that would steer docker, Compose and BuildKit from outside. What chooses an engine (DOCKER_HOST,
-// DOCKER_CONTEXT) is left.
+// steering matches variables that would steer docker, Compose and BuildKit from outside. The variables that select an engine
+// (DOCKER_HOST, DOCKER_CONTEXT) do not match.
 var steering = regexp.MustCompile(`^(COMPOSE_.*|BUILDX_.*|BUILDKIT_.*|DOCKER_BUILDKIT|DOCKER_DEFAULT_PLATFORM|DOCKER_API_VERSION|LAB_DNS|AGENT_TTL|CACHE_RELOAD_INTERVAL|SYNC_INTERVAL|SPIRE_SERVER_DISK|CDPATH)$`)
 
-// environment returns what docker and docker compose get: no variable that steers them, and no empty one that would hide a setting
-// of .env.
+// environment returns the environment of docker and docker compose. It leaves out variables that would change how these programs work, and
+// empty variables that would hide a setting in .env.
 func environment(environ []string, settings map[string]string) []string {
 	var kept []string
 	for _, variable := range environ {

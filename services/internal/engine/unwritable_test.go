@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestUnwritable: each reason has a remedy that helps against it, and none removes anything.
+// TestUnwritable: each reason must have a remedy that helps. No remedy may delete anything.
 func TestUnwritable(t *testing.T) {
 	own, others := t.TempDir(), t.TempDir()
 	if err := os.Mkdir(filepath.Join(own, ".cache"), 0o755); err != nil {
@@ -26,8 +26,8 @@ func TestUnwritable(t *testing.T) {
 		"a full disk":       {own, wrap(syscall.ENOSPC), "its disk is full", "make room on the disk of 'DIR'"},
 		"a quota":           {own, fmt.Errorf("x: %w", wrap(syscall.EDQUOT)), "its disk is full", "nothing was lost"},
 		"a read-only disk":  {own, wrap(syscall.EROFS), "its file system is read-only", "git clone 'DIR'"},
-		"a command of sudo": {own, wrap(syscall.EACCES), "permission denied", `it was perhaps made with sudo: sudo chown -R "$(id -u)" 'DIR/.cache'`},
-		"somebody else's":   {others, wrap(syscall.EACCES), "permission denied", "copy the folder to a place of your own: git clone 'DIR'"},
+		"a command of sudo": {own, wrap(syscall.EACCES), "permission denied", `if a command was run with sudo: sudo chown -R "$(id -u)" 'DIR/.cache'`},
+		"somebody else's":   {others, wrap(syscall.EACCES), "permission denied", "copy the folder to a place that you may write to: git clone 'DIR'"},
 		"a file in its way": {own, wrap(syscall.ENOTDIR), "not a directory", "git clone 'DIR'"},
 		"an error of two":   {own, errors.Join(nil, fs.ErrPermission), "permission denied", "sudo chown"},
 	} {

@@ -1,5 +1,5 @@
-// Package facts has what there was to know of one lab at one time: each question that package report asks, its answer, and the types
-// that the answers are read into. It judges nothing.
+// Package facts has everything that is known about one lab at one time: each question that package report asks, its answer, and the types
+// of the answers. It does not judge the answers.
 package facts
 
 import (
@@ -20,31 +20,32 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 )
 
-// Facts are what a report says. What it does not say is empty; [Facts.Section] tells why.
+// Facts are the content of a report. A fact that the report lacks is empty, and [Facts.Section] says why.
 type Facts struct {
 	Host         Host
-	Preflight    []Problem // what would stop a start
+	Preflight    []Problem // the problems that would stop a start
 	Start        *Problem  // why the last start failed; nil if it did not
 	Engine       EngineVersion
 	Containers   []Container
 	Entries      []Entry
 	Agents       []Agent
-	Images       map[string]string // the IDs of the images on that machine, by name and tag
-	Clock        time.Time         // the engine's
+	Images       map[string]string // the image IDs in the engine, by name and tag
+	Clock        time.Time         // the engine's clock
 	Bundle       []Root            // the SPIRE server's own trust bundle
 	HostBundle   []Root            // the file from which the agent takes its trust bundle when it starts
 	Credential   []string          // the files of the host's credential, by name
-	Federated    []string          // the trust domains whose bundles the SPIRE server has
-	Authorities  Authorities       // of the SPIRE server's own CA
-	Users        []User            // of the host, as the agent knows them
+	Federated    []string          // the other trust domains whose bundles the SPIRE server has
+	Foreign      map[string][]Root // these bundles, by trust domain
+	Authorities  Authorities       // the authorities of the SPIRE server's own CA
+	Users        []User            // the host's users, as the agent knows them
 	Observations map[string]*observation.Observation
 
 	sections []*Section
 }
 
-// Problem is what keeps a lab from starting, as the commands of the lab tell it.
+// Problem is a reason why a lab does not start, as the commands of the lab print it.
 type Problem struct {
-	Code   string `json:"code,omitempty"` // of the cause, if it is a known one
+	Code   string `json:"code,omitempty"` // the code of a known cause
 	What   string `json:"what"`
 	Remedy string `json:"remedy,omitempty"`
 }
@@ -53,32 +54,32 @@ type Problem struct {
 type Section struct {
 	Question string          `json:"question"`
 	Command  string          `json:"command,omitempty"`
-	Status   string          `json:"status"` // an exit status, or why there is none
+	Status   string          `json:"status"` // an exit status, or why there is no exit status
 	JSON     json.RawMessage `json:"json,omitempty"`
 	Lines    []string        `json:"lines,omitempty"`
 	Errors   []string        `json:"errors,omitempty"` // the standard error
 }
 
-// CannotTell begins the status of a question that was not answered, because the command itself failed: with a limit of
-// processes, for instance, or a docker command that crashes. What it printed is not an answer.
+// CannotTell begins the status of a question that was not answered because the docker command itself failed, for instance by a crash or a
+// limit of processes. The output of that command is not an answer.
 const CannotTell = "cannot tell: "
 
-// Answered tells whether there was an answer, be it a failure.
+// Answered reports whether there was an answer, with or without success.
 func (s *Section) Answered() bool {
 	_, err := strconv.Atoi(s.Status)
 	return err == nil
 }
 
-// OK tells whether the question was answered with success.
+// OK reports whether the question was answered with success.
 func (s *Section) OK() bool { return s.Status == "0" }
 
-// Late tells whether the answer did not come in time.
+// Late reports whether the answer did not come in time.
 func (s *Section) Late() bool { return strings.HasPrefix(s.Status, "no answer") }
 
-// Text is what was printed.
+// Text returns the output.
 func (s *Section) Text() string { return strings.Join(s.Lines, "\n") }
 
-// Last is the last line of the error output, or else of the output.
+// Last returns the last line of the error output, or else of the output.
 func (s *Section) Last() string {
 	for _, lines := range [][]string{s.Errors, s.Lines} {
 		for _, line := range slices.Backward(lines) {
@@ -92,29 +93,30 @@ func (s *Section) Last() string {
 
 // Host is the learner's machine.
 type Host struct {
-	Time     time.Time     `json:"time"` // by its own clock
+	Time     time.Time     `json:"time"` // the time of this machine's clock
 	Project  string        `json:"project"`
 	LabTag   string        `json:"labTag"`
-	Patience time.Duration `json:"patience"`      // how long an answer might take, in nanoseconds
-	Calm     bool          `json:"calm"`          // the engine answered at once: what did not within Patience hangs
-	Cut      string        `json:"cut,omitempty"` // what is known of a scenario that was cut off here; empty if none was
+	Patience time.Duration `json:"patience"`           // how long the answers might take, in nanoseconds
+	Calm     bool          `json:"calm"`               // the engine answered at once, so a question without an answer after Patience hangs
+	Cut      string        `json:"cut,omitempty"`      // a description of a scenario that was interrupted; empty if there is none
+	Override string        `json:"override,omitempty"` // the file that Compose reads in addition to compose.yaml; empty if there is none
 
-	// For people only.
+	// These fields are only for people.
 	System       string   `json:"system"`
 	SPIREVersion string   `json:"spireVersion"`
-	Variables    []string `json:"variables,omitempty"` // the names of those that steer docker, Compose and the lab
+	Variables    []string `json:"variables,omitempty"` // the names of the variables that steer docker, Compose and the lab
 }
 
-// EngineVersion is what docker version says.
+// EngineVersion is the answer of docker version.
 type EngineVersion struct {
 	Client string `json:"client"`
 	Server string `json:"server"`
 	API    string `json:"api"`
-	OS     string `json:"os"` // of its containers: linux or windows
+	OS     string `json:"os"` // the system of the containers: linux or windows
 	Arch   string `json:"arch"`
 }
 
-// EngineInfo is what docker info says.
+// EngineInfo is the answer of docker info.
 type EngineInfo struct {
 	Time       time.Time `json:"time"` // by the engine's clock
 	Processors int       `json:"processors"`
@@ -124,7 +126,7 @@ type EngineInfo struct {
 	Cgroup     string    `json:"cgroup"`
 }
 
-// Container is what the engine says of one.
+// Container is the engine's description of a container.
 type Container struct {
 	ID          string             `json:"id"`
 	Name        string             `json:"name"`
@@ -143,18 +145,19 @@ type Container struct {
 	FinishedAt  time.Time          `json:"finishedAt"`
 	Restarts    int                `json:"restarts"`
 	Health      string             `json:"health"`
+	StopTimeout int                `json:"stopTimeout,omitempty"` // how long docker stop waits, in seconds; 0 is the engine's default
 	PIDMode     string             `json:"pidMode"`
 	CapAdd      []string           `json:"capAdd"`
 	CapDrop     []string           `json:"capDrop"`
 	ReadOnly    bool               `json:"readOnly"`
 	Privileged  bool               `json:"privileged"`
 	Environment []string           `json:"environment"` // names only
-	Settings    map[string]string  `json:"settings"`    // the variables that hold no secret
+	Settings    map[string]string  `json:"settings"`    // the variables without secrets
 	Mounts      []Mount            `json:"mounts"`
 	Networks    map[string]Network `json:"networks"`
 }
 
-// Mount is what a container has at a path.
+// Mount is a mount of a container at a path.
 type Mount struct {
 	Type     string `json:"type"`
 	Name     string `json:"name"`
@@ -163,18 +166,18 @@ type Mount struct {
 	Writable bool   `json:"writable"`
 }
 
-// Network is how a container is known on one.
+// Network is a container's connection to a network.
 type Network struct {
 	Address string   `json:"address"`
 	Aliases []string `json:"aliases"`
 }
 
-// Flag is the value of a flag in the container's command, as package flag reads it: the last one counts.
+// Flag returns the value of a flag in the container's command, as package flag reads it: the last value counts.
 func (c *Container) Flag(name string) string {
 	return cli.FlagValue(c.Command, name)
 }
 
-// Mount is what the container has at exactly this path, or nil.
+// Mount returns the mount at exactly this path, or nil.
 func (c *Container) Mount(at string) *Mount {
 	for i := range c.Mounts {
 		if c.Mounts[i].At == at {
@@ -184,22 +187,22 @@ func (c *Container) Mount(at string) *Mount {
 	return nil
 }
 
-// ID is a SPIFFE ID as SPIRE's API has it.
+// ID is a SPIFFE ID in the form of SPIRE's API.
 type ID struct {
 	TrustDomain string `json:"trust_domain"`
 	Path        string `json:"path"`
 }
 
-// String is the SPIFFE ID.
+// String returns the SPIFFE ID as a URI.
 func (id ID) String() string { return "spiffe://" + id.TrustDomain + id.Path }
 
-// Selector is one of a registration entry.
+// Selector is a selector of a registration entry.
 type Selector struct {
 	Type  string `json:"type"`
 	Value string `json:"value"`
 }
 
-// String is the selector as SPIRE's CLI takes it.
+// String returns the selector in the form of SPIRE's CLI.
 func (s Selector) String() string { return s.Type + ":" + s.Value }
 
 // Entry is a registration entry, with every field that a caller of SPIRE's API can set.
@@ -220,13 +223,13 @@ type Entry struct {
 	Attributes    Attributes `json:"additional_attributes"`
 }
 
-// Attributes are what SPIRE calls the additional attributes of an entry.
+// Attributes are the additional attributes of an entry.
 type Attributes struct {
 	DisableX509SVIDPrefetch bool `json:"disable_x509_svid_prefetch"`
 	JWTSVIDIncludeJTI       bool `json:"jwt_svid_include_jti"`
 }
 
-// Agent is one that has attested.
+// Agent is an agent that has attested.
 type Agent struct {
 	ID        ID         `json:"id"`
 	Selectors []Selector `json:"selectors"`
@@ -234,14 +237,14 @@ type Agent struct {
 	ExpiresAt int64      `json:"x509svid_expires_at,string"` // in seconds since 1970
 }
 
-// Authorities are the X.509 authorities of the SPIRE server's CA; one that there is not is nil.
+// Authorities are the X.509 authorities of the SPIRE server's CA. A missing authority is nil.
 type Authorities struct {
 	Active   *Authority `json:"active"`
 	Prepared *Authority `json:"prepared"`
 	Old      *Authority `json:"old"`
 }
 
-// Authority is one of them.
+// Authority is an X.509 authority.
 type Authority struct {
 	ID        string `json:"authority_id"`
 	ExpiresAt int64  `json:"expires_at,string"` // in seconds since 1970
@@ -254,7 +257,7 @@ type Root struct {
 	NotAfter  time.Time
 }
 
-// User is one of the host.
+// User is a user of the host.
 type User struct {
 	Name     string
 	UID, GID string
@@ -266,9 +269,9 @@ type Line struct {
 	Text string
 }
 
-// New reads the answers. One that cannot be read counts as not answered.
+// New reads the answers. An answer that cannot be read counts as not answered.
 func New(host Host, preflight []Problem, start *Problem, sections []*Section) *Facts {
-	f := &Facts{Host: host, Preflight: preflight, Start: start, sections: sections, Observations: map[string]*observation.Observation{}, Images: map[string]string{}}
+	f := &Facts{Host: host, Preflight: preflight, Start: start, sections: sections, Observations: map[string]*observation.Observation{}, Images: map[string]string{}, Foreign: map[string][]Root{}}
 	f.readEngine()
 	f.readSPIRE()
 	f.readFiles()
@@ -283,10 +286,10 @@ func New(host Host, preflight []Problem, start *Problem, sections []*Section) *F
 	return f
 }
 
-// Sections are all questions, in the order in which they were asked.
+// Sections returns all questions, in the order in which they were asked.
 func (f *Facts) Sections() []*Section { return f.sections }
 
-// Add adds what somebody else has asked; it replaces an answer to the same question.
+// Add adds the answer to a question, and replaces an earlier answer.
 func (f *Facts) Add(s *Section) {
 	if i := slices.IndexFunc(f.sections, func(other *Section) bool { return other.Question == s.Question }); i >= 0 {
 		f.sections[i] = s
@@ -295,7 +298,7 @@ func (f *Facts) Add(s *Section) {
 	f.sections = append(f.sections, s)
 }
 
-// Section is never nil: one that the report lacks has the status "not in the report".
+// Section returns the answer to a question, never nil. If the report lacks it, its status is "not in the report".
 func (f *Facts) Section(name string) *Section {
 	for _, s := range f.sections {
 		if s.Question == name {
@@ -305,7 +308,7 @@ func (f *Facts) Section(name string) *Section {
 	return &Section{Question: name, Status: "not in the report"}
 }
 
-// Late names the questions that got no answer in time.
+// Late returns the names of the questions that got no answer in time.
 func (f *Facts) Late() []string {
 	var names []string
 	for _, s := range f.sections {
@@ -317,7 +320,7 @@ func (f *Facts) Late() []string {
 	return names
 }
 
-// Service is the container of a service of the lab, or nil.
+// Service returns the container of a service of the lab, or nil.
 func (f *Facts) Service(name string) *Container {
 	for i := range f.Containers {
 		c := &f.Containers[i]
@@ -328,7 +331,7 @@ func (f *Facts) Service(name string) *Container {
 	return nil
 }
 
-// Log is what a service logged last, by the engine's time.
+// Log returns the last lines that a service has logged, with the engine's time.
 func (f *Facts) Log(service string) []Line {
 	var lines []Line
 	for _, line := range f.Section("log-" + service).Lines {
@@ -342,7 +345,7 @@ func (f *Facts) Log(service string) []Line {
 	return lines
 }
 
-// json decodes the answer to a question. What cannot be decoded is not answered.
+// json decodes the answer to a question. If that fails, the question counts as not answered.
 func (f *Facts) json(question string, value any) bool {
 	s := f.Section(question)
 	if !s.OK() {
@@ -390,19 +393,24 @@ func (f *Facts) readSPIRE() {
 			Tainted bool   `json:"tainted"`
 		} `json:"x509_authorities"`
 	}
+	roots := func(b bundle) (all []Root) {
+		for _, a := range b.Authorities {
+			if c, err := x509.ParseCertificate(a.ASN1); err == nil {
+				all = append(all, root(c))
+			}
+		}
+		return all
+	}
 	var own bundle
 	f.json("bundle", &own)
-	for _, a := range own.Authorities {
-		if c, err := x509.ParseCertificate(a.ASN1); err == nil {
-			f.Bundle = append(f.Bundle, root(c))
-		}
-	}
+	f.Bundle = roots(own)
 	var federated struct {
 		Bundles []bundle `json:"bundles"`
 	}
 	f.json("bundles", &federated)
 	for _, b := range federated.Bundles {
 		f.Federated = append(f.Federated, b.TrustDomain)
+		f.Foreign[b.TrustDomain] = roots(b)
 	}
 	f.json("authorities", &f.Authorities)
 }
@@ -434,8 +442,8 @@ func root(c *x509.Certificate) Root {
 	return Root{Key: fmt.Sprintf("%x", c.SubjectKeyId), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC()}
 }
 
-// Setting is the value of a setting in a file of SPIRE's configuration, the first in the file; empty if
-// it is not set. server.conf and agent.conf are those of the SPIRE server and of the host's agent.
+// Setting returns the first value of a setting in a file of SPIRE's configuration, or nothing. server.conf is the SPIRE server's file, and
+// agent.conf is the file of the host's agent.
 func (f *Facts) Setting(file, name string) string {
 	line := regexp.MustCompile(`^\s*` + regexp.QuoteMeta(name) + `\s*=\s*"?([^"#]*)"?`)
 	for _, text := range f.Section("file-" + file).Lines {
@@ -446,7 +454,28 @@ func (f *Facts) Setting(file, name string) string {
 	return ""
 }
 
-// Program is the path of the program that a container runs, in the lab's image of the programs.
+// X509SVIDTTL returns the TTL of an entry's X.509-SVIDs: the entry's TTL, or else the SPIRE server's default.
+func (f *Facts) X509SVIDTTL(e Entry) time.Duration {
+	return f.ttl(e.TTL, "default_x509_svid_ttl", time.Hour)
+}
+
+// JWTSVIDTTL returns the TTL of an entry's JWT-SVIDs: the entry's TTL, or else the SPIRE server's default.
+func (f *Facts) JWTSVIDTTL(e Entry) time.Duration {
+	return f.ttl(e.JWTTTL, "default_jwt_svid_ttl", 5*time.Minute)
+}
+
+// ttl returns an entry's TTL in seconds, or else the setting of server.conf, or else SPIRE's default (pkg/server/credtemplate).
+func (f *Facts) ttl(seconds int, setting string, own time.Duration) time.Duration {
+	if seconds != 0 {
+		return time.Duration(seconds) * time.Second
+	}
+	if set, err := time.ParseDuration(f.Setting("server.conf", setting)); err == nil && set > 0 {
+		return set
+	}
+	return own
+}
+
+// Program returns the path of the program that a container runs. A name without a path is a program of the image workload.
 func (c *Container) Program() string {
 	if len(c.Command) == 0 {
 		return ""
@@ -457,8 +486,8 @@ func (c *Container) Program() string {
 	return "/opt/spiffe-lab/bin/" + c.Command[0]
 }
 
-// UserOf is the user of the host as which a container runs. Whom the agent does not know has only the name
-// or the number that the container gives.
+// UserOf returns the host's user that a container runs as. If the agent does not know this user, the result has only the name or number in
+// the container's settings.
 func (f *Facts) UserOf(c *Container) User {
 	name, group, _ := strings.Cut(c.User, ":")
 	if name == "" {
@@ -479,9 +508,8 @@ func (f *Facts) UserOf(c *Container) User {
 	return u
 }
 
-// Selectors are what an agent on the host finds out about the program of a container: what it logged
-// when it refused that program an identity in the last minute, or else what follows from the container. The
-// second value tells whether it is the agent's own word.
+// Selectors returns the selectors of the process in a container. The result seen is true if the agent has logged these selectors in the
+// last minute, when it refused an identity to the process. Otherwise Selectors derives the selectors from the container.
 func (f *Facts) Selectors(c *Container) (selectors []string, seen bool) {
 	now := f.Clock
 	for _, line := range slices.Backward(f.Log("spire-agent")) {
@@ -496,7 +524,7 @@ func (f *Facts) Selectors(c *Container) (selectors []string, seen bool) {
 		for i := range selectors {
 			selectors[i] = strings.TrimSpace(selectors[i])
 		}
-		// Somebody may have run the same program as another user.
+		// The log line may be about a process with the same program, but with a different user.
 		user := f.UserOf(c)
 		if slices.Contains(selectors, "unix:path:"+c.Program()) && (user.UID == "" || slices.Contains(selectors, "unix:uid:"+user.UID)) {
 			return selectors, true
@@ -505,7 +533,7 @@ func (f *Facts) Selectors(c *Container) (selectors []string, seen bool) {
 	return f.Derived(c), false
 }
 
-// Derived is what follows from a container about its program: the selectors of an agent that sees it.
+// Derived returns the selectors that follow from a container's settings. An agent that sees the container's process finds these selectors.
 func (f *Facts) Derived(c *Container) []string {
 	user := f.UserOf(c)
 	var selectors []string
@@ -527,7 +555,7 @@ func (f *Facts) Derived(c *Container) []string {
 	return selectors
 }
 
-// Fields are the fields of a line as SPIRE logs it. A line that is not logfmt has no field "msg".
+// Fields returns the fields of a line of SPIRE's log. A line that is not logfmt has no field "msg".
 func Fields(line string) map[string]string {
 	fields := map[string]string{}
 	decoder := logfmt.NewDecoder(strings.NewReader(line))

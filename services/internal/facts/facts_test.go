@@ -49,7 +49,7 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestFields has lines of SPIRE's log, and others.
+// TestFields: the fields of a line of SPIRE's log must be read. Other lines must have no fields.
 func TestFields(t *testing.T) {
 	for line, want := range map[string]string{
 		`time="x" level=error msg="Agent crashed" error="a \"quoted\" word: tab\tend"`: "Agent crashed|a \"quoted\" word: tab\tend",
@@ -64,7 +64,8 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// Each field of an entry, as SPIRE's CLI prints it. One that is not read is lost in every remedy.
+// TestEntry: New must read every field that SPIRE's CLI prints for an entry. Otherwise the doctor's command `entry update` would delete a
+// field that was not read.
 func TestEntry(t *testing.T) {
 	const printed = `{"additional_attributes":{"disable_x509_svid_prefetch":true,"jwt_svid_include_jti":true},"admin":true,"created_at":"1795635114","dns_names":["a","b"],` +
 		`"downstream":true,"expires_at":"1900000000","federates_with":["partner.test"],"hint":"h","id":"i","jwt_svid_ttl":300,"parent_id":{"path":"/p","trust_domain":"d"},` +

@@ -4,34 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/grade"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/progress"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// Commands are what a learner can do with faults in one lab.
+// Commands are the commands of a learner for the faults in one lab.
 type Commands struct {
 	Place  scenario.Place
 	Lab    Lab
 	Screen *screen.Screen
-	Errors *screen.Screen // for what is said while something takes time
+	Errors *screen.Screen // for messages while a command takes time
+	Typed  io.Reader      // the learner's input, or nil without a terminal
 
 	now func() time.Time // for tests; nil is the machine's clock
 }
 
-// DefaultPatience is how long what is not right yet may be on its way.
+// DefaultPatience is how long Check waits until a fix takes effect.
 const DefaultPatience = 8 * time.Second
 
-// ErrNotYet means that the fault is not fixed, which has been said.
+// ErrNotYet means that the fault is not fixed, or that the learner's answer is wrong. The command has already printed the reason.
 var ErrNotYet = errors.New("the fault is not fixed yet")
 
 func (c *Commands) progress() progress.Progress { return progress.Of(c.Place.Dir, c.Place.Project) }
@@ -50,7 +51,7 @@ func hints(n int) string {
 	return strconv.Itoa(n) + " hints"
 }
 
-// List prints the faults with the learner's progress. reset forgets it first.
+// List prints the faults with the learner's progress. If reset is true, List first deletes the progress.
 func (c *Commands) List(reset bool) error {
 	all, err := List(c.Place.Dir)
 	if err != nil {
@@ -66,9 +67,9 @@ func (c *Commands) List(reset bool) error {
 			return err
 		}
 		if len(ends) == 0 {
-			c.Screen.Say("nothing to forget: no fault has been solved here")
+			c.Screen.Say("there is no progress to forget, because no fault has been solved here")
 		} else {
-			c.Screen.Say("forgotten: %d solved, %d shown (the result records stay in %s)", count(ends, progress.Solved), count(ends, progress.Shown), c.relative(kept.Results()))
+			c.Screen.Say("forgotten: %d solved, %d shown (the result records stay in %s)", count(ends, progress.Solved)+count(ends, progress.Fixed), count(ends, progress.Shown), c.relative(kept.Results()))
 		}
 		ends = nil
 	}
@@ -77,8 +78,8 @@ func (c *Commands) List(reset bool) error {
 	for _, f := range all {
 		state := ""
 		switch end := ends[f.Name]; end.How {
-		case progress.Solved:
-			state = "solved, " + hints(end.Hints)
+		case progress.Solved, progress.Fixed:
+			state = end.How + ", " + hints(end.Hints)
 			done++
 		case progress.Shown:
 			state = progress.Shown
@@ -92,11 +93,11 @@ func (c *Commands) List(reset bool) error {
 		c.Screen.Say("%3d  %-19s %d  %s%s", f.Number(), f.Short(), f.Level, f.Symptom, state)
 	}
 	c.Screen.Say("")
-	c.Screen.Say("%d of %d solved; number, name, level, what somebody complains of", done, len(all))
+	c.Screen.Say("%d of %d fixed; the columns are number, name, level and complaint", done, len(all))
 	if isOpen {
-		c.Screen.Say("open: %s (make ticket shows what was said; make check, make hint, make give-up, make reset)", short(open.Name))
+		c.Screen.Say("open: %s (commands: make ticket, make check, make hint, make give-up, make reset)", short(open.Name))
 	} else {
-		c.Screen.Say("make break puts the next one in, make break NAME=1 that one; the doctor helps in level 1")
+		c.Screen.Say("\"make break\" injects the next fault, and \"make break NAME=1\" injects fault 1. \"make doctor\" helps in level 1")
 	}
 	return nil
 }
@@ -113,7 +114,6 @@ func count(ends map[string]progress.End, how string) int {
 
 func short(name string) string { return (&Fault{Name: name}).Short() }
 
-// relative names a file as it is seen from the lab's folder.
 func (c *Commands) relative(file string) string {
 	if path, err := filepath.Rel(c.Place.Dir, file); err == nil {
 		return filepath.ToSlash(path)
@@ -121,7 +121,8 @@ func (c *Commands) relative(file string) string {
 	return file
 }
 
-// next returns the first fault that is neither solved nor shown, else the first that is not solved; nil if all are.
+// next returns the first fault that the learner has neither fixed nor given up, or else the first fault that the learner has given up. It
+// returns nil if all faults are fixed.
 func (c *Commands) next(all []*Fault) (*Fault, error) {
 	ends, err := c.progress().Ends()
 	if err != nil {
@@ -141,12 +142,11 @@ func (c *Commands) next(all []*Fault) (*Fault, error) {
 	return second, nil
 }
 
-// opened returns the fault that is open.
 func (c *Commands) opened() (*session, progress.Open, error) {
 	kept := c.progress()
 	open, ok := kept.Open()
 	if !ok {
-		return nil, open, &engine.Problem{What: "no fault is open in this lab", Remedy: "make break puts one in; make faults lists them"}
+		return nil, open, &engine.Problem{What: "no fault is open in this lab", Remedy: "\"make break\" injects a fault, and \"make faults\" lists all faults"}
 	}
 	all, err := List(c.Place.Dir)
 	if err != nil {
@@ -154,40 +154,44 @@ func (c *Commands) opened() (*session, progress.Open, error) {
 	}
 	at := slices.IndexFunc(all, func(f *Fault) bool { return f.Name == open.Name })
 	if at < 0 {
-		return nil, open, &engine.Problem{What: fmt.Sprintf("the open fault, %q, is not in scripts/faults any more", open.Name), Remedy: "make down, make up"}
+		return nil, open, &engine.Problem{What: fmt.Sprintf("the open fault, %q, is no longer in scripts/faults", open.Name), Remedy: "run \"make down\", then \"make up\""}
 	}
 	s, err := newSession(c.Lab, c.Place, kept, all[at])
 	return s, open, err
 }
 
-// Ticket shows what somebody complains of.
+// Ticket shows the ticket of the open fault.
 func (c *Commands) Ticket() error {
 	s, _, err := c.opened()
 	if err != nil {
 		return err
 	}
-	return c.ticket(s.Fault)
+	return c.ticket(s)
 }
 
-func (c *Commands) ticket(f *Fault) error {
+func (c *Commands) ticket(s *session) error {
+	f := s.Fault
 	text, err := f.text("ticket")
 	if err != nil {
 		return err
 	}
-	c.Screen.Say("%sFault %d, %s%s (level %d)\n\n%s", c.Screen.Bold, f.Number(), f.Short(), c.Screen.Plain, f.Level, text)
+	c.Screen.Say("%sFault %d, %s%s (level %d)\n\n%s", c.Screen.Bold, f.Number(), f.Short(), c.Screen.Plain, f.Level, c.flowed(text))
 	if f.Level == 1 {
-		c.Screen.Say("make doctor helps, make check tells whether it is mended, make hint helps a little.")
+		c.Screen.Say("\"make doctor\" helps. \"make check\" tells you whether the fault is fixed, and \"make hint\" gives a hint.")
 	} else {
-		c.Screen.Say("make check tells whether it is mended, make hint helps a little. The doctor is off.")
+		c.Screen.Say("\"make check\" tells you whether the fault is fixed, and \"make hint\" gives a hint. \"make doctor\" is off.")
+	}
+	if until, err := os.ReadFile(s.kept.OpenFile(askedFile)); err == nil {
+		c.Screen.Say("Log lines before %s may come from \"make break\", which also sends requests.", until)
 	}
 	return nil
 }
 
-// Break injects the fault of this name or number, or the next one if name is empty, and shows its ticket.
+// Break injects the fault with this name or number, and shows its ticket. If name is empty, Break injects the next fault.
 func (c *Commands) Break(ctx context.Context, name string) error {
 	kept := c.progress()
 	if open, ok := kept.Open(); ok {
-		return &engine.Problem{What: "a fault is open already: " + short(open.Name), Remedy: "make check, make hint; make give-up or make reset ends it"}
+		return &engine.Problem{What: "a fault is open already: " + short(open.Name), Remedy: "go on with \"make check\" or \"make hint\"; \"make give-up\" or \"make reset\" ends the open fault"}
 	}
 	all, err := List(c.Place.Dir)
 	if err != nil {
@@ -197,7 +201,7 @@ func (c *Commands) Break(ctx context.Context, name string) error {
 	if name != "" {
 		f, err = Find(all, name)
 	} else if f, err = c.next(all); err == nil && f == nil {
-		return &engine.Problem{What: "every fault is solved", Remedy: "NAME=1 breaks the first again; make faults RESET=1 begins anew"}
+		return &engine.Problem{What: "every fault is solved", Remedy: "\"make break NAME=1\" injects the first fault again. \"make faults RESET=1\" forgets your progress"}
 	}
 	if err != nil {
 		return err
@@ -214,14 +218,20 @@ func (c *Commands) Break(ctx context.Context, name string) error {
 		return err
 	}
 	defer unlock()
+	// Remove the rest of a fault whose injection was interrupted.
+	if err := s.tidyOverride(func(text string) { c.Screen.Say("%s", text) }); err != nil {
+		return err
+	}
+	if err := s.mayOverride(); err != nil {
+		return err
+	}
 	c.Errors.Say("breaking the lab ...")
 	if err := s.broken(ctx, c.time()); err != nil {
 		return err
 	}
-	return c.ticket(f)
+	return c.ticket(s)
 }
 
-// needLab wants the lab to run.
 func (c *Commands) needLab(ctx context.Context, s *session) error {
 	for _, service := range lab.Services {
 		if !lab.Lasts(service) {
@@ -232,69 +242,12 @@ func (c *Commands) needLab(ctx context.Context, s *session) error {
 			return err
 		}
 		if !running {
-			return &engine.Problem{What: "the lab is not running: " + service + " is not", Remedy: "make up"}
+			return &engine.Problem{What: "the lab is not running: " + service + " is not running", Remedy: "make up"}
 		}
 	}
 	return nil
 }
 
-// Check tells whether the fault is fixed. What is not right yet may be on its way, for as long as the patience: an entry takes a second
-// to arrive, and the client asks every 5 s. With keepOpen a solved fault stays open, and nothing is recorded.
-func (c *Commands) Check(ctx context.Context, who string, patience time.Duration, keepOpen bool) error {
-	s, open, err := c.opened()
-	if err != nil {
-		return err
-	}
-	unlock, err := s.lock(ctx, 30*time.Second)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	seconds := int(c.time().Sub(open.Since).Seconds())
-	verdict, err := c.verdict(ctx, s, patience)
-	if err != nil {
-		return err
-	}
-	if len(verdict.Unknown) > 0 {
-		c.Screen.Say("cannot tell: no answer from %s", strings.Join(verdict.Unknown, ", "))
-		return &engine.Problem{What: "the grader cannot tell", Remedy: "make check once more; make report shows what does not answer"}
-	}
-	for i, wrong := range verdict.Wrong {
-		if i == 0 {
-			c.Screen.Say("%snot yet:%s %s", c.Screen.Red, c.Screen.Plain, wrong)
-		} else {
-			c.Screen.Say("     and: %s", wrong)
-		}
-	}
-	if !verdict.Fixed() {
-		return ErrNotYet
-	}
-	debrief, err := s.text("debrief")
-	if err != nil {
-		return err
-	}
-	used := len(s.kept.Hints())
-	// It is recorded before it is told: whoever reads the first line may end this program with the next.
-	if !keepOpen {
-		if err := s.kept.Record(progress.Result{Fault: s.Short(), Level: s.Level, Seconds: seconds, Hints: used}, who, c.time()); err != nil {
-			return err
-		}
-		if err := s.kept.Ended(s.Name, progress.Solved, used); err != nil {
-			return err
-		}
-		if err := s.closed(ctx); err != nil {
-			return err
-		}
-	}
-	next, err := c.nextText()
-	if err != nil {
-		return err
-	}
-	c.Screen.Say("%ssolved:%s %s, with %s (%d s)\n\n%s\n%s", c.Screen.Green, c.Screen.Plain, s.Short(), hints(used), seconds, debrief, next)
-	return nil
-}
-
-// nextText says which fault comes next.
 func (c *Commands) nextText() (string, error) {
 	all, err := List(c.Place.Dir)
 	if err != nil {
@@ -304,23 +257,9 @@ func (c *Commands) nextText() (string, error) {
 	case err != nil:
 		return "", err
 	case f == nil:
-		return "That was the last one.", nil
+		return "That was the last fault.", nil
 	default:
 		return "next: make break (" + f.Short() + ")", nil
-	}
-}
-
-func (c *Commands) verdict(ctx context.Context, s *session, patience time.Duration) (grade.Verdict, error) {
-	for began := time.Now(); ; {
-		verdict, err := s.graded(ctx)
-		if err != nil || verdict.Fixed() || time.Since(began) >= patience {
-			return verdict, err
-		}
-		select {
-		case <-ctx.Done():
-			return verdict, ctx.Err()
-		case <-time.After(2 * time.Second): // to look costs a processor as long
-		}
 	}
 }
 
@@ -352,23 +291,21 @@ func (c *Commands) Hint(ctx context.Context) error {
 				shown++
 			}
 		}
-		for _, line := range screen.Fold(fmt.Sprintf("hint %d: %s", shown, hint.Text), 96) {
-			c.Screen.Say("%s", strings.TrimRight(line, " "))
-		}
+		c.fold(c.Screen.Bold, fmt.Sprintf("hint %d:", shown), hint.Text)
 		return nil
 	}
-	c.Screen.Say("there are no more hints: make give-up shows what it is, and mends it")
+	c.Screen.Say("there are no more hints. \"make give-up\" shows the cause, and fixes the lab")
 	return nil
 }
 
 // Reset fixes the fault.
 func (c *Commands) Reset(ctx context.Context) error { return c.end(ctx, false) }
 
-// GiveUp shows what the fault was, and fixes it.
+// GiveUp shows the debrief of the fault, and fixes it.
 func (c *Commands) GiveUp(ctx context.Context) error { return c.end(ctx, true) }
 
 func (c *Commands) end(ctx context.Context, show bool) error {
-	s, _, err := c.opened()
+	s, open, err := c.opened()
 	if err != nil {
 		return err
 	}
@@ -377,40 +314,69 @@ func (c *Commands) end(ctx context.Context, show bool) error {
 		return err
 	}
 	defer unlock()
+	if err := c.ended(s, open, show); err != nil {
+		return err
+	}
 	if show {
 		text, err := s.text("debrief")
 		if err != nil {
 			return err
 		}
-		if err := s.kept.Ended(s.Name, progress.Shown, len(s.kept.Hints())); err != nil {
-			return err
-		}
-		c.Screen.Say("%s", text)
+		c.Screen.Say("%s", c.flowed(text))
 	}
-	if err := s.restore(ctx, func(text string) { c.Screen.Say("%s", text) }); err != nil {
+	tell := func(text string) { c.Screen.Say("%s", text) }
+	if err := s.restore(ctx, tell); err != nil {
 		return err
 	}
-	if err := s.closed(ctx); err != nil {
+	if err := s.closed(ctx, tell); err != nil {
 		return err
 	}
-	c.Screen.Say("the lab is as it was before")
+	c.Screen.Say("the lab is as before the fault")
 	return nil
 }
 
-// Forget closes the fault that is open in a lab that has been removed, and says what to do. removeImage removes an image that the fault
-// has made.
-func Forget(kept progress.Progress, out *screen.Screen, removeImage func(image string)) error {
+// ended records the end of the open fault. A fixed fault counts as fixed, even if the learner has not answered the question about the
+// cause. A fault that is not fixed is recorded only if show is true.
+func (c *Commands) ended(s *session, open progress.Open, show bool) error {
+	how := progress.Shown
+	if _, fixed := s.kept.Fixed(); fixed {
+		how = progress.Fixed
+	} else if !show {
+		return nil
+	}
+	if err := record(s.kept, open, c.time()); err != nil {
+		return err
+	}
+	return s.kept.Ended(s.Name, how, len(s.kept.Hints()))
+}
+
+// Forget closes the open fault of a lab that has been removed, and prints what to do. It calls removeImage for each image that the fault
+// has built.
+func (c *Commands) Forget(removeImage func(image string)) error {
+	kept := c.progress()
 	open, ok := kept.Open()
 	if !ok {
 		return nil
 	}
-	for _, image := range images(kept) {
+	s := &session{Fault: &Fault{Name: open.Name}, Place: c.Place, kept: kept}
+	if err := s.tidyOverride(func(text string) { c.Screen.Say("%s", text) }); err != nil {
+		return err
+	}
+	if err := c.ended(s, open, false); err != nil {
+		return err
+	}
+	for _, image := range s.images() {
 		removeImage(image)
 	}
+	_, fixed := kept.Fixed()
 	if err := kept.Close(); err != nil {
 		return err
 	}
-	out.Say("the fault %s was open in this lab: it is gone with the lab, and does not count as solved", short(open.Name))
-	out.Say("make up, then make break NAME=%s, injects it again", short(open.Name))
+	if fixed {
+		c.Screen.Say("the fault %s was open in this lab, and is removed with it. It is fixed, but its cause was not named", short(open.Name))
+		return nil
+	}
+	c.Screen.Say("the fault %s was open in this lab, and is removed with it. It does not count as solved", short(open.Name))
+	c.Screen.Say("to inject it again, run \"make up\", then \"make break NAME=%s\"", short(open.Name))
 	return nil
 }

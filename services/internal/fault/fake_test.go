@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,20 +25,21 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
-// fakeLab answers commands by rules.
+// fakeLab is a lab that answers commands by rules.
 type fakeLab struct {
 	rules    []rule
 	services []engine.Container
 	unserved error
 	report   *facts.Facts
-	ran      []string // every command
-	built    []string // every image
+	ran      []string // every command that has run
+	built    []string // every image that was built
 	unbuilt  error
 	resets   int
 
-	refusedAfter string // the command after which the client is refused
+	refusedAfter string // the client is refused as soon as this command has run
+	recreates    string // this command gives every container a new ID
 
-	mu sync.Mutex // commands are run side by side
+	mu sync.Mutex // because some commands run at the same time
 }
 
 // rule answers commands that contain a text.
@@ -45,7 +49,6 @@ type rule struct {
 	output  string
 }
 
-// status is how a program ended in the fake lab.
 type status int
 
 func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
@@ -57,6 +60,11 @@ func (f *fakeLab) answer(line string) (int, string) {
 	f.ran = append(f.ran, line)
 	if f.refusedAfter != "" && strings.Contains(line, f.refusedAfter) {
 		f.unserved = errors.New("refused")
+	}
+	if f.recreates != "" && strings.Contains(line, f.recreates) {
+		for i := range f.services {
+			f.services[i].ID += "2"
+		}
 	}
 	if f.unserved != nil && strings.Contains(line, "exec client client-workload client") {
 		return 4, "bad certificate"
@@ -94,9 +102,12 @@ func (f *fakeLab) Exec(_ context.Context, out, _ io.Writer, service, user string
 	return nil
 }
 
-func (f *fakeLab) Ready(context.Context, io.Writer) error     { return nil }
-func (f *fakeLab) NeedTools(context.Context, io.Writer) error { return nil }
-func (f *fakeLab) Reset(context.Context, io.Writer) error     { f.resets++; return nil }
+func (f *fakeLab) Ready(context.Context, io.Writer) error { return nil }
+func (f *fakeLab) NeedTools(context.Context, io.Writer) error {
+	f.built = append(f.built, lab.Tools)
+	return f.unbuilt
+}
+func (f *fakeLab) Reset(context.Context, io.Writer) error { f.resets++; return nil }
 func (f *fakeLab) Log(context.Context, string, time.Time) ([]engine.Line, error) {
 	return []engine.Line{{Text: `Request received from "spiffe://example.org/client": GET "/"`},
 		{Text: `http: TLS handshake error from 172.21.0.4:1: unexpected ID "spiffe://example.org/server"`}}, nil
@@ -125,7 +136,7 @@ func (f *fakeLab) ServerVariant(_ context.Context, image, old, replacement strin
 
 var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
-// healthy is a lab whose services run and whose client is served.
+// healthy returns a lab whose services run and whose client is served.
 func healthy(t *testing.T) *fakeLab {
 	t.Helper()
 	f := &fakeLab{report: reporttest.Healthy(t), rules: []rule{
@@ -151,7 +162,7 @@ func healthy(t *testing.T) *fakeLab {
 	return f
 }
 
-// archive is what docker cp prints of a file.
+// archive returns what docker cp prints for a file.
 func archive(t *testing.T, content string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -168,7 +179,6 @@ func archive(t *testing.T, content string) string {
 	return out.String()
 }
 
-// root is the lab's folder.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("../../..")
@@ -178,11 +188,31 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// sample is a fault, with these functions beside those that every fault has.
+// sample returns a fault with these functions, and with the functions that every fault must have.
 func sample(t *testing.T, lines string) *Fault {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "01-sample.sh")
-	text := `# shellcheck shell=bash
+	f, err := readSample(t, lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func readSample(t *testing.T, lines string) (*Fault, error) {
+	t.Helper()
+	return Read(writeSample(t, t.TempDir(), lines))
+}
+
+func writeSample(t *testing.T, dir, lines string) (file string) {
+	t.Helper()
+	file = filepath.Join(dir, "01-sample.sh")
+	if err := os.WriteFile(file, []byte(sampleText+lines+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+const sampleText = `# shellcheck shell=bash
 # somebody complains
 level 1
 category "entry: deleted; agent: stopped"
@@ -194,11 +224,11 @@ ticket() {
 END
 }
 right() { true; }
-wrong one 'words' 'why'
+wrong one 'client_1' 'why'
 wrong_one() { true; }
-wrong two 'words' 'why'
+wrong two 'client_2' 'why'
 wrong_two() { true; }
-wrong three 'words' 'why'
+wrong three 'client_3' 'why'
 wrong_three() { true; }
 hint '! client_served' 'The first.'
 hint 'entry_has "^Entry ID"' 'The second.'
@@ -208,18 +238,22 @@ debrief() {
   What it was.
 END
 }
+cause a 'The first.'
+answer b 'The second.' 'The log.' 'make svid'
+answer c 'The third.' 'The list.' 'docker ps'
+answer d 'The fourth.' 'The hash.' 'scripts/lab entries'
+also one
+right_one() { true; }
+also two
+right_two() { true; }
+states 'The  ticket.' client_served
+wrong four 'client_4' 'why' 'client_served'
+wrong_four() { true; }
+wrong five 'client_5' 'why'
+wrong_five() { true; }
 `
-	if err := os.WriteFile(file, []byte(text+lines+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	f, err := Read(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
 
-// injected runs lines as the function inject of a fault.
+// injected runs these lines as the function inject of a fault.
 func injected(t *testing.T, l Lab, lines string) error {
 	t.Helper()
 	dir := t.TempDir()
@@ -231,10 +265,23 @@ func injected(t *testing.T, l Lab, lines string) error {
 		t.Fatal(err)
 	}
 	s.pause = time.Millisecond
+	if err := s.snapshot(context.Background(), brokenFile); err != nil {
+		t.Fatal(err)
+	}
 	return s.do(context.Background(), "inject")
 }
 
-// TestHelpers has, for each helper function, a case in which it does what it says and one in which it fails.
+// startedAt sets the time at which the client was started. If moment is empty, startedAt sets the time in the report.
+func startedAt(moment string) func(*fakeLab) {
+	return func(f *fakeLab) {
+		if moment == "" {
+			moment = f.report.Service(lab.Client).StartedAt.Format(time.RFC3339Nano)
+		}
+		f.rules = append([]rule{{"{{.State.StartedAt}} id-of-client", 0, moment + "\n"}}, f.rules...)
+	}
+}
+
+// TestHelpers: each helper function must succeed in one case, and fail in another case.
 func TestHelpers(t *testing.T) {
 	fails := func(command string) func(*fakeLab) {
 		return func(f *fakeLab) {
@@ -245,9 +292,9 @@ func TestHelpers(t *testing.T) {
 	const yaml = "<<-'END'\n\t\tservices: {server: {user: root}}\n\tEND"
 	for _, c := range []struct {
 		name, lines string
-		want        string         // of a command that must have run, or an image that must have been built
-		fails       string         // of the error; nothing if it must succeed
-		change      func(*fakeLab) // of the healthy lab
+		want        string         // a part of a command that must run, or of the name of an image that must be built
+		fails       string         // a part of the error, or empty if the function must succeed
+		change      func(*fakeLab) // changes the healthy lab
 	}{
 		{"others", "others", "entry create -entryID billing -parentID spiffe://example.org/host-2 -spiffeID spiffe://example.org/billing -selector unix:user:billing-workload", "", nil},
 		{"others that fail", "others", "", "it failed", fails("entry create")},
@@ -263,13 +310,37 @@ func TestHelpers(t *testing.T) {
 		{"wrong_server that is not built", "wrong_server old new", "", "no compiler", unbuilt},
 		{"any_client", "any_client", `with "tlsconfig.AuthorizeAny()"`, "", nil},
 		{"any_client that is not built", "any_client", "", "no compiler", unbuilt},
+		{"client_as", "client_as 0:0", `--force-recreate client < services: {client: {user: "0:0"}}`, "", nil},
+		{"client_as that fails", "client_as 0:0", "", "it failed", fails("--force-recreate")},
+		{"client_asks", "client_asks https://x:8444/", `{command: ["client", "-interval", "5s", "-health", "127.0.0.1:8080", "-url", "https://x:8444/"]}}`, "", nil},
+		{"client_asks that fails", "client_asks https://x:8444/", "", "it failed", fails("--force-recreate")},
+		{"run_beside", "run_beside second server-workload server -listen :8444", "docker run --detach --name p-second --network p_default --network-alias second --pid container:id-of-node --user server-workload " +
+			"--volume p_workload-api:/tmp/spire-agent/public:ro --env SPIFFE_ENDPOINT_SOCKET=unix:///tmp/spire-agent/public/api.sock spiffe-lab/workload:local server -listen :8444", "", nil},
+		{"run_beside that fails", "run_beside second server-workload server", "", "it failed", fails("docker run")},
+		{"run_beside of no program", "run_beside second server-workload", "", "want: run_beside NAME USER COMMAND", nil},
 		{"other_image", "printf text | other_image server /etc/file 755", "from spiffe-lab/workload:local with /etc/file, mode 755: text", "", nil},
 		{"other_image that is recreated", "printf text | other_image server /etc/file", `< services: {server: {image: "spiffe-lab/workload:local.fault-`, "", nil},
 		{"other_image that is not built", "printf text | other_image server /etc/file", "", "no compiler", unbuilt},
 		{"other_image without a file", "other_image server /etc/file", "", "other_image wants the file", nil},
-		{"other_image with a wrong mode", "printf text | other_image server /etc/file 9", "", "MODE is as 755", nil},
+		{"other_image with a wrong mode", "printf text | other_image server /etc/file 9", "", "with a MODE such as 755", nil},
 		{"last_image", "wrong_server old new\ndocker pull \"$(last_image)\"", "docker pull spiffe-lab/workload:local.fault-", "", nil},
-		{"last_image without one", "image=$(last_image)", "", "no image was made", nil},
+		{"last_image without one", "image=$(last_image)", "", "no image was built yet", nil},
+		{"override", "override " + yaml + "\noverride_has 'user: root'\nedited compose.override.yaml root guest | override\noverride_has 'user: guest' && docker load", "docker load", "", nil},
+		{"override without a file", "override", "", "override wants a Compose file", nil},
+		{"override that remake reads", "override " + yaml + "\nremake server " + yaml, "compose.override.yaml --file - up", "", nil},
+		{"override of a service", "override client " + yaml, "docker compose up --detach --no-deps client", "", nil},
+		{"override of no service", "override nonsense " + yaml, "", "SERVICE", nil},
+		{"override of a service that is not recreated", "override client " + yaml, "", "it failed", fails("--no-deps client")},
+		{"override_adds", "override " + yaml + "\noverride_adds server <<<'# night shift'\noverride_has 'user: root' && override_has night", "docker compose up --detach --no-deps server", "", nil},
+		{"override_adds without an override", "override_adds " + yaml, "", "no such file", nil},
+		{"override_adds without a file", "override " + yaml + "\noverride_adds", "", "override_adds wants a Compose file", nil},
+		{"override_adds of no service", "override " + yaml + "\noverride_adds nonsense " + yaml, "", "SERVICE", nil},
+		{"override_has what it has not", "override " + yaml + "\noverride_has guest", "", "no line of compose.override.yaml matches guest", nil},
+		{"override_has without an override", "override_has guest", "", "no such file", nil},
+		{"no_override", "override " + yaml + "\nno_override\n! override_has root && docker load", "docker load", "", nil},
+		{"no_override of a service", "override " + yaml + "\nno_override server", "docker compose up --detach --no-deps server", "", nil},
+		{"no_override of no service", "override " + yaml + "\nno_override nonsense", "", "SERVICE", nil},
+		{"no_override without one", "no_override", "", "no such file", nil},
 		{"lab", "lab up --detach server", "docker compose up --detach server", "", nil},
 		{"lab that fails", "lab up", "", "it failed", fails("compose up")},
 		{"provision", "provision", "docker compose run --rm --no-deps bootstrap", "", nil},
@@ -296,9 +367,11 @@ func TestHelpers(t *testing.T) {
 		{"entry_has of what no entry has", "entry_has nonsense", "", "no line of entry show matches nonsense", nil},
 		{"entry_has of no expression", "entry_has '('", "", "REGEX", nil},
 		{"container_running", "container_running client", "", "", nil},
-		{"container_running of what has ended", "container_running bootstrap", "", "bootstrap does not run", nil},
+		{"container_running of what has ended", "container_running bootstrap", "", "bootstrap is not running", nil},
 		{"lives_longer", "lives_longer client-workload 1800", "", "", nil},
 		{"lives_longer of a short life", "lives_longer client-workload 7200", "", "is valid for 1h0m10s", nil},
+		{"was_restarted", "was_restarted client && docker load", "docker load", "", startedAt("2026-11-28T12:00:00Z")},
+		{"was_restarted of what was not", "was_restarted client", "", "client has been running since before the fault", startedAt("")},
 		{"container_of", "docker stop \"$(container_of client)\"", "docker stop id-of-client", "", nil},
 		{"container_of what is not there", "id=$(container_of partner-server)", "", "there is no container of partner-server", nil},
 		{"image_of", "docker pull \"$(image_of bootstrap)\"", "docker pull spiffe-lab/bootstrap:local", "", nil},
@@ -308,6 +381,8 @@ func TestHelpers(t *testing.T) {
 		{"edited", "edited settings.conf 'two = .' 'two = 22' '^three.*' '' | docker load", "docker load < one = 1\ntwo = 22", "", nil},
 		{"edited of what is not there", "edited settings.conf four 4", "", "no line of settings.conf matches four", nil},
 		{"edited without a text", "edited settings.conf one", "", "want: edited FILE REGEX TEXT", nil},
+		{"need_tools", "need_tools", "tools", "", nil},
+		{"need_tools that cannot be built", "need_tools", "", "no compiler", func(f *fakeLab) { f.unbuilt = errors.New("no compiler") }},
 		{"cat", "say a | cat | docker load", "docker load < a", "", nil},
 		{"cat of a file", "cat settings.conf", "", "want: cat", nil},
 		{"same", "say a | same a", "", "", nil},
@@ -337,15 +412,40 @@ func TestHelpers(t *testing.T) {
 	}
 }
 
-// TestEveryHelperHasACase sees that TestHelpers leaves none out.
+// TestEveryHelperHasACase: TestHelpers must test every helper function.
 func TestEveryHelperHasACase(t *testing.T) {
 	text, err := os.ReadFile("fake_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name := range helpers {
-		if name != "__found" && strings.Count(string(text), `{"`+name) < 2 {
+		if cases := regexp.MustCompile(`(?m)^\t\t\{"`+name+`[ "]`).FindAll(text, -1); name != "__found" && len(cases) < 2 {
 			t.Errorf("%s has no case in which it succeeds and one in which it fails", name)
+		}
+	}
+}
+
+// TestWritingNamesEveryHelper: the page for authors must name every helper function and every declaration, and no others.
+func TestWritingNamesEveryHelper(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root(t), "scripts", "faults", "WRITING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	tables, _, _ := strings.Cut(string(text), "## The reflexes")
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*) \\|").FindAllStringSubmatch(tables, -1) {
+		for _, one := range regexp.MustCompile("`([a-z_]+)[^`]*`").FindAllStringSubmatch(row[1], -1) {
+			named[one[1]] = true
+		}
+	}
+	for name := range named {
+		if helpers[name] == nil && declarations[name] == nil {
+			t.Errorf("WRITING.md names %s, which does not exist", name)
+		}
+	}
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(helpers)), slices.Collect(maps.Keys(declarations))) {
+		if name != "__found" && !named[name] {
+			t.Errorf("WRITING.md does not name %s", name)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package fault injects the faults of scripts/faults, and tells whether a learner has fixed them. A fault is a shell script which the
-// interpreter within this program runs, as it runs scenarios: what it can call are the helper functions of this package, those that
+// Package fault injects the faults of scripts/faults, and tells whether a learner has fixed them. A fault is a shell script. The
+// interpreter in this program runs it, as it runs scenarios. The script can call the helper functions of this package, those that
 // package scenario shares, and its own functions.
 package fault
 
@@ -25,27 +25,61 @@ import (
 
 const folder = "scripts/faults"
 
-// Fault is what the file of a fault says. Its name and its symptom do not tell the cause.
+// Fault has the declarations in the file of a fault. Its name and its symptom do not reveal the cause.
 type Fault struct {
-	Name       string // as its file is called: 01-clean-up
-	Symptom    string // its second line: what somebody complains of
+	Name       string // the name of its file, such as 01-clean-up
+	Symptom    string // the second line of the file: the complaint
 	Level      int    // 1, 2 or 3; from 2 on the doctor is off
 	Categories []string
-	Doctor     string // the code that the doctor names first while it is open
-	Lost       bool   // the fault itself loses data that need not come back
+	Doctor     string   // the code of the doctor's finding while the fault is open
+	Lost       bool     // the fault itself loses data that need not come back
+	Cause      Answer   // the right answer to the question about the cause
+	Answers    []Answer // the wrong answers
+	Also       []string // other right fixes
+	Reflexes   []Reflex // the reflexes that solve the fault
+	Statements []Statement
 	Wrong      []Wrong
 	Hints      []Hint
 
 	syntax *syntax.File
 }
 
-// Wrong is a wrong fix: the function wrong_NAME does it.
-type Wrong struct{ Name, Verdict, Why string }
+// Answer is an answer to the question about the cause. Against is an observation that contradicts a wrong answer, and Command shows this
+// observation.
+type Answer struct{ Key, Text, Against, Command string }
 
-// Hint is given for as long as its condition, a command, holds.
+// Choices returns all answers, with the right one, sorted by their keys.
+func (f *Fault) Choices() []Answer {
+	all := append([]Answer{f.Cause}, f.Answers...)
+	slices.SortFunc(all, func(a, b Answer) int { return strings.Compare(a.Key, b.Key) })
+	return all
+}
+
+// Reflex says why some reflexes solve a fault. A reflex is a command that a learner runs without looking for the cause, such as a restart.
+type Reflex struct {
+	Names []string
+	Why   string
+}
+
+// reflexNames are the names of the reflexes in the file of a fault, in the order in which a test tries them.
+var reflexNames = []string{"up", "recreate", "restart", "down-up", "bootstrap", "lab-up"}
+
+// SolvedBy reports whether the file declares that a reflex solves the fault.
+func (f *Fault) SolvedBy(reflex string) bool {
+	return slices.ContainsFunc(f.Reflexes, func(r Reflex) bool { return slices.Contains(r.Names, reflex) })
+}
+
+// Statement is an exact quote from the ticket, with a condition. The condition checks whether the quote is true when the learner looks.
+type Statement struct{ Quote, Condition string }
+
+// Wrong is a wrong fix. In tests the function wrong_NAME makes it. If the grader prints Verdict and the command Condition succeeds, a
+// learner has made this wrong fix.
+type Wrong struct{ Name, Verdict, Why, Condition string }
+
+// Hint is shown as long as its condition, a command, succeeds.
 type Hint struct{ Condition, Text string }
 
-// Number is the number with which the file's name begins.
+// Number is the number at the beginning of the file's name.
 func (f *Fault) Number() int {
 	number, _, _ := strings.Cut(f.Name, "-")
 	n, _ := strconv.Atoi(number)
@@ -58,7 +92,7 @@ func (f *Fault) Short() string {
 	return short
 }
 
-// functions that the file of every fault has; the optional ones are setup, teardown, revert and shows.
+// functions are the shell functions that the file of every fault must have. The functions setup, teardown, revert and shows are optional.
 var functions = []string{"ticket", "right", "debrief", "inject"}
 
 // List returns all faults, by number.
@@ -90,10 +124,10 @@ func Find(all []*Fault, word string) (*Fault, error) {
 			return f, nil
 		}
 	}
-	return nil, &engine.Problem{What: fmt.Sprintf("there is no fault %q", word), Remedy: "make faults lists them: NAME=1, or NAME=" + all[0].Short()}
+	return nil, &engine.Problem{What: fmt.Sprintf("there is no fault %q", word), Remedy: "\"make faults\" lists them. Give NAME=1, or NAME=" + all[0].Short()}
 }
 
-// Read returns the fault of a file.
+// Read parses the file of a fault and returns the fault.
 func Read(file string) (*Fault, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -122,8 +156,8 @@ func Read(file string) (*Fault, error) {
 	return f, nil
 }
 
-// load runs the file, which declares what the fault is and defines its functions. call runs a command that is neither the shell's own nor
-// a function.
+// load runs the file, which declares the fault and defines its functions. The shell passes each command that is neither a shell builtin nor
+// a shell function to the parameter call.
 func (f *Fault) load(variables map[string]string, call func(ctx context.Context, hc interp.HandlerContext, args []string) error) (*interp.Runner, error) {
 	var pairs []string
 	for name, value := range variables {
@@ -149,7 +183,7 @@ func (f *Fault) load(variables map[string]string, call func(ctx context.Context,
 	return shell, shell.Run(context.Background(), f.syntax)
 }
 
-// text returns what a function of the fault prints that needs no lab: ticket or debrief.
+// text returns the output of a function that needs no lab. Such functions are ticket and debrief.
 func (f *Fault) text(function string) (string, error) {
 	var out strings.Builder
 	shell, err := f.load(nil, func(_ context.Context, hc interp.HandlerContext, args []string) error {
@@ -165,7 +199,7 @@ func (f *Fault) text(function string) (string, error) {
 	return out.String(), err
 }
 
-// runIn runs shell text, with an option set or unset before.
+// runIn sets or unsets a shell option, and runs shell text.
 func runIn(ctx context.Context, shell *interp.Runner, out io.Writer, option, text string) error {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
@@ -184,7 +218,6 @@ func runIn(ctx context.Context, shell *interp.Runner, out io.Writer, option, tex
 	return nil
 }
 
-// declaration is a helper function by which a file says what its fault is.
 type declaration struct {
 	usage string
 	do    func(f *Fault, args []string) error
@@ -209,8 +242,37 @@ func init() {
 		}},
 		{"doctor CODE", func(f *Fault, args []string) error { f.Doctor = args[0]; return nil }},
 		{"lost", func(f *Fault, _ []string) error { f.Lost = true; return nil }},
-		{"wrong NAME VERDICT WHY", func(f *Fault, args []string) error {
-			f.Wrong = append(f.Wrong, Wrong{args[0], args[1], args[2]})
+		{"cause KEY TEXT", func(f *Fault, args []string) error {
+			if f.Cause.Key != "" {
+				return scenario.Failf("cause is given twice: %s and %s", f.Cause.Key, args[0])
+			}
+			f.Cause = Answer{Key: args[0], Text: args[1]}
+			return nil
+		}},
+		{"answer KEY TEXT AGAINST COMMAND", func(f *Fault, args []string) error {
+			f.Answers = append(f.Answers, Answer{args[0], args[1], args[2], args[3]})
+			return nil
+		}},
+		{"also NAME", func(f *Fault, args []string) error { f.Also = append(f.Also, args[0]); return nil }},
+		{"reflex NAMES WHY", func(f *Fault, args []string) error {
+			names := strings.Fields(args[0])
+			for _, name := range names {
+				if !slices.Contains(reflexNames, name) {
+					return scenario.Failf("reflex is %q: want some of %s", name, strings.Join(reflexNames, ", "))
+				}
+			}
+			f.Reflexes = append(f.Reflexes, Reflex{names, args[1]})
+			return nil
+		}},
+		{"states QUOTE COMMAND", func(f *Fault, args []string) error {
+			f.Statements = append(f.Statements, Statement{args[0], args[1]})
+			return nil
+		}},
+		{"wrong NAME VERDICT WHY ...", func(f *Fault, args []string) error {
+			if len(args) > 4 {
+				return scenario.Failf("want: wrong NAME VERDICT WHY [CONDITION]")
+			}
+			f.Wrong = append(f.Wrong, Wrong{args[0], args[1], args[2], strings.Join(args[3:], "")})
 			return nil
 		}},
 		{"hint CONDITION TEXT", func(f *Fault, args []string) error {

@@ -19,28 +19,28 @@ import (
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/progress"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
 const (
 	serverCLI     = lab.SPIREServerCLI
-	partnerServer = "partner-server" // of scripts/scenarios/extras.yaml
+	partnerServer = "partner-server" // a service of scripts/scenarios/extras.yaml
 )
 
-// helper is a helper function of the faults: how it is called, and the Go function behind it. The arguments are checked against the usage
+// helper is a helper function of the faults: its usage, and the Go function that implements it. The arguments are checked against the usage
 // before the function is called.
 type helper struct {
 	usage string
 	do    func(s *session, ctx context.Context, hc interp.HandlerContext, args []string) error
 }
 
-// helpers has every helper function by its name. scripts/faults/README.md lists them for authors.
+// helpers has every helper function by its name. scripts/faults/WRITING.md lists them for authors.
 var helpers = map[string]*helper{}
 
 func init() {
 	for _, h := range []*helper{
-		// What a fault changes.
+		// Functions that change the lab.
+		does("need_tools", func(s *session, ctx context.Context, _ []string) error { return s.lab.NeedTools(ctx, io.Discard) }),
 		does("others", (*session).others),
 		does("others_go", (*session).othersGo),
 		does("restarted SERVICE ...", (*session).restarted),
@@ -50,6 +50,14 @@ func init() {
 			return s.wrongServer(ctx, []string{"tlsconfig.AuthorizeID(cfg.clientID)", "tlsconfig.AuthorizeAny()"})
 		}),
 		{"other_image SERVICE PATH ...", (*session).otherImage},
+		{"override ...", (*session).overrideScript},
+		{"override_adds ...", (*session).overrideAddsScript},
+		does("no_override ...", (*session).noOverride),
+		does("client_as USER", func(s *session, ctx context.Context, args []string) error {
+			return s.remake(ctx, lab.Client, fmt.Sprintf("services: {client: {user: %q}}\n", args[0]))
+		}),
+		does("client_asks URL", (*session).clientAsks),
+		does("run_beside NAME USER COMMAND ...", (*session).runBeside),
 		does("lab COMMAND ...", func(s *session, ctx context.Context, args []string) error {
 			_, err := s.compose(ctx, args...)
 			return err
@@ -60,7 +68,7 @@ func init() {
 		{"cli COMMAND ...", commandLine(lab.SPIREServer)},
 		{"partner_cli COMMAND ...", commandLine(partnerServer)},
 
-		// What a condition asks.
+		// Conditions.
 		{"wait_until SECONDS WHAT COMMAND ...", (*session).waitUntil},
 		{"__found STATUS SAID", (*session).found},
 		does("has_identity USER ID", (*session).hasIdentity),
@@ -68,8 +76,10 @@ func init() {
 		does("entry_has REGEX", (*session).entryHas),
 		does("container_running SERVICE", (*session).containerRunning),
 		does("lives_longer USER SECONDS", (*session).livesLonger),
+		does("override_has REGEX", (*session).overrideHas),
+		does("was_restarted SERVICE", (*session).wasRestarted),
 
-		// What a command prints for another one.
+		// Functions that print a value for another command.
 		prints("container_of SERVICE", (*session).containerOf),
 		prints("image_of NAME", (*session).imageOf),
 		prints("last_image", (*session).lastImage),
@@ -88,14 +98,15 @@ func init() {
 	}
 }
 
-// does is a helper function whose exit status is 0 if it has done what it says, or if what it asks holds; else the reason is printed.
+// does turns a Go function into a helper function. The exit status of the helper function is 0 if it succeeded, or if its condition holds.
+// Otherwise the helper function prints the reason.
 func does(usage string, do func(s *session, ctx context.Context, args []string) error) *helper {
 	return &helper{usage, func(s *session, ctx context.Context, hc interp.HandlerContext, args []string) error {
 		return scenario.Answer(hc, do(s, ctx, args))
 	}}
 }
 
-// prints is a helper function whose answer is a line.
+// prints turns a Go function into a helper function that prints one line.
 func prints(usage string, do func(s *session, ctx context.Context, args []string) (string, error)) *helper {
 	return &helper{usage, func(s *session, ctx context.Context, hc interp.HandlerContext, args []string) error {
 		line, err := do(s, ctx, args)
@@ -111,17 +122,16 @@ func number(text string) int {
 	return n
 }
 
-// commandLine is the command line of a SPIRE server.
+// commandLine makes a helper function that runs the CLI of a SPIRE server.
 func commandLine(service string) func(*session, context.Context, interp.HandlerContext, []string) error {
 	return func(s *session, ctx context.Context, hc interp.HandlerContext, args []string) error {
 		return scenario.Exited(hc, s.lab.Exec(ctx, hc.Stdout, hc.Stderr, service, "", append([]string{serverCLI}, args...)...))
 	}
 }
 
-// teams are others that use the lab's SPIRE server, for hosts that are not here.
+// teams are the names of other teams that have entries in the lab's SPIRE server. The parent of these entries is a host that does not exist.
 var teams = []string{"backup", "billing"}
 
-// others makes the entries of other teams.
 func (s *session) others(ctx context.Context, _ []string) error {
 	for _, team := range teams {
 		if _, err := s.spire(ctx, lab.SPIREServer, "entry", "create", "-entryID", team, "-parentID", "spiffe://"+lab.TrustDomain+"/host-2",
@@ -132,7 +142,6 @@ func (s *session) others(ctx context.Context, _ []string) error {
 	return nil
 }
 
-// othersGo removes the entries of the other teams.
 func (s *session) othersGo(ctx context.Context, _ []string) error {
 	var all error
 	for _, team := range teams {
@@ -142,7 +151,7 @@ func (s *session) othersGo(ctx context.Context, _ []string) error {
 	return all
 }
 
-// restarted restarts containers as `docker restart` does: nothing that Compose would run again beside them.
+// restarted uses `docker restart`, which restarts the containers of these services and no other container.
 func (s *session) restarted(ctx context.Context, services []string) error {
 	for _, service := range services {
 		container, err := s.container(ctx, service)
@@ -168,15 +177,37 @@ func (s *session) remakeScript(ctx context.Context, hc interp.HandlerContext, ar
 	return scenario.Answer(hc, err)
 }
 
-// remake recreates the container of a service with what a Compose file says beside compose.yaml. `docker compose up` recreates it as it
-// was.
+// remake recreates the container of a service with one more Compose file. The file is added to compose.yaml and, if there is one, to the
+// override. Later, `docker compose up` recreates the container without this file.
 func (s *session) remake(ctx context.Context, service, yaml string) error {
-	_, err := s.docker(ctx, strings.NewReader(yaml), "compose", "--file", filepath.Join(s.Dir, "compose.yaml"), "--file", "-",
-		"up", "--detach", "--no-deps", "--force-recreate", service)
+	words := []string{"compose", "--file", s.ComposeFile("compose.yaml")}
+	if name := engine.OverrideIn(filepath.Dir(s.ComposeFile("compose.yaml"))); name != "" {
+		words = append(words, "--file", s.ComposeFile(name))
+	}
+	_, err := s.docker(ctx, strings.NewReader(yaml), append(words, "--file", "-", "up", "--detach", "--no-deps", "--force-recreate", service)...)
 	return err
 }
 
-// wrongServer recreates the server from its own source, in which a text is replaced by another.
+// clientAsks recreates the client with its command in compose.yaml, but with a different URL.
+func (s *session) clientAsks(ctx context.Context, args []string) error {
+	return s.remake(ctx, lab.Client, fmt.Sprintf(`services: {client: {command: ["client", "-interval", "5s", "-health", "127.0.0.1:8080", "-url", %q]}}`+"\n", args[0]))
+}
+
+// runBeside runs one of the lab's programs in a separate container on the lab's host. The container is called PROJECT-NAME. On the
+// network its name is NAME.
+func (s *session) runBeside(ctx context.Context, args []string) error {
+	name, user, command := args[0], args[1], args[2:]
+	node, err := s.container(ctx, lab.Node)
+	if err != nil {
+		return err
+	}
+	_, err = s.docker(ctx, nil, append([]string{"run", "--detach", "--name", s.Project + "-" + name, "--network", s.Project + "_default", "--network-alias", name,
+		"--pid", "container:" + node.ID, "--user", user, "--volume", s.Project + "_workload-api:/tmp/spire-agent/public:ro",
+		"--env", "SPIFFE_ENDPOINT_SOCKET=unix:///tmp/spire-agent/public/api.sock", s.lab.Image(lab.Images[0])}, command...)...)
+	return err
+}
+
+// wrongServer recreates the server with a new image. The image is built from the server's source code, in which one text is replaced.
 func (s *session) wrongServer(ctx context.Context, args []string) error {
 	image := s.variant(s.lab.Image(lab.Images[0]), args[0], args[1])
 	if err := s.addImage(image); err != nil {
@@ -188,14 +219,14 @@ func (s *session) wrongServer(ctx context.Context, args []string) error {
 	return s.remake(ctx, lab.Server, fmt.Sprintf("services: {server: {image: %q}}\n", image))
 }
 
-// otherImage recreates a service with another file at a path of its image. The file is on the standard input; its mode is 644 unless
-// a third argument says otherwise.
+// otherImage recreates a service with an image in which one file is replaced. The new file is on the standard input. Its mode is the third
+// argument, or 644.
 func (s *session) otherImage(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	mode := uint64(0o644)
 	if len(args) > 2 {
 		var err error
 		if mode, err = strconv.ParseUint(args[2], 8, 9); err != nil || len(args) > 3 {
-			return scenario.Failf("want: other_image SERVICE PATH [MODE], and MODE is as 755")
+			return scenario.Failf("want: other_image SERVICE PATH [MODE], with a MODE such as 755")
 		}
 	}
 	content, err := read(hc)
@@ -228,7 +259,7 @@ func (s *session) withFile(ctx context.Context, service, path string, mode os.Fi
 	return s.remake(ctx, service, fmt.Sprintf("services: {%s: {image: %q}}\n", service, image))
 }
 
-// variant names an image that is made of another one. Two labs have their own, because each removes its images when its fault is over.
+// variant names an image that is built from another image. The name differs between labs, because each lab removes its images after a fault.
 func (s *session) variant(image string, parts ...string) string {
 	repository, tag, _ := strings.Cut(image, ":")
 	tag, _, _ = strings.Cut(tag, ".fault-")
@@ -236,41 +267,39 @@ func (s *session) variant(image string, parts ...string) string {
 	return fmt.Sprintf("%s:%s.fault-%08x", repository, tag, sum)
 }
 
-// addImage keeps the name of an image that goes when the fault is over.
+// addImage keeps the name of an image that is removed after the fault.
 func (s *session) addImage(image string) error {
 	return s.kept.Keep("images", []byte(strings.Join(append(s.images(), image), "\n")+"\n"))
 }
 
-// images are those that the fault, or a fix, has made; the latest is last.
-func (s *session) images() []string { return images(s.kept) }
-
-func images(kept progress.Progress) []string {
-	text, err := os.ReadFile(kept.OpenFile("images"))
+// images are the images that the fault or a fix has built. The latest is last.
+func (s *session) images() []string {
+	text, err := os.ReadFile(s.kept.OpenFile("images"))
 	if err != nil {
 		return nil
 	}
 	return strings.Fields(string(text))
 }
 
-// lastImage prints the image that wrong_server or other_image has made.
+// lastImage prints the image that wrong_server or other_image has built last.
 func (s *session) lastImage(context.Context, []string) (string, error) {
 	all := s.images()
 	if len(all) == 0 {
-		return "", errors.New("no image was made: wrong_server or other_image comes first")
+		return "", errors.New("no image was built yet: call wrong_server or other_image first")
 	}
 	return all[len(all)-1], nil
 }
 
-// provision runs bootstrap, which gives the host its credential and the lab its entries if they are missing.
+// provision runs bootstrap, which mints a new credential for the host, and creates the entries of the lab that are missing.
 func (s *session) provision(ctx context.Context) (string, error) {
 	return s.compose(ctx, "run", "--rm", "--no-deps", "bootstrap")
 }
 
-// update is a command that bootstrap prints for an entry that is not the lab's own.
+// update matches a command that bootstrap prints to restore an entry of the lab.
 var update = regexp.MustCompile(`(?m)^ *docker compose exec spire-server ` + regexp.QuoteMeta(serverCLI) + ` (.*)$`)
 
-// ownEntries gives the lab its own entries, which replace what a learner has made of them. Bootstrap changes no entry that exists: it
-// prints the commands that do.
+// ownEntries restores the entries of the lab that a learner has changed. For a changed entry, bootstrap only
+// prints the command that restores it. ownEntries runs these commands.
 func (s *session) ownEntries(ctx context.Context) error {
 	said, err := s.provision(ctx)
 	if err != nil {
@@ -284,7 +313,6 @@ func (s *session) ownEntries(ctx context.Context) error {
 	return nil
 }
 
-// dockerScript runs a docker command with what the script gives it on the standard input.
 func (s *session) dockerScript(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	status, err := s.lab.Run(ctx, nil, append([]string{"docker"}, args...), hc.Stdin, hc.Stdout, hc.Stderr)
 	if err == nil && status != 0 {
@@ -293,7 +321,6 @@ func (s *session) dockerScript(ctx context.Context, hc interp.HandlerContext, ar
 	return scenario.Answer(hc, err)
 }
 
-// svid returns what the command svid prints for a user of the host.
 func (s *session) svid(ctx context.Context, user string) (string, error) {
 	var out bytes.Buffer
 	err := s.lab.Exec(ctx, &out, &out, lab.Client, user, "svid")
@@ -310,7 +337,7 @@ func idIn(said string) string {
 	return ""
 }
 
-// hasIdentity asks whether a process that a user starts now gets this SPIFFE ID first.
+// hasIdentity checks whether a new process of a user gets this SPIFFE ID first.
 func (s *session) hasIdentity(ctx context.Context, args []string) error {
 	said, err := s.svid(ctx, args[0])
 	if err != nil {
@@ -322,7 +349,7 @@ func (s *session) hasIdentity(ctx context.Context, args []string) error {
 	return nil
 }
 
-// nobody asks whether a process that a user starts now gets no identity.
+// nobody is a condition: a new process of a user gets no SVID.
 func (s *session) nobody(ctx context.Context, args []string) error {
 	if said, err := s.svid(ctx, args[0]); err == nil {
 		return fmt.Errorf("%s gets an identity: %s", args[0], idIn(said))
@@ -330,7 +357,7 @@ func (s *session) nobody(ctx context.Context, args []string) error {
 	return nil
 }
 
-// entryHas asks whether a line of `entry show` matches.
+// entryHas checks whether a line of `entry show` matches a regular expression.
 func (s *session) entryHas(ctx context.Context, args []string) error {
 	said, err := s.spire(ctx, lab.SPIREServer, "entry", "show")
 	if err != nil {
@@ -342,18 +369,39 @@ func (s *session) entryHas(ctx context.Context, args []string) error {
 	return nil
 }
 
-// containerRunning asks whether the container of a service runs.
 func (s *session) containerRunning(ctx context.Context, args []string) error {
 	running, err := s.runs(ctx, args[0])
 	if err == nil && !running {
-		err = fmt.Errorf("%s does not run", args[0])
+		err = fmt.Errorf("%s is not running", args[0])
+	}
+	return err
+}
+
+// wasRestarted checks whether the container of a service was restarted or recreated since the fault was injected.
+func (s *session) wasRestarted(ctx context.Context, args []string) error {
+	broken, err := s.readSnapshot(brokenFile)
+	if err != nil {
+		return err
+	}
+	was := broken.Service(args[0])
+	container, err := s.container(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	said, err := s.docker(ctx, nil, "inspect", "--format", "{{.State.StartedAt}}", container.ID)
+	if err != nil {
+		return err
+	}
+	started, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(said))
+	if err == nil && was != nil && was.StartedAt.Equal(started) {
+		err = fmt.Errorf("%s has been running since before the fault", args[0])
 	}
 	return err
 }
 
 var validity = regexp.MustCompile(`(?m)^valid (?:from|until) +(\S+)`)
 
-// livesLonger asks whether an SVID that a user gets now is valid for more than so many seconds.
+// livesLonger checks whether a new SVID of a user is valid for more than a number of seconds.
 func (s *session) livesLonger(ctx context.Context, args []string) error {
 	least, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -386,7 +434,6 @@ func (s *session) containerOf(ctx context.Context, args []string) (string, error
 	return container.ID, err
 }
 
-// imageOf prints the full name of one of the lab's images.
 func (s *session) imageOf(_ context.Context, args []string) (string, error) {
 	for _, name := range lab.Images {
 		if name == args[0] {
@@ -396,7 +443,7 @@ func (s *session) imageOf(_ context.Context, args []string) (string, error) {
 	return "", fmt.Errorf("the lab has no image %q: want one of %s", args[0], strings.Join(lab.Images, ", "))
 }
 
-// fileOf prints a file of a service's container, which need not run.
+// fileOf prints a file of a service's container, even if the container does not run.
 func (s *session) fileOf(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	container, err := s.container(ctx, args[0])
 	if err != nil {
@@ -413,7 +460,7 @@ func (s *session) fileOf(ctx context.Context, hc interp.HandlerContext, args []s
 	reader := tar.NewReader(&archive)
 	header, err := reader.Next()
 	if err == nil && header.Typeflag != tar.TypeReg {
-		err = fmt.Errorf("%s of %s is no file", args[1], args[0])
+		err = fmt.Errorf("%s of %s is not a file", args[1], args[0])
 	}
 	if err == nil {
 		_, err = io.Copy(hc.Stdout, reader)
@@ -421,13 +468,17 @@ func (s *session) fileOf(ctx context.Context, hc interp.HandlerContext, args []s
 	return scenario.Answer(hc, err)
 }
 
-// edited prints a file of the lab's folder in which the text that matches a regular expression is replaced. More pairs may follow. A line
-// that becomes empty goes. Each expression must match at least one line.
+// edited prints an edited copy of a file in the lab's folder. Its arguments after the file are pairs of a regular expression and a text
+// that replaces each match. Each expression must match at least one line. A line that becomes empty is left out.
 func (s *session) edited(_ context.Context, hc interp.HandlerContext, args []string) error {
 	if len(args)%2 != 1 {
 		return scenario.Failf("want: edited FILE REGEX TEXT, and more pairs of REGEX and TEXT")
 	}
-	content, err := os.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(args[0])))
+	file := filepath.Join(s.Dir, filepath.FromSlash(args[0]))
+	if args[0] == overrideFile {
+		file = s.ComposeFile(overrideFile)
+	}
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return scenario.Answer(hc, err)
 	}
@@ -457,7 +508,6 @@ func (s *session) edited(_ context.Context, hc interp.HandlerContext, args []str
 	return err
 }
 
-// cat prints the standard input.
 func cat(hc interp.HandlerContext, args []string) error {
 	if len(args) > 0 {
 		return scenario.Failf("cat takes no arguments: it prints its standard input")
@@ -469,7 +519,7 @@ func cat(hc interp.HandlerContext, args []string) error {
 	return err
 }
 
-// same asks whether the standard input is this text, but for line ends.
+// same is a condition: the standard input is this text, apart from line ends.
 func (s *session) same(_ context.Context, hc interp.HandlerContext, args []string) error {
 	text, err := read(hc)
 	if err != nil {
@@ -482,7 +532,7 @@ func (s *session) same(_ context.Context, hc interp.HandlerContext, args []strin
 	return nil
 }
 
-// distinct prints how many different texts on the standard input match.
+// distinct prints how many different texts on the standard input match a regular expression.
 func (s *session) distinct(_ context.Context, hc interp.HandlerContext, args []string) error {
 	text, err := read(hc)
 	if err != nil {

@@ -19,27 +19,30 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/observation"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
+	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
-// Names of the files that are kept while a fault is open.
+// The names of the files that are kept while a fault is open.
 const (
 	beforeFile = "before"     // the report of the lab before the fault
-	brokenFile = "broken"     // the report just after it
-	stateFile  = "state.json" // what the SPIRE server knew before the fault's setup
+	brokenFile = "broken"     // the report right after its injection
+	askedFile  = "asked"      // when the requests for these reports ended, because the logs have these requests
+	stateFile  = "state.json" // the records of the SPIRE server before the fault's setup
 )
 
-// known is what a SPIRE server knows, by names: what is not in it when a fault is over was made meanwhile.
+// known has the names of all records of a SPIRE server. It is kept before a fault is injected. A record that exists after the fault, but is
+// not in known, was created during the fault.
 type known struct {
-	Entries    []string // their IDs
-	Agents     []string // their SPIFFE IDs
-	Banned     []string // of these
+	Entries    []string // the IDs of the entries
+	Agents     []string // the SPIFFE IDs of the agents
+	Banned     []string // the SPIFFE IDs of the banned agents
 	Federated  []string // trust domains whose bundles are fetched
-	Bundles    []string // trust domains whose bundles it has
+	Bundles    []string // trust domains whose bundles the SPIRE server has
 	OwnBundle  string
-	entryTexts []string // each with all its fields
+	entryTexts []string // each entry with all its fields
 }
 
-// asks returns what a SPIRE server answers, as JSON.
+// asks runs a command of the SPIRE server's CLI, and decodes the JSON output into the parameter answer.
 func (s *session) asks(ctx context.Context, answer any, args ...string) error {
 	said, err := s.spire(ctx, lab.SPIREServer, append(args, "-output", "json")...)
 	if err != nil {
@@ -51,7 +54,6 @@ func (s *session) asks(ctx context.Context, answer any, args ...string) error {
 	return nil
 }
 
-// knows asks the SPIRE server what it knows.
 func (s *session) knows(ctx context.Context) (known, error) {
 	var k known
 	var entries struct{ Entries []map[string]any }
@@ -110,13 +112,13 @@ func (s *session) knows(ctx context.Context) (known, error) {
 	return k, err
 }
 
-// before is what the SPIRE server knew before the fault; ok is false if that was not kept.
+// before returns the names of the records that the SPIRE server had before the setup of the fault. The result ok is false if these names
+// were not kept.
 func (s *session) before() (k known, ok bool) {
 	text, err := os.ReadFile(s.kept.OpenFile(stateFile))
 	return k, err == nil && json.Unmarshal(text, &k) == nil
 }
 
-// snapshot keeps a report.
 func (s *session) snapshot(ctx context.Context, name string) error {
 	var text bytes.Buffer
 	if err := report.Save(&text, s.report(ctx)); err != nil {
@@ -125,7 +127,19 @@ func (s *session) snapshot(ctx context.Context, name string) error {
 	return s.kept.Keep(name, text.Bytes())
 }
 
-// report gathers what there is to know of the lab. What got no answer on a busy machine is asked again, with more patience.
+func (s *session) readSnapshot(name string) (*facts.Facts, error) {
+	text, err := os.ReadFile(s.kept.OpenFile(name))
+	var f *facts.Facts
+	if err == nil {
+		f, err = report.Read(bytes.NewReader(text))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the snapshot of the lab from before the check cannot be read: %w", err)
+	}
+	return f, nil
+}
+
+// report makes a report of the lab. If a busy machine does not answer in time, it makes a new report with more patience.
 func (s *session) report(ctx context.Context) *facts.Facts {
 	f := s.lab.Report(ctx, 10*time.Second)
 	if len(grade.Unanswered(f)) > 0 && ctx.Err() == nil {
@@ -134,29 +148,25 @@ func (s *session) report(ctx context.Context) *facts.Facts {
 	return f
 }
 
-// graded looks at the lab, and judges it.
 func (s *session) graded(ctx context.Context) (grade.Verdict, error) {
 	snapshots := grade.Snapshots{Now: s.report(ctx)}
 	for _, one := range []struct {
 		name string
 		to   **facts.Facts
 	}{{beforeFile, &snapshots.Before}, {brokenFile, &snapshots.Broken}} {
-		text, err := os.ReadFile(s.kept.OpenFile(one.name))
-		if err == nil {
-			*one.to, err = report.Read(bytes.NewReader(text))
-		}
-		if err != nil {
-			return grade.Verdict{}, fmt.Errorf("what the lab was like is not known any more: %w", err)
+		var err error
+		if *one.to, err = s.readSnapshot(one.name); err != nil {
+			return grade.Verdict{}, err
 		}
 	}
 	var err error
 	if snapshots.Trials, err = s.tried(ctx); err != nil {
-		return grade.Verdict{}, &engine.Problem{What: "the grader cannot tell: " + err.Error(), Remedy: "make check once more; make report shows what does not answer"}
+		return grade.Verdict{}, &engine.Problem{What: "the grader cannot tell whether the fault is fixed: " + err.Error(), Remedy: "run \"make check\" again. \"make report\" shows what does not answer"}
 	}
 	return grade.Judge(snapshots, s.Lost), nil
 }
 
-// tried tries out, with the lab's own programs, who is served and who is refused.
+// tried returns the results of test requests with the programs of the lab. The results show who is served and who is refused.
 func (s *session) tried(ctx context.Context) (grade.Trials, error) {
 	var all grade.Trials
 	place := lab.Client
@@ -217,9 +227,8 @@ func (s *session) tried(ctx context.Context) (grade.Trials, error) {
 	return all, err
 }
 
-// try runs one command in the container of a service.
 func (s *session) try(ctx context.Context, service, user string, args ...string) (grade.Trial, error) {
-	var out lockedBuffer
+	var out scenario.LockedBuffer
 	err := s.lab.Exec(ctx, &out, &out, service, user, args...)
 	t := grade.Trial{Asked: true, Text: out.String()}
 	var exit interface {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,23 +31,25 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// This is `make faults-test`: each fault is played in a new lab of its own, on this machine's engine.
+// This is `make faults-test`. It plays each fault in a separate new lab, on this machine's engine.
 //
-//	ONLY="1 second-shift"   these alone, by number or name
-//	LABS=2                  so many labs side by side
-//	QUICK=1                 no wrong fixes
-//	RESULTS=file            where each result goes as a line of JSON (.cache/faults-test.jsonl)
+//	ONLY="1 second-shift"   only these faults, by number or name; "two" is two faults at the same time
+//	LABS=2                  the number of labs at the same time
+//	QUICK=1                 only the parts right and give-up
+//	PARTS="wrong reflex"    only these parts; the parts are right, also, wrong, reflex and give-up
+//	RESULTS=file            the file for the results, one JSON object per line (default: .cache/faults-test.jsonl)
 //
-// It ends with "N passed, N failed".
+// The test ends with "N passed, N failed".
 
-// tally counts the results, and prints them fault by fault.
+// tally counts the results. Failed checks are printed again at the end.
 var tally struct {
 	sync.Mutex
-	passed, failed int
-	file           *os.File
+	passed int
+	failed []string
+	file   *os.File
 }
 
-// stopped ends when somebody interrupts the test: the labs are removed then too.
+// stopped is the context that ends when somebody interrupts the test. The labs are removed even then.
 var stopped context.Context
 
 func TestMain(m *testing.M) {
@@ -79,19 +82,33 @@ func TestMain(m *testing.M) {
 	if tally.passed == 0 {
 		status = 1
 	}
-	fmt.Printf("%d passed, %d failed (%d s)\n", tally.passed, tally.failed, int(time.Since(began).Seconds()))
+	fmt.Print(strings.Join(tally.failed, ""))
+	fmt.Printf("%d passed, %d failed (%d s)\n", tally.passed, len(tally.failed), int(time.Since(began).Seconds()))
 	os.Exit(status)
 }
 
-// TestEveryFault plays them.
+// TestEveryFault: every fault that ONLY selects must pass each check of this file.
 func TestEveryFault(t *testing.T) {
 	all, err := List(root(t))
 	if err != nil {
 		t.Fatal(err)
 	}
+	first, err := Find(all, "all-alike")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Find(all, "breathless")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := true
 	if only := strings.Fields(os.Getenv("ONLY")); len(only) > 0 {
 		var chosen []*Fault
+		two = slices.Contains(only, "two")
 		for _, word := range only {
+			if word == "two" {
+				continue
+			}
 			f, err := Find(all, word)
 			if err != nil {
 				t.Fatal(err)
@@ -100,10 +117,19 @@ func TestEveryFault(t *testing.T) {
 		}
 		all = chosen
 	}
-	// The images and the program, once for all labs.
+	// All labs share the images and the program, so they are built once.
 	l := realLab(t, "faults-"+strconv.Itoa(os.Getpid()), &bytes.Buffer{})
+	t.Cleanup(func() {
+		if err := os.RemoveAll(filepath.Join(l.Dir, progress.Root, l.Project)); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := errors.Join(l.Need(stopped), l.Build(stopped, false)); err != nil {
 		t.Fatal(err)
+	}
+	// Learners run scripts/lab, which builds the program lab if necessary. Build it before the first learner needs it.
+	if out, err := l.Command(stopped, nil, "sh", filepath.Join("scripts", "lab"), "faults").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	for _, f := range all {
 		t.Run(f.Name, func(t *testing.T) {
@@ -111,11 +137,17 @@ func TestEveryFault(t *testing.T) {
 			play(t, f)
 		})
 	}
+	if two {
+		t.Run("two faults at once", func(t *testing.T) {
+			t.Parallel()
+			playTwo(t, first, second)
+		})
+	}
 }
 
 var environment sync.Mutex
 
-// realLab returns a lab with a project of its own. The engine reads the name from the environment.
+// realLab returns a lab with this project name. The engine reads the name from the environment.
 func realLab(t *testing.T, project string, said *bytes.Buffer) *launch.Launcher {
 	t.Helper()
 	environment.Lock()
@@ -127,6 +159,10 @@ func realLab(t *testing.T, project string, said *bytes.Buffer) *launch.Launcher 
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The lab gets its own folder, so that its override has no effect on another lab.
+	if err := e.MakeFolder(); err != nil {
+		t.Fatal(err)
+	}
 	return &launch.Launcher{Engine: e, Screen: screen.Plain(said)}
 }
 
@@ -136,13 +172,13 @@ type player struct {
 	t      *testing.T
 	f      *Fault
 	lab    *launch.Launcher
-	said   *bytes.Buffer // what the commands print
+	said   *bytes.Buffer // the output of the commands
 	out    strings.Builder
 	began  time.Time
-	before []string // the lab
+	before []string // the state of the lab before the fault
 }
 
-// result notes how a check went.
+// result records the result of a check.
 func (p *player) result(what string, err error) {
 	seconds := int(time.Since(p.began).Seconds())
 	p.began = time.Now()
@@ -163,24 +199,24 @@ func (p *player) result(what string, err error) {
 	if err == nil {
 		tally.passed++
 	} else {
-		tally.failed++
+		tally.failed = append(tally.failed, fmt.Sprintf("FAIL %s: %s: %s\n", p.f.Name, what, why))
 	}
 	if _, err := fmt.Fprintf(tally.file, "%s\n", line); err != nil || jsonErr != nil {
 		p.t.Error(err, jsonErr)
 	}
 }
 
-// play is all that must hold of a fault.
-func play(t *testing.T, f *Fault) {
-	project := fmt.Sprintf("faults-%d-%02d", os.Getpid(), f.Number())
+// newPlayer starts a lab for a fault. It returns nil if the lab does not start.
+func newPlayer(t *testing.T, f *Fault, name string) *player {
+	project := fmt.Sprintf("faults-%d-%s", os.Getpid(), name)
 	said := &bytes.Buffer{}
 	l := realLab(t, project, said)
 	p := &player{t: t, f: f, lab: l, said: said, began: time.Now(), Commands: &Commands{
-		Place: scenario.Place{Dir: l.Dir, Cache: l.Cache(), Project: project}, Lab: Real{l}, Screen: screen.Plain(said), Errors: screen.Plain(&bytes.Buffer{})}}
+		Place: scenario.Place{Dir: l.Dir, Cache: l.Cache(), Project: project, Folder: l.Folder}, Lab: Real{l}, Screen: screen.Plain(said), Errors: screen.Plain(&bytes.Buffer{})}}
 	ctx := stopped
 	t.Cleanup(func() {
 		clean := context.WithoutCancel(ctx)
-		for _, image := range images(p.progress()) {
+		for _, image := range (&session{kept: p.progress()}).images() {
 			_, _ = l.Ask(clean, "image", "rm", image)
 		}
 		if err := errors.Join(l.Need(clean), l.Down(clean), os.RemoveAll(filepath.Join(l.Dir, progress.Root, project))); err != nil {
@@ -190,38 +226,175 @@ func play(t *testing.T, f *Fault) {
 		defer tally.Unlock()
 		fmt.Printf("%s (level %d)\n%s", f.Name, f.Level, p.out.String())
 	})
-	git := p.git()
 	if err := l.Up(ctx); err != nil {
 		p.result("a new lab", fmt.Errorf("it does not start: %w\n%s", err, said))
-		return
+		return nil
 	}
 	p.before = p.state(ctx)
 	p.result("a new lab", nil)
+	return p
+}
 
-	if p.breaks(ctx, "break", git) {
+// playTwo injects a second fault while the first fault is open. As long as only one of the two faults is fixed, check must print "not yet".
+// The test fixes the two faults in both orders.
+func playTwo(t *testing.T, f, other *Fault) {
+	p := newPlayer(t, f, "two")
+	if p == nil {
+		return
+	}
+	ctx, git := stopped, p.git()
+	for _, first := range []*Fault{f, other} {
+		second := other
+		if first == other {
+			second = f
+		}
+		if !p.breaks(ctx, "break", git) {
+			return
+		}
+		extra, err := newSession(p.Lab, p.Place, p.progress(), other)
+		if err == nil {
+			err = extra.do(ctx, "inject")
+		}
+		if err != nil {
+			p.result("the second fault", err)
+			return
+		}
+		for _, one := range []struct {
+			fault *Fault
+			fixed bool
+		}{{first, false}, {second, true}} {
+			s, err := newSession(p.Lab, p.Place, p.progress(), one.fault)
+			if err == nil {
+				err = s.do(ctx, "right")
+			}
+			if err != nil {
+				p.result("the right fix of "+one.fault.Short(), err)
+				return
+			}
+			if one.fixed {
+				p.checks(ctx, "after that of "+one.fault.Short()+" both are fixed", true, "fixed: "+f.Short())
+			} else {
+				p.checks(ctx, "two at once: after the right fix of "+one.fault.Short()+" one is left", false, "not yet: ")
+			}
+		}
+	}
+}
+
+// play checks everything that must be true for a fault.
+func play(t *testing.T, f *Fault) {
+	p := newPlayer(t, f, fmt.Sprintf("%02d", f.Number()))
+	if p == nil {
+		return
+	}
+	ctx, git := stopped, p.git()
+	if p.plays("right") && p.breaks(ctx, "break", git) {
 		p.result("the doctor names the cause first: "+f.Doctor, p.diagnosed(ctx))
+		p.states(ctx)
 		p.checks(ctx, "unsolved, check fails", false, "not yet: ")
-		p.hints(ctx)
+		p.result("without a fix no wrong fix is recognized", p.notPrinted("why: "))
+		p.hints(ctx, "the hints, of which the last one names the cause")
 		if p.does(ctx, "the right fix", "right") {
-			p.checks(ctx, "the right fix passes", true, "solved: "+f.Short())
-			p.checks(ctx, "it passes once more", true, "solved: "+f.Short())
+			p.checks(ctx, "the right fix passes", true, "fixed: "+f.Short())
+			p.checks(ctx, "it passes again", true, "fixed: "+f.Short())
+			p.question(ctx)
+		}
+	}
+	for _, also := range f.Also {
+		what := "the right fix " + also + " passes"
+		if p.plays("also") && p.breaks(ctx, what, git) && p.does(ctx, what, "right_"+also) {
+			p.checks(ctx, what, true, "fixed: "+f.Short())
 		}
 	}
 	for _, wrong := range f.Wrong {
-		if os.Getenv("QUICK") == "1" {
-			break
-		}
 		what := "the wrong fix " + wrong.Name + " fails"
-		if p.breaks(ctx, what, git) && p.does(ctx, what, "wrong_"+wrong.Name) {
+		if p.plays("wrong") && p.breaks(ctx, what, git) && p.does(ctx, what, "wrong_"+wrong.Name) {
 			p.checks(ctx, what+": "+wrong.Verdict, false, wrong.Verdict)
+			p.result("check says why "+wrong.Name+" is wrong", p.printed(wrong.Why))
+			p.hints(ctx, "three hints after "+wrong.Name)
 		}
 	}
-	if p.breaks(ctx, "give-up", git) {
+	for _, reflex := range reflexNames {
+		if p.plays("reflex") && p.breaks(ctx, "the reflex "+reflex, git) {
+			p.reflex(ctx, reflex)
+		}
+	}
+	if p.plays("give-up") && p.breaks(ctx, "give-up", git) {
 		p.gives(ctx)
 	}
 }
 
-// breaks injects the fault, after a reset of the one that is open.
+// plays reports whether PARTS or QUICK selects this part of the test.
+func (p *player) plays(part string) bool {
+	parts := strings.Fields(os.Getenv("PARTS"))
+	if os.Getenv("QUICK") == "1" {
+		parts = []string{"right", "give-up"}
+	}
+	return len(parts) == 0 || slices.Contains(parts, part)
+}
+
+// states checks the ticket: each of its statements must be true when the learner looks.
+func (p *player) states(ctx context.Context) {
+	s, _, err := p.opened()
+	if err != nil {
+		p.result("the ticket", err)
+		return
+	}
+	for _, statement := range p.f.Statements {
+		p.result(fmt.Sprintf("the ticket says %q, and that is so", statement.Quote), s.until(ctx, 20*time.Second, statement.Condition, func() error {
+			held, err := s.holds(ctx, statement.Condition)
+			if err == nil && !held {
+				err = errors.New("it does not hold")
+			}
+			return err
+		}))
+	}
+}
+
+// reflex runs the commands that many people try first, such as a restart. They must solve the fault if the fault's file declares this
+// reflex, and must not solve it otherwise. A command may fail.
+func (p *player) reflex(ctx context.Context, name string) {
+	s, _, err := p.opened()
+	if err != nil {
+		p.result("the reflex "+name, err)
+		return
+	}
+	switch name {
+	case "lab-up":
+		// The call of Up has a limit, because it waits for a client that may never be served.
+		limited, cancel := context.WithTimeout(ctx, 40*time.Second)
+		_ = p.lab.Up(limited)
+		cancel()
+	default:
+		for _, words := range map[string][]string{
+			"up":        {"up --detach"},
+			"recreate":  {"up --detach --force-recreate"},
+			"restart":   {"restart"},
+			"down-up":   {"down", "up --detach"},
+			"bootstrap": {"run --rm bootstrap"},
+		}[name] {
+			_, _ = s.compose(ctx, strings.Fields(words)...)
+		}
+	}
+	patience := 15 * time.Second
+	if p.f.SolvedBy(name) {
+		patience = 3 * time.Minute // an agent that could not attest waits longer before each try
+	}
+	err = p.check(ctx, CheckOptions{Patience: patience})
+	solves := err == nil
+	if errors.Is(err, ErrNotYet) {
+		err = nil
+	}
+	what := "the reflex " + name + " does not solve it"
+	if p.f.SolvedBy(name) {
+		what = "the reflex " + name + " solves it, as its file says"
+	}
+	if err == nil && solves != p.f.SolvedBy(name) {
+		err = errors.New("check says: " + p.said.String())
+	}
+	p.result(what, err)
+}
+
+// breaks injects the fault with `break`. If a fault is open, it resets that fault first.
 func (p *player) breaks(ctx context.Context, what string, git string) bool {
 	if _, open := p.progress().Open(); open {
 		if err := p.Reset(ctx); err != nil {
@@ -251,7 +424,6 @@ func (p *player) git() string {
 	return string(out)
 }
 
-// does runs a function of the fault.
 func (p *player) does(ctx context.Context, what, function string) bool {
 	s, _, err := p.opened()
 	if err == nil {
@@ -263,18 +435,88 @@ func (p *player) does(ctx context.Context, what, function string) bool {
 	return err == nil
 }
 
-// checks runs check, which must end so and print a text.
+// printed returns nil if the last command has printed the text, which may be folded.
+func (p *player) printed(text string) error {
+	if said := strings.Join(strings.Fields(p.said.String()), " "); !strings.Contains(said, strings.Join(strings.Fields(text), " ")) {
+		return fmt.Errorf("want %q in: %s", text, said)
+	}
+	return nil
+}
+
+func (p *player) notPrinted(text string) error {
+	if p.printed(text) == nil {
+		return fmt.Errorf("there is %q in: %s", text, p.said)
+	}
+	return nil
+}
+
+// question gives each wrong answer, and then the right answer, after the fault is fixed. It also runs the commands whose output contradicts
+// the wrong answers.
+func (p *player) question(ctx context.Context) {
+	for _, a := range p.f.Answers {
+		err := p.check(ctx, CheckOptions{Cause: a.Key, Patience: DefaultPatience})
+		if errors.Is(err, ErrNotYet) {
+			err = errors.Join(p.printed(a.Against), p.printed(a.Command), p.notPrinted("What it was"))
+		} else {
+			err = fmt.Errorf("it ends with %v: %s", err, p.said)
+		}
+		p.result("the answer "+a.Key+" is wrong", err)
+		p.result("a learner can run "+a.Command, p.types(ctx, a.Command))
+	}
+	err := p.check(ctx, CheckOptions{Cause: p.f.Cause.Key, Patience: DefaultPatience})
+	if err == nil {
+		err = errors.Join(p.printed("solved: "+p.f.Short()+", cause named at try "+strconv.Itoa(len(p.f.Choices()))), p.printed("What it was"))
+	}
+	p.result("the answer "+p.f.Cause.Key+" is right", err)
+}
+
+// noContainer matches the error of docker or Compose that a container is stopped.
+var noContainer = regexp.MustCompile(`(?i)(service|container) \S+ is not running`)
+
+// types passes a command to sh, as if a learner had typed it. The command must print something. It may fail only if the error comes from a
+// program in a container, because then this error is the output that contradicts the wrong answer.
+func (p *player) types(ctx context.Context, command string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	cmd := p.lab.Command(ctx, nil, "sh", "-c", command)
+	cmd.Dir = p.lab.Folder
+	out, err := cmd.CombinedOutput()
+	said := string(out)
+	switch {
+	case err != nil && (!strings.Contains(command, " exec ") || strings.Contains(said, "no such service") || noContainer.MatchString(said) || strings.Contains(said, "OCI runtime")):
+		return fmt.Errorf("%w: %s", err, said)
+	case strings.TrimSpace(said) == "":
+		return errors.New("it prints nothing")
+	}
+	return nil
+}
+
+// check runs the command check, and leaves the fault open. If the grader cannot tell whether the fault is fixed, check runs the command
+// again, at most three times in all.
+func (p *player) check(ctx context.Context, o CheckOptions) error {
+	o.KeepOpen = true
+	for try := 1; ; try++ {
+		p.said.Reset()
+		err := p.Check(ctx, o)
+		var problem *engine.Problem
+		if try == 3 || !errors.As(err, &problem) || !strings.HasPrefix(problem.What, "the grader cannot tell") {
+			return err
+		}
+		fmt.Fprintf(&p.out, "  ... again: %s: %s\n", problem.What, strings.TrimSpace(p.said.String()))
+	}
+}
+
+// checks is an assertion: the command check finds the fault fixed, or not fixed, and prints this text.
 func (p *player) checks(ctx context.Context, what string, fixed bool, words string) {
-	p.said.Reset()
 	patience := DefaultPatience
 	if fixed {
 		patience = time.Minute
 	}
-	err := p.Check(ctx, "", patience, true)
+	err := p.check(ctx, CheckOptions{Patience: patience})
 	switch {
 	case fixed && err == nil, !fixed && errors.Is(err, ErrNotYet):
 		err = nil
-		if !strings.Contains(p.said.String(), words) {
+		if said := strings.Join(strings.Fields(p.said.String()), " "); !strings.Contains(said, words) { // long lines are folded
 			err = fmt.Errorf("check does not say %q: %s", words, p.said)
 		}
 	case err == nil:
@@ -285,21 +527,21 @@ func (p *player) checks(ctx context.Context, what string, fixed bool, words stri
 	p.result(what, err)
 }
 
-// hints asks for hints until there are no more. The last one names the cause, and is always given.
-func (p *player) hints(ctx context.Context) {
+// hints asks for all hints. There must be three, and the last hint must name the cause.
+func (p *player) hints(ctx context.Context, what string) {
 	p.said.Reset()
 	var err error
 	for range p.f.Hints {
 		err = errors.Join(err, p.Hint(ctx))
 	}
-	last := strings.Fields(p.f.Hints[len(p.f.Hints)-1].Text)
-	if said := strings.Join(strings.Fields(p.said.String()), " "); err == nil && (!strings.HasPrefix(said, "hint 1: ") || !strings.Contains(said, strings.Join(last, " "))) {
-		err = fmt.Errorf("the last hint is not given: %s", said)
+	said := strings.Join(strings.Fields(p.said.String()), " ")
+	if last := strings.Join(strings.Fields(p.f.Hints[len(p.f.Hints)-1].Text), " "); err == nil && (!strings.Contains(said, "hint 3: ") || !strings.Contains(said, last)) {
+		err = fmt.Errorf("there are not three, or the last one is not given: %s", said)
 	}
-	p.result("the hints, of which the last one names the cause", err)
+	p.result(what, err)
 }
 
-// gives gives up, after which the lab is as it was.
+// gives runs give-up. Then the lab must be as it was before the fault.
 func (p *player) gives(ctx context.Context) {
 	s, _, err := p.opened()
 	if err != nil {
@@ -328,7 +570,7 @@ func (p *player) gives(ctx context.Context) {
 	if now, knowsErr := s.knows(ctx); knowsErr != nil {
 		err = knowsErr
 	} else if !p.f.Lost && known && now.OwnBundle != was.OwnBundle {
-		differences = append(differences, "its CA is another one")
+		differences = append(differences, "it has a new CA")
 	}
 	if len(differences) > 0 {
 		err = errors.New(strings.Join(differences, ", "))
@@ -336,7 +578,7 @@ func (p *player) gives(ctx context.Context) {
 	p.result("give-up leaves the lab as it was", err)
 }
 
-// diagnosed returns nil if the doctor names the cause of the fault first.
+// diagnosed returns nil if the doctor's first finding is the cause of the fault.
 func (p *player) diagnosed(ctx context.Context) error {
 	v := p.lab.Doctor(ctx, report.Options{Patience: 10 * time.Second})
 	if v.Finding == nil || v.Finding.Code != p.f.Doctor {
@@ -345,7 +587,7 @@ func (p *player) diagnosed(ctx context.Context) error {
 	return nil
 }
 
-// state is what must be as before when a fault is over, in lines.
+// state describes everything that must be the same before and after a fault, one line for each thing.
 func (p *player) state(ctx context.Context) []string {
 	var all []string
 	add := func(kind string, lines ...string) {
@@ -382,7 +624,7 @@ func (p *player) state(ctx context.Context) []string {
 				parts = append(parts, variable)
 			}
 		}
-		slices.Sort(parts) // neither mounts nor variables have an order
+		slices.Sort(parts) // the order of mounts and variables has no meaning
 		add("container", fmt.Sprintln(container.Service, c.State.Status, c.Config.User, c.Config.Image, c.Config.Cmd, c.HostConfig.CapAdd, parts))
 	}
 	networks, err := p.lab.Ask(ctx, "ps", "--format", "{{.Names}} {{.Networks}}", "--filter", "network="+p.Place.Project+"_default")

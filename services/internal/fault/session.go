@@ -20,16 +20,16 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
 )
 
-// Lab is what a fault needs of the lab that it is injected into.
+// Lab has the functions of a lab that a fault needs.
 type Lab interface {
 	scenario.Lab
 	// Image is the full name of one of the lab's images.
 	Image(name string) string
-	// ImageWithFile builds an image that is another one with a file in its place.
+	// ImageWithFile builds a copy of an image with a file replaced.
 	ImageWithFile(ctx context.Context, image, base, path string, mode os.FileMode, content []byte) error
-	// ServerVariant builds an image whose server has a text of its source replaced by another.
+	// ServerVariant builds an image with the server. In the server's source code, one text is replaced.
 	ServerVariant(ctx context.Context, image, old, replacement string) error
-	// Report returns the lab's report. What has no answer within the patience is named in it.
+	// Report returns the lab's report. It names the questions that got no answer within the patience.
 	Report(ctx context.Context, patience time.Duration) *facts.Facts
 }
 
@@ -41,7 +41,7 @@ func (r Real) Report(ctx context.Context, patience time.Duration) *facts.Facts {
 	return report.Gather(ctx, r.Engine, report.Options{Patience: patience})
 }
 
-// session is one fault in one lab. Helper functions that stand in a pipe run at the same time, so what they share has a lock.
+// session is one fault in one lab. Helper functions in a pipe run at the same time, so a lock guards the fields that they share.
 type session struct {
 	*Fault
 	scenario.Place
@@ -49,12 +49,13 @@ type session struct {
 	kept   progress.Progress
 	shared scenario.Shared
 	shell  *interp.Runner
-	pause  time.Duration // between two looks at a condition
+	pause  time.Duration // between two checks of a condition
 
 	mu     sync.Mutex
+	part   string // the function of the fault that runs now
 	strict bool   // a command that fails ends the function
-	held   bool   // what a condition has found
-	said   string // what it printed
+	held   bool   // whether the condition holds
+	said   string // the output of the condition
 }
 
 func newSession(l Lab, place scenario.Place, kept progress.Progress, f *Fault) (*session, error) {
@@ -64,10 +65,9 @@ func newSession(l Lab, place scenario.Place, kept progress.Progress, f *Fault) (
 	return s, err
 }
 
-// call runs a helper function or a tool.
 func (s *session) call(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	if declarations[args[0]] != nil {
-		return nil // Read has taken it
+		return nil // Read has already read the declarations
 	}
 	if helper := helpers[args[0]]; helper != nil {
 		if err := scenario.CheckArguments(helper.usage, args[1:]); err != nil {
@@ -81,13 +81,14 @@ func (s *session) call(ctx context.Context, hc interp.HandlerContext, args []str
 	return scenario.Failf("%s is not a helper function; a script runs no other program", args[0])
 }
 
-// has reports whether the fault has a function of this name.
 func (s *session) has(function string) bool { return s.shell.Funcs[function] != nil }
 
-// do runs a function of the fault. Its error ends with what the function printed last.
+// do runs a function of the fault. Its error ends with the last output of the function.
 func (s *session) do(ctx context.Context, function string) error {
 	s.setStrict(true)
-	var out lockedBuffer
+	s.setPart(function)
+	defer s.setPart("")
+	var out scenario.LockedBuffer
 	err := runIn(ctx, s.shell, &out, "-e", function)
 	if err == nil {
 		return nil
@@ -101,7 +102,6 @@ func (s *session) do(ctx context.Context, function string) error {
 	return fmt.Errorf("%s of %s failed: %w", function, s.Name, err)
 }
 
-// optional runs a function of the fault if it has one of this name.
 func (s *session) optional(ctx context.Context, function string) error {
 	if !s.has(function) {
 		return nil
@@ -109,7 +109,7 @@ func (s *session) optional(ctx context.Context, function string) error {
 	return s.do(ctx, function)
 }
 
-// holds reports whether a condition, which is shell text, holds. What it prints is dropped.
+// holds reports whether a condition, which is shell text, holds. It discards the output.
 func (s *session) holds(ctx context.Context, condition string) (bool, error) {
 	s.setStrict(false)
 	err := runIn(ctx, s.shell, io.Discard, "+e", condition)
@@ -125,8 +125,14 @@ func (s *session) setStrict(strict bool) {
 	s.strict = strict
 }
 
-// waitUntil polls a command of the script until it succeeds. The interpreter has to run it, because it may be a function of the script.
-// Where one command within that function fails, the others still run: a condition asks.
+func (s *session) setPart(function string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.part = function
+}
+
+// waitUntil polls a condition, which is a command of the script, until the command succeeds. The interpreter runs this command, because it
+// may be a function of the script. It runs with "set +e": if one command within that function fails, the next command still runs.
 func (s *session) waitUntil(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	line, err := scenario.Quoted(args[2:])
 	if err != nil {
@@ -152,7 +158,7 @@ func (s *session) waitUntil(ctx context.Context, hc interp.HandlerContext, args 
 	}))
 }
 
-// found is what waitUntil calls with the exit status of a condition, and what that printed.
+// found is the helper function with which the shell code of waitUntil passes the exit status and the output of a condition.
 func (s *session) found(_ context.Context, _ interp.HandlerContext, args []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,7 +166,8 @@ func (s *session) found(_ context.Context, _ interp.HandlerContext, args []strin
 	return nil
 }
 
-// until polls a condition. Its error has what was waited for, and what the condition said last.
+// until polls a condition until it holds. After a timeout, the error has the description of the condition, and the last error of the
+// condition.
 func (s *session) until(ctx context.Context, limit time.Duration, what string, condition func() error) error {
 	for began := time.Now(); ; {
 		err := condition()
@@ -182,9 +189,9 @@ func (s *session) until(ctx context.Context, limit time.Duration, what string, c
 	}
 }
 
-// docker runs a docker command line, unseen. Its error has the last line of what was printed.
+// docker runs a docker command silently. Its error has the last line of the output.
 func (s *session) docker(ctx context.Context, in io.Reader, words ...string) (string, error) {
-	var out lockedBuffer
+	var out scenario.LockedBuffer
 	status, err := s.lab.Run(ctx, nil, append([]string{"docker"}, words...), in, &out, &out)
 	if err == nil && status != 0 {
 		err = fmt.Errorf("docker %s: exit status %d: %s", strings.Join(words[:min(2, len(words))], " "), status, engine.LastLine(out.String()))
@@ -196,7 +203,6 @@ func (s *session) compose(ctx context.Context, words ...string) (string, error) 
 	return s.docker(ctx, nil, append([]string{"compose"}, words...)...)
 }
 
-// spire runs the command line of a SPIRE server, and returns its standard output.
 func (s *session) spire(ctx context.Context, service string, args ...string) (string, error) {
 	var out, errOut bytes.Buffer
 	if err := s.lab.Exec(ctx, &out, &errOut, service, "", append([]string{serverCLI}, args...)...); err != nil {
@@ -205,7 +211,7 @@ func (s *session) spire(ctx context.Context, service string, args ...string) (st
 	return out.String(), nil
 }
 
-// container returns the ID of a service's container, running or not.
+// container returns the container of a service, running or not.
 func (s *session) container(ctx context.Context, service string) (engine.Container, error) {
 	all, err := s.lab.Containers(ctx)
 	if err != nil {
@@ -219,7 +225,6 @@ func (s *session) container(ctx context.Context, service string) (engine.Contain
 	return engine.Container{}, fmt.Errorf("%w of %s", engine.ErrNoContainer, service)
 }
 
-// runs reports whether the container of a service runs.
 func (s *session) runs(ctx context.Context, service string) (bool, error) {
 	all, err := s.lab.Containers(ctx)
 	for _, container := range all {
@@ -228,22 +233,4 @@ func (s *session) runs(ctx context.Context, service string) (bool, error) {
 		}
 	}
 	return false, err
-}
-
-// lockedBuffer is a buffer for several writers.
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/report/reporttest"
 )
 
-// trials are the tries in a lab that is well.
 const trials = `## section: trial-running
 status: 0
 ## section: trial-client
@@ -34,13 +33,13 @@ status: 0
   http: TLS handshake error from 172.21.0.4:1: unexpected ID "spiffe://example.org/server"
 `
 
-// healthy is the doctor's report of a lab that is well, with the trials.
+// healthy returns the doctor's report of a healthy lab, with the results of the test requests.
 func healthy(t *testing.T) string {
 	t.Helper()
 	return reporttest.HealthyText(t) + "\n" + trials
 }
 
-// trialsOf returns the trials in the text that [trials] is a sample of.
+// trialsOf reads the results of the test requests from a report in the form of [trials].
 func trialsOf(t *testing.T, f *facts.Facts) Trials {
 	t.Helper()
 	trial := func(name string) Trial {
@@ -57,7 +56,7 @@ func trialsOf(t *testing.T, f *facts.Facts) Trials {
 
 type edit struct{ section, old, new string }
 
-// edited replaces the first OLD in each section; it must be there.
+// edited replaces the first occurrence of each old text in its section. The section must have this text.
 func edited(t *testing.T, report string, edits []edit) string {
 	t.Helper()
 	for _, e := range edits {
@@ -81,7 +80,7 @@ func edited(t *testing.T, report string, edits []edit) string {
 	return report
 }
 
-// service is an edit of what the engine says of one container.
+// service returns an edit of the engine's description of one container.
 func service(t *testing.T, report, name, old, new string) edit {
 	t.Helper()
 	line := regexp.MustCompile(`(?m)^  \{"id".*"service":"` + name + `".*$`).FindString(report)
@@ -99,6 +98,11 @@ func another(path, selector, flags string) edit {
 }
 
 func TestJudge(t *testing.T) {
+	const (
+		still   = "the client is served and everyone else is refused, but "
+		differs = " still differs from before the fault"
+		wider   = "an entry for spiffe://example.org/client lacks a selector that the entry had before the fault: it has the selectors "
+	)
 	well := healthy(t)
 	notServed := []edit{
 		{"trial-client", "status: 0\n  Success!!!", "status: 3\n  client: no identity after 5s"},
@@ -112,80 +116,86 @@ func TestJudge(t *testing.T) {
 		lost        bool
 		want        []string // the whole verdict
 	}{
-		{"mended", deleted, nil, false, nil},
-		{"unsolved", deleted, deleted, false, []string{"the client is not served; it says: client: no identity after 5s"}},
+		{"fixed", deleted, nil, false, nil},
+		{"unsolved", deleted, deleted, false, []string{"the client is not served; the last line that the program client printed: client: no identity after 5s"}},
 		{"the running client alone", deleted, []edit{{"trial-client", "status: 0\n  Success!!!", "status: 3\n  client: no identity"}}, false,
-			[]string{"the client that runs is served still, but one that starts now is not; it says: client: no identity"}},
+			[]string{"the running client is served, but a client that starts now is not; the last line that the program client printed: client: no identity"}},
 		{"a new client alone", deleted, []edit{{"trial-running", "status: 0", "status: 1\n  connection refused"}}, false,
-			[]string{"a client that starts now is served, but the one that runs is not; it says: connection refused"}},
+			[]string{"a client that starts now is served, but the running client is not; its health check reports: connection refused"}},
 		{"by somebody else", deleted, []edit{{"trial-server-log", "Request received from \"spiffe://example.org/client\": GET \"/\"", "serving"}}, false,
-			[]string{"the client is served, but not by the lab's server"}},
+			[]string{"the client gets an answer, but the log of the container server does not show the request"}},
 		{"as somebody else", deleted, []edit{{"trial-server-log", "spiffe://example.org/client", "spiffe://example.org/night"}}, false,
-			[]string{"the client is served, but under another name than its own: spiffe://example.org/night"}},
+			[]string{"the client is served, but with the wrong SPIFFE ID: spiffe://example.org/night"}},
 		{"any client", deleted, []edit{{"trial-bad-id", "status: 4\n  Error", "status: 0\n  Success!!! Error"}}, false,
-			[]string{"the client is served, but so is everybody else of the trust domain: server-workload is served as well"}},
+			[]string{"the client is served, but the server also serves every other workload of the trust domain (the test request of server-workload was served)"}},
+		{"any client but the client", deleted, []edit{notServed[0], notServed[1], {"trial-bad-id", "status: 4\n  Error", "status: 0\n  Success!!! Error"}}, false,
+			[]string{"the client is not served; the last line that the program client printed: client: no identity after 5s",
+				"the client is not served, but the server serves every other workload of the trust domain (the test request of server-workload was served)"}},
 		{"refused for another reason", deleted, []edit{{"trial-bad-id", "remote error: tls: bad certificate", "connection refused"}}, false,
-			[]string{`the client is served, but server-workload, which must be refused as spiffe://example.org/server, is not; it says: Error connecting to "https://server:8443/": Get "https://server:8443/": connection refused`}},
+			[]string{`the client is served, but a request with the SVID of server-workload did not end with the refusal "bad certificate"; the last line that the program client printed: Error connecting to "https://server:8443/": Get "https://server:8443/": connection refused`}},
 		{"any server", deleted, []edit{{"trial-impostor", "status: 4\n  Error", "status: 0\n  Success!!! Error"}}, false,
-			[]string{"the client is served, but takes an answer from any server"}},
+			[]string{"the client is served, but it accepts a server with any SPIFFE ID"}},
 		{"root is the client", deleted, []edit{{"trial-root", `"svids":null`, `"svids":[{"id":"spiffe://example.org/client"}]`}}, false,
-			[]string{"the client is served, but so is everybody else: root gets the client's identity"}},
+			[]string{"the client is served, but root gets the client's SVID too"}},
 		{"the guest is the client", deleted, []edit{{"observer-guest-workload", `"svids":null`, `"svids":[{"id":"spiffe://example.org/client"}]`}}, false,
-			[]string{"the client is served, but so is everybody else: guest-workload gets the client's identity"}},
+			[]string{"the client is served, but guest-workload gets the client's SVID too"}},
 		{"an entry more", deleted, []edit{another("/other", "user:client-workload", "")}, false,
-			[]string{"there is an entry for an identity that there was not: spiffe://example.org/other"}},
+			[]string{"there is a registration entry for a SPIFFE ID that had none before the fault: spiffe://example.org/other"}},
 		{"a broader entry", deleted, []edit{another("/client", "gid:1112", "")}, false,
-			[]string{"more can be spiffe://example.org/client than before: an entry for it asks for less, or for something else"}},
+			[]string{wider + "unix:gid:1112"}},
 		{"a narrower entry", deleted, []edit{{"entries", clientEntry, `"selectors":[{"type":"unix","value":"user:client-workload"},{"type":"unix","value":"path:/opt/spiffe-lab/bin/client"}],"spiffe_id":{"path":"/client"`}}, false, nil},
 		{"another pin for nobody's program", deleted, []edit{{"entries", clientEntry, `"selectors":[{"type":"unix","value":"sha256:aa"}],"spiffe_id":{"path":"/client"`}}, false,
-			[]string{"more can be spiffe://example.org/client than before: an entry for it asks for less, or for something else"}},
+			[]string{wider + "unix:sha256:aa"}},
 		{"an entry that may do more", deleted, []edit{{"entries", `{"entries":[{"admin":false`, `{"entries":[{"admin":true`}}, false,
-			[]string{"more can be spiffe://example.org/client than before: an entry for it asks for less, or for something else"}},
+			[]string{"a registration entry for spiffe://example.org/client has a different admin flag (-admin): set; before the fault it was not set"}},
 		{"as root", deleted, []edit{service(t, well, "client", `"user":"client-workload"`, `"user":"0:0"`)}, false,
-			[]string{"client runs as root, not as client-workload"}},
+			[]string{"the container client runs as root, not as client-workload"}},
 		{"privileged", deleted, []edit{service(t, well, "spire-agent", `"privileged":false`, `"privileged":true`)}, false,
-			[]string{"spire-agent may do more on its machine than before"}},
+			[]string{"the container spire-agent has more privileges than before the fault: privileged"}},
 		{"a capability", deleted, []edit{service(t, well, "client", `"capAdd":null`, `"capAdd":["CAP_SYS_PTRACE"]`)}, false,
-			[]string{"client may do more on its machine than before"}},
+			[]string{"the container client has more privileges than before the fault: cap_add CAP_SYS_PTRACE"}},
 		{"the machine's processes", deleted, []edit{service(t, well, "spire-agent", `"pidMode":"container:`, `"pidMode":"host","was":"`)}, false,
-			[]string{"spire-agent sees every process of the machine"}},
+			[]string{"the container spire-agent sees every process of the machine"}},
+		{"another stop time", deleted, []edit{service(t, well, "client", `"health":`, `"stopTimeout":1,"health":`)}, false,
+			[]string{"the container client has a different stop_grace_period: 1 s; before the fault it was 0 s"}},
 		{"its own processes", deleted, []edit{service(t, well, "spire-agent", `"pidMode":"container:`, `"pidMode":"","was":"`)}, false,
-			[]string{"spire-agent sees other processes than before"}},
+			[]string{"the container spire-agent is not in the PID namespace in which it was before the fault"}},
 		{"a volume that can be written", deleted, []edit{service(t, well, "client", `"writable":false`, `"writable":true`)}, false,
-			[]string{"client has other files than before at /tmp/spire-agent/public"}},
+			[]string{"the container client has something different mounted at /tmp/spire-agent/public: volume spiffe-lab_workload-api, writable; before the fault it was volume spiffe-lab_workload-api, read-only"}},
 		{"not running", deleted, []edit{service(t, well, "spire-agent", `"status":"running"`, `"status":"exited"`)}, false,
-			[]string{"spire-agent does not run"}},
+			[]string{"the container spire-agent is not running"}},
 		{"another server's ID", deleted, []edit{service(t, well, "client", `"command":["client"`, `"command":["client","-server-id","spiffe://example.org/other"`)}, false,
-			[]string{"the client takes spiffe://example.org/other for its server"}},
-		{"another configuration", deleted, []edit{{"file-agent.conf", "trust_bundle_path", "insecure_bootstrap = true #"}}, false,
-			[]string{"the agent's configuration is not what it was"}},
+			[]string{"the client accepts the server SPIFFE ID spiffe://example.org/other instead of spiffe://example.org/server"}},
+		{"another configuration", deleted, []edit{{"file-agent.conf", "trust_bundle_path", "insecure_bootstrap=true #"}}, false,
+			[]string{`the agent's configuration (agent.conf) has a line that it did not have before the fault: insecure_bootstrap = true # = "/run/host-credential/bundle.pem"`,
+				`the agent's configuration (agent.conf) lacks a line that it had before the fault: trust_bundle_path = "/run/host-credential/bundle.pem"`}},
 		{"a louder log", deleted, []edit{{"file-agent.conf", `log_level      = "INFO"`, `log_level = "DEBUG"`}}, false, nil},
 		{"a silenced log", deleted, []edit{{"file-agent.conf", `log_level      = "INFO"`, `log_level = "ERROR"`}}, false,
-			[]string{"the agent's configuration is not what it was"}},
+			[]string{`the agent's configuration (agent.conf) has a line that it did not have before the fault: log_level = "ERROR"`}},
 		{"a program that believes more", deleted, []edit{{"observer-client-workload", `"bundles":[`, `"bundles":[{"trustDomain":"partner.test","authorities":null},`}}, false,
-			[]string{"client-workload believes the SVIDs of another trust domain: partner.test"}},
+			[]string{"client-workload can now also verify SVIDs of partner.test; before the fault it could not"}},
 		{"a program that cannot verify its peer", deleted, []edit{{"observer-server-workload", `"trustDomain":"example.org"`, `"trustDomain":"elsewhere.org"`}}, false,
-			[]string{"server-workload cannot verify anybody of example.org", "server-workload believes the SVIDs of another trust domain: elsewhere.org"}},
+			[]string{"server-workload can no longer verify SVIDs of example.org", "server-workload can now also verify SVIDs of elsewhere.org; before the fault it could not"}},
 		{"a name that leads elsewhere too", deleted, []edit{{"trial-root", `"svids":null`, `"svids":null,"addresses":["10.1.2.3"]`}}, false,
-			[]string{"whoever asks for the server may meet somebody else"}},
+			[]string{`the name "server" resolves to 10.1.2.3, which is not an address of the container "server"`}},
 		{"another trust domain", deleted, []edit{{"bundles", `"bundles":[`, `"bundles":[{"trust_domain":"partner.test"}`}}, false,
-			[]string{"another trust domain is trusted than before: partner.test"}},
+			[]string{"the SPIRE server has a trust bundle of partner.test; before the fault it had none"}},
 		{"banned", deleted, []edit{{"agents", `"banned":false`, `"banned":true`}}, false,
-			[]string{"the host is not admitted: its agent is banned"}},
+			[]string{"an agent is banned: spiffe://example.org/spire/agent/x509pop/host"}},
 		{"the cause is not told", []edit{another("/other", "user:client-workload", "")}, []edit{another("/other", "user:client-workload", "")}, false,
-			[]string{"what can be seen from here is right, and yet the lab is not as it was before"}},
+			[]string{still + "at least one registration entry" + differs}},
 		{"what the fault changed, changed in another way", []edit{another("/other", "user:client-workload", "")}, []edit{another("/other", "gid:1112", "")}, false,
-			[]string{"there is an entry for an identity that there was not: spiffe://example.org/other"}},
+			[]string{"there is a registration entry for a SPIFFE ID that had none before the fault: spiffe://example.org/other"}},
 		{"other files than those of the fault", []edit{service(t, well, "client", `"writable":false`, `"writable":true`)},
 			[]edit{service(t, well, "client", `"type":"volume","name":"`, `"type":"volume","name":"other-`)}, false,
-			[]string{"client has other files than before at /tmp/spire-agent/public"}},
+			[]string{"the container client has something different mounted at /tmp/spire-agent/public: volume other-spiffe-lab_workload-api, read-only; before the fault it was volume spiffe-lab_workload-api, read-only"}},
 		{"what is lost is told once the rest is right", []edit{{"agents", `"banned":false`, `"banned":true`}}, []edit{{"agents", `"banned":false`, `"banned":true`}}, false,
-			[]string{"the host is not admitted: its agent is banned"}},
+			[]string{"an agent is banned: spiffe://example.org/spire/agent/x509pop/host"}},
 		{"tickets", deleted, []edit{{"observer-client-workload", `"status":200`, `"tickets":1,"status":200`}}, false,
-			[]string{"the client is served, but with a ticket for next time: go-spiffe does not verify a resumed connection"}},
+			[]string{"the client is served, but the server issues session tickets, so a resumed connection skips certificate verification"}},
 		{"tickets of somebody else", deleted, []edit{{"observer-client-workload", `"status":200`, `"tickets":1,"status":200`}, {"observer-client-workload", `"peer":{"id":"spiffe://example.org/server"`, `"peer":{"id":"spiffe://example.org/spire/server"`}}, false, nil},
 		{"tickets that cannot be seen", []edit{{"observer-client-workload", `"status":200`, `"tickets":1,"status":200`}}, []edit{{"observer-client-workload", `"status":200`, `"other":200`}}, false,
-			[]string{"what the server gives to whoever comes back cannot be seen any more"}},
+			[]string{"the grader cannot check whether the server issues session tickets, because the server answered no test request of client-workload"}},
 		{"no answer", deleted, []edit{{"entries", "status: 0", "status: no answer within 10 s"}}, false, []string{"cannot tell", "entries"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -205,16 +215,30 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestSentences: each kind of difference has a sentence, in which nothing is left to be filled in.
+// TestSentences: the sentence for each kind of difference must not be too long, and must have no open placeholder. The hint about a change
+// that the fault itself made must not contain the new value.
 func TestSentences(t *testing.T) {
-	for kind := NotAsBefore; kind <= AgentNew; kind++ {
-		subject := "subject"
-		if kind == Settings {
-			subject = "passwd"
+	for kind := NothingRuns; kind <= AgentNew; kind++ {
+		d := Difference{kind, "first rest", "before", "now"}
+		if kind == SettingNew || kind == SettingGone {
+			d.Subject = "passwd"
 		}
-		text := Difference{kind, subject, "before", "now"}.String()
-		if text == "" || strings.ContainsAny(text, "{}") || strings.HasPrefix(text, "difference ") {
-			t.Errorf("kind %d: %q", kind, text)
+		texts := []string{d.String()}
+		if kinds[kind].part != "" {
+			texts = append(texts, d.hint())
+			if hint := d.hint(); strings.Contains(hint, "now") {
+				t.Errorf("kind %d tells what has been changed: %q", kind, hint)
+			}
+		} else if kind >= ServerServes && !kind.lost() {
+			t.Errorf("kind %d can be a change of the fault's own, and has no part", kind)
+		}
+		for _, text := range texts {
+			if text == "" || strings.ContainsAny(text, "{}") || strings.HasPrefix(text, "difference ") {
+				t.Errorf("kind %d: %q", kind, text)
+			}
+			if words := len(strings.Fields(text)); words > 30 {
+				t.Errorf("kind %d has %d words: %q", kind, words, text)
+			}
 		}
 	}
 }
@@ -228,8 +252,8 @@ func TestLostData(t *testing.T) {
 		lost         bool
 		want         string
 	}{
-		{"a learner has lost it", well, false, "what the SPIRE server knew is lost: its CA is another one than before"},
-		{"a learner has lost it, and the fault something else", well, true, "what the SPIRE server knew is lost: its CA is another one than before"},
+		{"a learner has lost it", well, false, "the SPIRE server has lost its data (its CA from before the fault is gone)"},
+		{"a learner has lost it, and the fault something else", well, true, "the SPIRE server has lost its data (its CA from before the fault is gone)"},
 		{"the fault itself has lost it", gone, true, ""},
 	} {
 		now := reporttest.Parse(t, gone)

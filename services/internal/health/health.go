@@ -1,5 +1,5 @@
-// Package health serves a program's health over plain HTTP, apart from the mTLS port: a probe of
-// that port would write handshake errors into the log that people learn from.
+// Package health serves a program's health over plain HTTP, on a separate port. A probe of the mTLS port would write
+// handshake errors into the log that learners read.
 package health
 
 import (
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Listen serves GET /healthz on addr until stop is called: 200 while check returns nil, else 503
-// with its error. An empty addr serves nothing.
+// Listen serves GET /healthz on addr until stop is called. The status is 200 while check returns nil. Otherwise the
+// status is 503, and the body is the error of check. If addr is empty, Listen serves nothing.
 func Listen(addr string, check func() error) (stop func(), err error) {
 	if addr == "" {
 		return func() {}, nil

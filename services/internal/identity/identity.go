@@ -1,5 +1,5 @@
-// Package identity gets a workload its X.509-SVID from the SPIFFE Workload API, and never waits
-// in silence or without end.
+// Package identity gets the X.509-SVID of a workload from the SPIFFE Workload API. It logs while it waits, and its
+// wait has a limit.
 package identity
 
 import (
@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -24,13 +25,13 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/cli"
 )
 
-// ErrNone is wrapped by the error of [Wait.End] when no X.509-SVID arrived in time.
+// ErrNone is wrapped by every error of [Wait.End]. It means that no X.509-SVID arrived.
 var ErrNone = errors.New("no identity")
 
 const (
-	reportEvery = 3 * time.Second        // how often a wait is reported
-	socketPoll  = 25 * time.Millisecond  // between two looks for the socket
-	firstDelay  = 50 * time.Millisecond  // before the first retry; it doubles from there
+	reportEvery = 3 * time.Second        // time between two messages
+	socketPoll  = 25 * time.Millisecond  // between two checks for the socket
+	firstDelay  = 50 * time.Millisecond  // before the first retry; doubled each time
 	maxDelay    = 250 * time.Millisecond // between two tries
 )
 
@@ -38,14 +39,14 @@ const (
 type Endpoint struct {
 	Address string // a URI, as the SPIFFE Workload Endpoint standard defines it in its section 4
 	From    string // where the address was given, for messages: a flag or a variable
-	InPod   bool   // a Kubernetes pod: hints name what tells workloads apart there
+	InPod   bool   // true in a Kubernetes pod, where hints name what identifies a workload there
 }
 
-// FindEndpoint returns the address in flag, or else the one in SPIFFE_ENDPOINT_SOCKET. What is
-// no address of a Unix domain socket is a [cli.UsageError].
+// FindEndpoint returns the address in flag, or else the one in SPIFFE_ENDPOINT_SOCKET. It returns a [cli.UsageError] if
+// there is no address, if the address is invalid, or if its socket path is relative.
 func FindEndpoint(flag string, getenv func(string) string) (Endpoint, error) {
 	const want = "want an absolute path such as unix:///tmp/spire-agent/public/api.sock"
-	// The kubelet sets this variable in every container.
+	// The kubelet sets KUBERNETES_SERVICE_HOST in every container.
 	endpoint := Endpoint{Address: flag, From: "-socket", InPod: getenv("KUBERNETES_SERVICE_HOST") != ""}
 	if flag == "" {
 		endpoint.Address, endpoint.From = getenv(workloadapi.SocketEnv), workloadapi.SocketEnv
@@ -62,8 +63,8 @@ func FindEndpoint(flag string, getenv func(string) string) (Endpoint, error) {
 	return endpoint, nil
 }
 
-// path is the path of the Unix domain socket; empty for other addresses. In unix://a/b the a is
-// a host by the rules of URIs: such a path is relative too.
+// path returns the path of the Unix domain socket. It is empty for other addresses. In unix://a/b the a is a host by
+// the rules of URIs, so such a path counts as relative.
 func (e Endpoint) path() string {
 	parsed, err := url.Parse(e.Address)
 	if err != nil || parsed.Scheme != "unix" {
@@ -75,7 +76,7 @@ func (e Endpoint) path() string {
 	return parsed.Path
 }
 
-// Wait is the wait for the first X.509-SVID: a context that ends it, and what is said meanwhile.
+// Wait is the wait for the first X.509-SVID. It is a context that ends when the time is over, and it logs until then.
 type Wait struct {
 	context.Context
 	cancel   context.CancelFunc
@@ -85,9 +86,9 @@ type Wait struct {
 	reported chan struct{}
 }
 
-// Wait begins to wait for an identity, for limit at most, and returns once the Workload API's socket
-// exists. While no X.509-SVID arrives it logs every few seconds what it waits for. The caller passes
-// it and its [Wait.Options] to [workloadapi.NewX509Source], and the error of that to [Wait.End].
+// Wait starts to wait for an identity, for limit at most, and returns once the Workload API's socket exists. Every
+// few seconds it logs what it waits for, until an X.509-SVID arrives. The caller passes the result and its
+// [Wait.Options] to [workloadapi.NewX509Source], and the error of that function to [Wait.End].
 func (e Endpoint) Wait(ctx context.Context, limit time.Duration, logger *log.Logger) *Wait {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	w := &Wait{ctx, cancel, e, limit, &lastError{}, make(chan struct{})}
@@ -109,7 +110,7 @@ func (e Endpoint) Wait(ctx context.Context, limit time.Duration, logger *log.Log
 	return w
 }
 
-// Options are how this lab's programs use the Workload API: where it is, and how soon they try again.
+// Options returns how this lab's programs use the Workload API: its address, and the time between retries.
 func (w *Wait) Options() []workloadapi.X509SourceOption {
 	return []workloadapi.X509SourceOption{workloadapi.WithClientOptions(
 		workloadapi.WithAddr(w.endpoint.Address),
@@ -119,8 +120,9 @@ func (w *Wait) Options() []workloadapi.X509SourceOption {
 	)}
 }
 
-// End ends the wait with the error of [workloadapi.NewX509Source], and returns nil for none. Else its
-// error wraps [ErrNone], and says who waited for what, and the likely cause.
+// End ends the wait. Its argument is the error of [workloadapi.NewX509Source]. If this is nil, End returns nil.
+// Otherwise End returns an error that wraps [ErrNone]. After a timeout that error also names the user number, the
+// address and the likely cause.
 func (w *Wait) End(err error) error {
 	timedOut := errors.Is(w.Err(), context.DeadlineExceeded)
 	w.cancel()
@@ -135,16 +137,16 @@ func (w *Wait) End(err error) error {
 	}
 }
 
-// connectParams bound how long gRPC itself waits before it connects again, below the tries that
-// [backoffStrategy] spaces. By default it waits up to two minutes: the longer an agent was away,
-// the longer a workload would take to notice that it is back.
+// connectParams makes gRPC wait no longer than [backoffStrategy] before it connects again. By default gRPC waits up to
+// two minutes: the longer an agent is down, the longer is the wait. With this default, a workload would connect up to
+// two minutes after a restart of the agent.
 var connectParams = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: firstDelay, Multiplier: 2, MaxDelay: maxDelay},
 	MinConnectTimeout: 5 * time.Second,
 }
 
-// awaitSocket returns when there is a socket, or ctx is done. The agent makes it once it is ready:
-// to look for it is cheaper than to connect in vain, and so can be done more often.
+// awaitSocket returns when the socket exists, or ctx is done. The agent creates the socket once it is ready. To look
+// for a file is cheaper than to connect, so this check can be made more often.
 func (e Endpoint) awaitSocket(ctx context.Context) {
 	for e.path() != "" {
 		if _, err := os.Stat(e.path()); !errors.Is(err, os.ErrNotExist) {
@@ -158,25 +160,32 @@ func (e Endpoint) awaitSocket(ctx context.Context) {
 	}
 }
 
-// explain says who waits for what, what the Workload API said last, and the likely cause.
+// closed matches the errors of a connection that the agent has accepted and then closed. If the agent does not accept
+// the connection, the error is "connection refused".
+var closed = regexp.MustCompile(`connection reset by peer|broken pipe|error reading from server: EOF`)
+
+// explain names the user number of the program, the address of the Workload API, the error, and the likely cause.
 func (e Endpoint) explain(err error) string {
-	cause := "is the agent running, and its socket mounted here?"
+	cause := "the agent is not running, or its socket is not mounted here"
 	path := e.path()
 	switch _, statErr := os.Stat(path); {
 	case path != "" && errors.Is(statErr, os.ErrNotExist):
 		err = errors.New("the socket does not exist")
+		cause = "the agent is not running or has not attested, or its socket is not mounted here"
 	case err == nil:
 		err = errors.New("no answer yet")
 	case status.Code(err) == codes.PermissionDenied && e.InPod:
 		cause = "no registration entry matches this pod's namespace and service account (spire-server entry show lists them)"
 	case status.Code(err) == codes.PermissionDenied:
 		cause = "no registration entry matches this process (make entries shows them)"
+	case closed.MatchString(err.Error()):
+		cause = "the agent closed the connection, and its log says why"
 	}
 	return fmt.Sprintf("uid %d at %s %s: %v; likely cause: %s", os.Getuid(), e.From, e.Address, err, cause)
 }
 
-// LogRotations logs each change of the X.509-SVID, once, until ctx is done. A change of the trust
-// bundle alone also wakes it, and is no rotation: so it compares serial numbers.
+// LogRotations logs each change of the X.509-SVID once, until ctx is done. The source also reports a change of the
+// trust bundle, which is not a rotation. So LogRotations compares serial numbers.
 func LogRotations(ctx context.Context, source Updates, logger *log.Logger) {
 	current, err := source.GetX509SVID()
 	if err != nil {
@@ -199,24 +208,24 @@ func LogRotations(ctx context.Context, source Updates, logger *log.Logger) {
 	}
 }
 
-// Updates is what [LogRotations] needs of a [workloadapi.X509Source].
+// Updates is the part of [workloadapi.X509Source] that [LogRotations] needs.
 type Updates interface {
 	x509svid.Source
 	Updated() <-chan struct{}
 }
 
-// Serial is the serial number in hexadecimal digits, two for each byte as openssl prints it.
+// Serial returns the serial number in hexadecimal digits, two for each byte, as openssl prints it.
 func Serial(svid *x509svid.SVID) string {
 	return fmt.Sprintf("%X", svid.Certificates[0].SerialNumber.Bytes())
 }
 
-// Expiry is the end of the validity in UTC, as RFC 3339 writes it.
+// Expiry returns the end of the validity in UTC, in the format of RFC 3339.
 func Expiry(svid *x509svid.SVID) string {
 	return svid.Certificates[0].NotAfter.UTC().Format(time.RFC3339)
 }
 
-// lastError is the logger that go-spiffe gets: it keeps the last error, of which its own API
-// tells nothing while it retries.
+// lastError is the logger for go-spiffe. It keeps the last error, which go-spiffe's API does not return while it
+// retries.
 type lastError struct {
 	mu  sync.Mutex
 	err error
@@ -244,7 +253,7 @@ func (l *lastError) Errorf(format string, args ...any) {
 	l.err = err
 }
 
-// backoffStrategy is capped far below a second: in a lab the identity that one waits for comes soon.
+// backoffStrategy keeps delays far below a second, because in a lab the identity usually comes soon.
 type backoffStrategy struct{}
 
 func (backoffStrategy) NewBackoff() workloadapi.Backoff { return &doubling{firstDelay} }

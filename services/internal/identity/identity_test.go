@@ -54,7 +54,7 @@ func TestRotationIsLoggedOnceAndABundleIsNone(t *testing.T) {
 		updates := &source{svid: first, updated: make(chan struct{})}
 		go LogRotations(ctx, updates, log.New(&out, "", 0))
 
-		updates.set(first) // the bundle alone has changed
+		updates.set(first) // only the trust bundle has changed
 		updates.set(second)
 		updates.set(second)
 		synctest.Wait()
@@ -76,7 +76,7 @@ func TestSerialIsAsOpensslPrintsIt(t *testing.T) {
 	}
 }
 
-// newSource is what the programs do.
+// newSource waits for an SVID in the same way as the lab's programs.
 func newSource(e Endpoint, ctx context.Context, limit time.Duration, logger *log.Logger) (*workloadapi.X509Source, error) {
 	wait := e.Wait(ctx, limit, logger)
 	source, err := workloadapi.NewX509Source(wait, wait.Options()...)
@@ -100,7 +100,7 @@ func TestWaitIsReportedAndBounded(t *testing.T) {
 	if !errors.Is(err, ErrNone) {
 		t.Errorf("gave up with %v, not with ErrNone", err)
 	}
-	const told = "at -socket unix:///nonexistent/api.sock: the socket does not exist; likely cause: is the agent running, and its socket mounted here?"
+	const told = "at -socket unix:///nonexistent/api.sock: the socket does not exist; likely cause: the agent is not running or has not attested, or its socket is not mounted here"
 	if !strings.Contains(out.String(), "waiting for an identity, 3s of 3.5s: uid ") || !strings.Contains(out.String(), told) {
 		t.Errorf("said while waiting: %q", out.String())
 	}
@@ -127,8 +127,10 @@ func TestLikelyCause(t *testing.T) {
 		{status.Error(codes.PermissionDenied, "no identity issued"),
 			"rpc error: code = PermissionDenied desc = no identity issued; likely cause: no registration entry matches this process (make entries shows them)"},
 		{status.Error(codes.Unavailable, "connection refused"),
-			"rpc error: code = Unavailable desc = connection refused; likely cause: is the agent running, and its socket mounted here?"},
-		{nil, "no answer yet; likely cause: is the agent running, and its socket mounted here?"},
+			"rpc error: code = Unavailable desc = connection refused; likely cause: the agent is not running, or its socket is not mounted here"},
+		{status.Error(codes.Unavailable, "error reading from server: read unix @->/api.sock: read: connection reset by peer"),
+			"connection reset by peer; likely cause: the agent closed the connection, and its log says why"},
+		{nil, "no answer yet; likely cause: the agent is not running, or its socket is not mounted here"},
 	} {
 		if got := endpoint.explain(c.err); !strings.HasSuffix(got, c.want) {
 			t.Errorf("%v is explained as\n  %s\nnot\n  %s", c.err, got, c.want)
@@ -136,7 +138,8 @@ func TestLikelyCause(t *testing.T) {
 	}
 }
 
-// There is no `make entries` on a cluster, and nobody asks for the user.
+// TestLikelyCauseInAPod: in a pod, the likely cause must name the namespace and service account, and must not name
+// `make entries` or a user.
 func TestLikelyCauseInAPod(t *testing.T) {
 	environment := map[string]string{"SPIFFE_ENDPOINT_SOCKET": "unix://" + t.TempDir(), "KUBERNETES_SERVICE_HOST": "10.96.0.1"}
 	endpoint, err := FindEndpoint("", func(name string) string { return environment[name] })
@@ -149,8 +152,9 @@ func TestLikelyCauseInAPod(t *testing.T) {
 	}
 }
 
-// An agent that was away is found again at once. Each try of a Workload API that hangs up is a
-// connection: by gRPC's own backoff there would be two in this time.
+// TestReconnectionIsNotSlowedDownByGRPC: a workload must soon find an agent that runs again. The Workload API of this
+// test closes each connection, so each try is a new connection. With gRPC's default backoff there would be only two
+// tries in 2 s.
 func TestReconnectionIsNotSlowedDownByGRPC(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "api.sock")
 	listener, err := net.Listen("unix", path)

@@ -20,7 +20,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// TestMain lets the test's own program stand in for docker and git.
+// TestMain: the test program plays docker and git if it runs under their names.
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
 func write(t *testing.T, name, text string) string {
@@ -34,7 +34,7 @@ func write(t *testing.T, name, text string) string {
 	return name
 }
 
-// saved writes what docker save would write of one image for an architecture.
+// saved writes a file like the output of docker save. The file has one image of the given architecture.
 func saved(t *testing.T, architecture string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -53,7 +53,7 @@ func saved(t *testing.T, architecture string) string {
 	return write(t, filepath.Join(t.TempDir(), "saved"), out.String())
 }
 
-// start returns a lab in a folder, whose docker and git answer by rules.
+// start returns a lab in the folder dir. Its docker and git answer by the rules.
 func start(t *testing.T, dir, rules string) (*launch.Launcher, func() string) {
 	t.Helper()
 	enginetest.Start(t, rules+enginetest.Version+enginetest.Info, "git")
@@ -70,7 +70,7 @@ func start(t *testing.T, dir, rules string) (*launch.Launcher, func() string) {
 	return &launch.Launcher{Engine: e, Screen: screen.Plain(&bytes.Buffer{})}, func() string { return enginetest.Log(t) }
 }
 
-// pack packs a kit of a small lab, with one image for an architecture, and unpacks it.
+// pack packs a kit of a small lab, and unpacks it. The kit has one image of this architecture.
 func pack(t *testing.T, architecture string) (folder string, names []string, log func() string, err error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -136,7 +136,7 @@ func unpack(t *testing.T, name string) (string, []string) {
 	}
 }
 
-// TestPack: what is in a kit, in which order, and under which tag.
+// TestPack: a kit must have the right files in the right order, and the right tag of the images.
 func TestPack(t *testing.T) {
 	folder, names, log, err := pack(t, "arm64")
 	if err != nil {
@@ -162,7 +162,8 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// TestPackOtherArchitecture: what docker save has written counts, not what the engine says of the image.
+// TestPackOtherArchitecture: the architecture in the output of docker save must count, even if the engine reports a
+// different architecture.
 func TestPackOtherArchitecture(t *testing.T) {
 	_, _, log, err := pack(t, "amd64")
 	if err == nil || err.Error() != "docker save has written an image for amd64, and not for arm64" {
@@ -187,7 +188,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestCheck: a kit that is not as it was packed is refused in one line.
+// TestCheck: a kit that has changed since it was packed must be refused in one line.
 func TestCheck(t *testing.T) {
 	folder, _, _, err := pack(t, "arm64")
 	if err != nil {
@@ -220,9 +221,9 @@ func TestCheck(t *testing.T) {
 		whole(name, name+" is damaged or missing", edit)
 		whole(name, name+" is damaged or missing", remove)
 	}
-	whole(sumsFile, "SHA256SUMS is missing: the kit was not unpacked to its end", remove)
+	whole(sumsFile, "SHA256SUMS is missing, because the kit was not unpacked completely", remove)
 	whole(sumsFile, " is damaged or missing", edit)
-	// After the first start the lab's files are the learner's.
+	// After the first start, a learner may edit the lab's files.
 	write(t, started(folder), "")
 	write(t, filepath.Join(folder, "lab", "a file"), "edited")
 	if err := Check(folder); err != nil {
@@ -231,7 +232,7 @@ func TestCheck(t *testing.T) {
 	whole("images.tar.gz", "images.tar.gz is damaged or missing", edit)
 }
 
-// TestStart: images are loaded once, and only into an engine of their architecture.
+// TestStart: the images must be loaded only once, and only into an engine of their architecture.
 func TestStart(t *testing.T) {
 	folder, _, _, err := pack(t, "arm64")
 	if err != nil {
@@ -253,7 +254,7 @@ func TestStart(t *testing.T) {
 	if _, err := os.Stat(started(folder)); err == nil {
 		t.Error("a kit whose images were not loaded counts as started")
 	}
-	// With the images here it goes on to Adopt, which wants the lab's sources.
+	// If the images exist, Start goes on with Adopt. Adopt fails here, because it needs the lab's sources.
 	if log, err := run("docker image inspect => 0 sha256:1\n"); err == nil || strings.Contains(log, "docker load") {
 		t.Errorf("%v\n%s", err, log)
 	}

@@ -1,4 +1,4 @@
-// Package kit packs the lab into one file for a room without a network, and starts it there.
+// Package kit packs the lab into one file for machines without a network, and starts it there.
 package kit
 
 import (
@@ -38,20 +38,18 @@ const (
 	programsFolder   = "programs"
 )
 
-// Machines are those that a kit has the programs lab and console for, as OS-ARCHITECTURE.
+// Machines are the machines for which a kit has the programs lab and console. The form of each name is OS-ARCHITECTURE.
 var Machines = []string{"linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64", "windows-amd64", "windows-arm64"}
 
-// packer packs one kit.
 type packer struct {
 	*launch.Launcher
 	work  string // a temporary folder
 	files []file
 }
 
-// file is one file of the kit.
 type file struct {
 	name   string // in the kit, with slashes
-	source string // on this machine; or empty, and text is the content
+	source string // on this machine; if empty, text is the content
 	text   []byte
 	mode   fs.FileMode
 	sum    string
@@ -63,10 +61,10 @@ func Pack(ctx context.Context, l *launch.Launcher, folder string) error {
 		return err
 	}
 	if _, err := exec.LookPath("git"); err != nil {
-		return &engine.Problem{What: "git was not found, by which the files of the lab are known", Remedy: "pack the kit where git is"}
+		return &engine.Problem{What: "git, which lists the files of the lab, was not found", Remedy: "pack the kit on a machine with git"}
 	}
 	if _, err := os.Stat(filepath.Join(l.Dir, ".git")); err != nil {
-		return &engine.Problem{What: l.Dir + " is no clone", Remedy: "git clone the lab, and pack the kit from there"}
+		return &engine.Problem{What: l.Dir + " is not a git clone", Remedy: "git clone the lab, and pack the kit from there"}
 	}
 	unlock, err := scenario.Lock(l.Cache("lock-kit"), "another kit is being packed")
 	if err != nil {
@@ -77,7 +75,7 @@ func Pack(ctx context.Context, l *launch.Launcher, folder string) error {
 		return err
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return &engine.Problem{What: "the folder for the kit cannot be made: " + err.Error(), Remedy: "name another: make kit KIT=folder"}
+		return &engine.Problem{What: "the folder for the kit cannot be created: " + err.Error(), Remedy: "name a different folder: make kit KIT=folder"}
 	}
 	p := &packer{Launcher: l}
 	if p.work, err = os.MkdirTemp("", "lab-kit"); err != nil {
@@ -122,18 +120,18 @@ func (p *packer) pack(ctx context.Context, folder string) error {
 	if err != nil {
 		return fmt.Errorf("%s cannot be written: %w", target, err)
 	}
-	p.Screen.Say("%s: %d MB, of which the images are %d", target, megabytes(size), megabytes(imagesSize))
+	p.Screen.Say("%s: %d MB, of which %d MB are images", target, megabytes(size), megabytes(imagesSize))
 	return nil
 }
 
-func megabytes(n int64) int64 { return (n + 1<<19) >> 20 }
+func megabytes(n int64) int64 { return (n + 500_000) / 1_000_000 }
 
 func (p *packer) addText(name, text string) {
 	p.files = append(p.files, file{name: name, text: []byte(text), mode: 0o644})
 }
 
-// images returns the names of all images, and makes sure that each is for the engine's architecture: an engine may have images for
-// several under one name, and save another than is meant.
+// images returns the names of all images. It checks that each is for the engine's architecture, because an engine may have images
+// for several architectures under one name, and save the wrong one.
 func (p *packer) images(ctx context.Context) ([]string, error) {
 	said, err := p.Compose(ctx, nil, "--profile", "*", "config", "--images").Output()
 	if err != nil {
@@ -148,14 +146,14 @@ func (p *packer) images(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		if arch = strings.TrimSpace(arch); arch != p.Arch {
-			return nil, &engine.Problem{What: fmt.Sprintf("%s is for %s, and the engine runs on %s", image, arch, p.Arch), Remedy: "make clean, then make up on one engine"}
+			return nil, &engine.Problem{What: fmt.Sprintf("%s is for %s, and the engine runs on %s", image, arch, p.Arch), Remedy: "run \"make clean\", then \"make up\" on one engine"}
 		}
 	}
 	return names, nil
 }
 
-// addLab adds the files of the lab that git knows. The tag of the images is the kit's own, so that loading them takes no name from
-// images that exist. It is made of the files and the images.
+// addLab adds the files of the lab that git knows. The images get a tag that belongs to the kit, so that loading them does not take
+// a name from existing images. The tag is a hash of the files and the images.
 func (p *packer) addLab(ctx context.Context, images []string) error {
 	said, err := p.Command(ctx, nil, "git", "ls-files", "-z").Output()
 	if err != nil {
@@ -167,13 +165,13 @@ func (p *packer) addLab(ctx context.Context, images []string) error {
 		source := filepath.Join(p.Dir, filepath.FromSlash(name))
 		info, err := os.Stat(source)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // deleted, and that is not committed yet
+			continue // deleted, but not committed yet
 		}
 		if err != nil {
 			return err
 		}
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%s is no file", name)
+			return fmt.Errorf("%s is not a file", name)
 		}
 		mode := fs.FileMode(0o644)
 		if info.Mode()&0o100 != 0 || runtime.GOOS == "windows" && (path.Ext(name) == ".sh" || name == "scripts/lab") {
@@ -213,7 +211,7 @@ func (p *packer) addLab(ctx context.Context, images []string) error {
 	return nil
 }
 
-// settings returns the .env of a kit: with its own tag, and with the versions that the images were built from.
+// settings returns the .env of a kit, with the kit's tag and the versions from which the images were built.
 func (p *packer) settings(text, tag string) string {
 	text = strings.TrimRight(text, "\n") + "\n"
 	for _, name := range engine.Settings {
@@ -235,7 +233,7 @@ func (p *packer) addCompose(ctx context.Context) error {
 	program := p.OwnCompose()
 	if _, err := os.Stat(program); err != nil || runtime.GOOS != "linux" || runtime.GOARCH != p.Arch {
 		if _, err := exec.LookPath("go"); err != nil {
-			return &engine.Problem{What: "a Compose for Linux is to be built for the kit, and there is no Go to build it with", Remedy: "pack the kit where Go is"}
+			return &engine.Problem{What: "the kit needs a Compose for Linux, and there is no Go to build it with", Remedy: "pack the kit on a machine with Go"}
 		}
 		program = filepath.Join(p.work, "docker-compose")
 		if err := p.CompileCompose(ctx, "linux", p.Arch, program); err != nil {
@@ -250,7 +248,7 @@ func (p *packer) addCompose(ctx context.Context) error {
 	return nil
 }
 
-// compress writes a file that gzip -d decompresses.
+// compress writes a file that gzip -d can read.
 func compress(source, target string) error {
 	in, err := os.Open(source)
 	if err != nil {
@@ -266,8 +264,8 @@ func compress(source, target string) error {
 	return errors.Join(err, zip.Close(), out.Close())
 }
 
-// addPrograms adds the programs lab and console for a machine, compiled as scripts/lab gets them: by this machine's Go, or in the Go
-// image.
+// addPrograms adds the programs lab and console for a machine. They are compiled as in scripts/lab: by this machine's Go, or in the
+// Go image.
 func (p *packer) addPrograms(ctx context.Context, machine string) error {
 	p.Screen.Say("the programs for %s", machine)
 	folder := filepath.Join(p.work, programsFolder, machine)
@@ -326,7 +324,7 @@ func (p *packer) addImages(ctx context.Context, images []string) (int64, error) 
 		}
 	}
 	defer func() {
-		for _, name := range names { // the names of the kit's tag; the images stay
+		for _, name := range names { // removes the names with the kit's tag; the images stay
 			_, _ = p.Ask(context.WithoutCancel(ctx), "image", "rm", name)
 		}
 	}()
@@ -348,7 +346,7 @@ func (p *packer) addImages(ctx context.Context, images []string) (int64, error) 
 	return info.Size(), nil
 }
 
-// save runs docker save, and looks at what it writes: whatever this engine has saved, another one has to find it.
+// save runs docker save and checks its output, because a different engine must be able to load it.
 func (p *packer) save(ctx context.Context, names []string, target string) error {
 	out, err := os.Create(target)
 	if err != nil {
@@ -368,7 +366,7 @@ func (p *packer) save(ctx context.Context, names []string, target string) error 
 	}
 	both := io.TeeReader(pipe, zip)
 	small, readErr := smallFiles(tar.NewReader(both))
-	_, copyErr := io.Copy(io.Discard, both) // what is after the last file
+	_, copyErr := io.Copy(io.Discard, both) // reads what follows the last file
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("docker save: %s", engine.LastLine(errOut.String()))
 	}
@@ -378,7 +376,7 @@ func (p *packer) save(ctx context.Context, names []string, target string) error 
 	return p.checkSaved(small, len(names))
 }
 
-// smallFiles returns the contents of those files of an archive that may be JSON.
+// smallFiles returns the contents of the small files in an archive, by their names. The JSON files are small.
 func smallFiles(archive *tar.Reader) (map[string][]byte, error) {
 	all := map[string][]byte{}
 	for {
@@ -397,7 +395,7 @@ func smallFiles(archive *tar.Reader) (map[string][]byte, error) {
 	}
 }
 
-// checkSaved makes sure that docker save has written all images, for the engine's architecture.
+// checkSaved checks that docker save has written all images, and that each is for the engine's architecture.
 func (p *packer) checkSaved(small map[string][]byte, want int) error {
 	var manifest []struct{ Config string }
 	if err := json.Unmarshal(small["manifest.json"], &manifest); err != nil || len(manifest) != want {
@@ -409,18 +407,18 @@ func (p *packer) checkSaved(small map[string][]byte, want int) error {
 			if config.Architecture == "" {
 				config.Architecture = "no architecture"
 			}
-			return &engine.Problem{What: fmt.Sprintf("docker save has written an image for %s, and not for %s", config.Architecture, p.Arch), Remedy: "pack the kit on an engine of its own architecture"}
+			return &engine.Problem{What: fmt.Sprintf("docker save has written an image for %s, and not for %s", config.Architecture, p.Arch), Remedy: "pack the kit on an engine of that architecture"}
 		}
 	}
 	return nil
 }
 
-// order puts first what tells that the rest is missing.
+// order returns the place, from 1, of a file that is at the beginning of the kit, and 0 for any other file. The files at the beginning can
+// report that the rest of a kit is missing.
 func order(name string) int {
 	return 1 + slices.Index([]string{"start", "start.cmd", "START.txt", sumsFile, architectureFile, imagesFile}, name)
 }
 
-// write writes the kit with its checksums, and returns its size.
 func (p *packer) write(ctx context.Context, name, target string) (int64, error) {
 	slices.SortFunc(p.files, func(a, b file) int { return strings.Compare(a.name, b.name) })
 	var sums strings.Builder
@@ -438,7 +436,7 @@ func (p *packer) write(ctx context.Context, name, target string) (int64, error) 
 			case n > 0:
 				return n
 			case f.name == savedImages:
-				return 1000 // the largest
+				return 1000 // the largest file comes last
 			}
 			return 100
 		}
@@ -486,7 +484,6 @@ func (f file) open() (io.ReadCloser, int64, error) {
 	return in, info.Size(), nil
 }
 
-// hash returns the SHA-256 of the file, in hexadecimal.
 func (f file) hash() (string, error) {
 	in, _, err := f.open()
 	if err != nil {

@@ -21,12 +21,12 @@ const again = "copy the kit's file and unpack it again; nothing was loaded"
 // Folder returns the folder of the lab in a kit.
 func Folder(kit string) string { return filepath.Join(kit, labFolder) }
 
-// Check makes sure that a kit is here as it was packed. The lab's files are looked at before the first start only: after that the learner
-// may have edited them.
+// Check checks that a kit is as it was packed. It checks the lab's files only before the first start, because the learner may edit them
+// later.
 func Check(kit string) error {
 	text, err := os.ReadFile(filepath.Join(kit, sumsFile))
 	if err != nil || len(text) == 0 {
-		return &engine.Problem{What: sumsFile + " is missing: the kit was not unpacked to its end", Remedy: again}
+		return &engine.Problem{What: sumsFile + " is missing, because the kit was not unpacked completely", Remedy: again}
 	}
 	_, err = os.Stat(started(kit))
 	first := err != nil
@@ -47,7 +47,7 @@ func started(kit string) string { return filepath.Join(Folder(kit), ".cache", "k
 
 func hashOf(name string) (string, error) { return file{source: name}.hash() }
 
-// Start loads the images of a kit whose lab this is, and starts the lab.
+// Start loads the images of a kit, and starts the lab l, which is the kit's lab.
 func Start(ctx context.Context, l *launch.Launcher, kit string) error {
 	if err := l.Connect(ctx); err != nil {
 		return err
@@ -57,7 +57,7 @@ func Start(ctx context.Context, l *launch.Launcher, kit string) error {
 		return err
 	}
 	if arch != l.Arch {
-		return &engine.Problem{What: fmt.Sprintf("this kit is for linux/%s, and the engine runs on linux/%s", arch, l.Arch), Remedy: "take the kit spiffe-lab-kit-linux-" + l.Arch}
+		return &engine.Problem{What: fmt.Sprintf("this kit is for linux/%s, and the engine runs on linux/%s", arch, l.Arch), Remedy: "use the kit spiffe-lab-kit-linux-" + l.Arch}
 	}
 	if err := load(ctx, l, kit, images); err != nil {
 		return err
@@ -74,7 +74,6 @@ func Start(ctx context.Context, l *launch.Launcher, kit string) error {
 	return l.Up(ctx)
 }
 
-// contents returns the architecture of a kit and the names of its images.
 func contents(kit string) (arch string, images []string, err error) {
 	text, err := os.ReadFile(filepath.Join(kit, architectureFile))
 	if err != nil {
@@ -84,7 +83,7 @@ func contents(kit string) (arch string, images []string, err error) {
 	return strings.TrimSpace(string(text)), strings.Fields(string(names)), err
 }
 
-// load loads the images, unless all of them are here.
+// load loads the images, unless the engine has all of them.
 func load(ctx context.Context, l *launch.Launcher, kit string, images []string) error {
 	missing := false
 	for _, image := range images {
@@ -97,13 +96,13 @@ func load(ctx context.Context, l *launch.Launcher, kit string, images []string) 
 	return l.Screen.While("still loading the images", func() error {
 		out, err := l.Docker(ctx, "load", "--input", filepath.Join(kit, savedImages)).CombinedOutput()
 		if err != nil {
-			return &engine.Problem{What: "the images cannot be loaded: " + engine.LastLine(string(out)), Remedy: "docker system df shows how full the engine's disk is"}
+			return &engine.Problem{What: "the images cannot be loaded: " + engine.LastLine(string(out)), Remedy: "\"docker system df\" shows how full the engine's disk is"}
 		}
 		return nil
 	})
 }
 
-// install puts the programs of this machine, and on Linux Compose, where scripts/lab and the program lab look for them.
+// install puts the programs for this machine where scripts/lab and the program lab look for them. On Linux this includes Compose.
 func install(l *launch.Launcher, kit, arch string) error {
 	if err := os.MkdirAll(l.Cache("bin"), 0o755); err != nil {
 		return err
@@ -127,7 +126,7 @@ func install(l *launch.Launcher, kit, arch string) error {
 	return os.WriteFile(started(kit), nil, 0o644)
 }
 
-// put writes a program, unless it exists: another one, newer than the kit, may have been built.
+// put writes a program, unless it exists. An existing program may be newer than the kit, because somebody has built it on this machine.
 func put(target string, open func() (io.ReadCloser, error)) error {
 	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
 		return err

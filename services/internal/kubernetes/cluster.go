@@ -20,7 +20,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 )
 
-// Namespaces of the lab, and the label of everything that it makes.
+// The namespaces of the lab, and the label of everything that the lab creates.
 const (
 	labSpace   = "spiffe-lab"
 	spireSpace = "spiffe-lab-spire"
@@ -28,36 +28,36 @@ const (
 	mark       = "spiffe-lab"
 )
 
-// outside lists, as kind and name, what the lab makes outside its own namespaces, and these themselves.
+// outside lists the lab's namespaces, and everything that the lab creates outside them, as kind and name.
 var outside = [][2]string{
 	{"namespace", labSpace}, {"namespace", spireSpace},
 	{"clusterrolebinding", "spiffe-lab-spire-server"}, {"clusterrole", "spiffe-lab-spire-server"},
 	{"clusterrolebinding", "spiffe-lab-spire-agent"}, {"clusterrole", "spiffe-lab-spire-agent"},
 }
 
-// Cluster is the cluster of one kubectl context. It stays that of the context which was confirmed, also if the current context is
-// changed meanwhile.
+// Cluster is the cluster that the learner has confirmed. It keeps the kubectl context of that moment, even if kubectl's current context
+// changes later.
 type Cluster struct {
 	*launch.Launcher
 	context string
 }
 
-// Choose names the cluster of the current kubectl context, asks whether it is the right one, and makes sure that it answers. It sends
-// nothing to the cluster before that. what completes "This will ... the cluster"; yes is the answer for scripts; in is a person's
-// terminal, or nil.
+// Choose names the cluster of the current kubectl context, and asks whether it is the right cluster. It sends nothing to the cluster before
+// the answer, and then checks that the cluster responds. The parameter what completes the text "This will ... the cluster". If yes is true,
+// Choose does not ask, for use in scripts. The parameter in is the terminal of a person, or nil.
 func Choose(ctx context.Context, l *launch.Launcher, what string, yes bool, in io.Reader) (*Cluster, error) {
 	if _, err := exec.LookPath("kubectl"); err != nil {
-		return nil, &engine.Problem{What: "kubectl was not found", Remedy: "install it (https://kubernetes.io/docs/tasks/tools/) and point it at a cluster such as kind's"}
+		return nil, &engine.Problem{What: "kubectl was not found", Remedy: "install it (https://kubernetes.io/docs/tasks/tools/) and select a cluster, for example one that kind has created"}
 	}
 	c := &Cluster{Launcher: l}
 	said, err := c.ask(ctx, "config", "current-context")
 	if err != nil || strings.TrimSpace(said) == "" {
-		return nil, &engine.Problem{What: "kubectl has no current context", Remedy: "choose one with kubectl config use-context NAME"}
+		return nil, &engine.Problem{What: "kubectl has no current context", Remedy: "choose one: kubectl config use-context NAME"}
 	}
 	c.context = strings.TrimSpace(said)
 	server := c.server(ctx)
 	if server == "" {
-		return nil, &engine.Problem{What: fmt.Sprintf("kubectl's current context %q names no cluster", c.context), Remedy: "kubectl config get-contexts lists those there are"}
+		return nil, &engine.Problem{What: fmt.Sprintf("kubectl's current context %q names no cluster", c.context), Remedy: "\"kubectl config get-contexts\" lists the contexts"}
 	}
 	where := fmt.Sprintf("the cluster of kubectl's context %q (%s)", c.context, server)
 	if !yes {
@@ -91,17 +91,16 @@ func (c *Cluster) server(ctx context.Context) string {
 	return config.Clusters[0].Cluster.Server
 }
 
-// kubectl prepares a command for the context that was chosen.
 func (c *Cluster) kubectl(ctx context.Context, args ...string) *exec.Cmd {
 	if c.context != "" {
 		args = slices.Concat([]string{"--context", c.context}, args)
 	}
 	cmd := c.Command(ctx, nil, "kubectl", args...)
-	cmd.Dir = "" // KUBECONFIG may be relative to where the person is
+	cmd.Dir = "" // KUBECONFIG may be relative to the person's current folder
 	return cmd
 }
 
-// ask returns what kubectl prints on its standard output. Its error has the last line of the standard error.
+// ask returns the standard output of kubectl. Its error has the last line of the standard error.
 func (c *Cluster) ask(ctx context.Context, args ...string) (string, error) {
 	out, err := c.kubectl(ctx, args...).Output()
 	return string(out), engine.Reason(err)
@@ -129,7 +128,7 @@ func (c *Cluster) apply(ctx context.Context, manifest string) error {
 	return nil
 }
 
-// Manifests returns all manifests of the lab, filled in. It asks no cluster.
+// Manifests returns all manifests of the lab, with the variables replaced. It does not ask the cluster.
 func Manifests(ctx context.Context, l *launch.Launcher) (string, error) {
 	c := &Cluster{Launcher: l}
 	said, err := c.ask(ctx, "kustomize", filepath.Join(l.Dir, "spire", "kubernetes"))
@@ -139,7 +138,8 @@ func Manifests(ctx context.Context, l *launch.Launcher) (string, error) {
 	return c.fill(said), nil
 }
 
-// fill replaces the names in ${...}, as Compose does it with compose.yaml. more has names and values in turn.
+// fill replaces the variables ${...} in a text, as Compose does in compose.yaml. The parameter more has further names of variables, each
+// followed by its value.
 func (c *Cluster) fill(text string, more ...string) string {
 	var pairs []string
 	for _, name := range []string{"SPIRE_REGISTRY", "SPIRE_VERSION", "LAB_TAG"} {
@@ -151,7 +151,6 @@ func (c *Cluster) fill(text string, more ...string) string {
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
-// owner says whose an object is.
 type owner int
 
 const (
@@ -175,7 +174,6 @@ func (c *Cluster) ownerOf(ctx context.Context, kind, name string) (owner, error)
 	return foreign, nil
 }
 
-// pod is what the lab reads of a pod.
 type pod struct {
 	Metadata struct{ CreationTimestamp string }
 	Status   struct {
@@ -190,7 +188,6 @@ type pod struct {
 	}
 }
 
-// waiting says what the pods of a namespace wait for.
 func (c *Cluster) waiting(ctx context.Context, namespace string) string {
 	var list struct{ Items []pod }
 	if err := c.get(ctx, &list, "--namespace", namespace, "get", "pods"); err != nil {
@@ -208,7 +205,6 @@ func (c *Cluster) waiting(ctx context.Context, namespace string) string {
 	return strings.Join(slices.Compact(all), " ")
 }
 
-// ready waits until all pods of the resources are.
 func (c *Cluster) ready(ctx context.Context, namespace string, resources ...string) error {
 	for _, resource := range resources {
 		if _, err := c.ask(ctx, "--namespace", namespace, "rollout", "status", resource, "--timeout", "180s"); err == nil {
@@ -221,17 +217,16 @@ func (c *Cluster) ready(ctx context.Context, namespace string, resources ...stri
 		if strings.Contains(said, "ErrImageNeverPull") {
 			image := c.Image("workload")
 			return &engine.Problem{What: "a node does not have the image " + image,
-				Remedy: "kind load docker-image " + image + ", or k3d image import " + image + "; see spire/kubernetes/README.md"}
+				Remedy: "run \"kind load docker-image " + image + "\" or \"k3d image import " + image + "\" (see spire/kubernetes/README.md)"}
 		}
 		if said == "" {
-			said = "no pod was made"
+			said = "no pod was created"
 		}
 		return &engine.Problem{What: resource + " in " + namespace + " is not ready after 180 s: " + said, Remedy: "kubectl --namespace " + namespace + " describe pods"}
 	}
 	return nil
 }
 
-// clientOnce returns the manifest of one request of the client.
 func (c *Cluster) clientOnce(name, namespace, account string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(c.Dir, "spire", "kubernetes", "client-once.yaml"))
 	return c.fill(string(text), "NAME", name, "NAMESPACE", namespace, "SERVICE_ACCOUNT", account), err

@@ -20,7 +20,7 @@ func (c *Cluster) Up(ctx context.Context) error {
 		case err != nil:
 			return err
 		case whose == foreign:
-			return fmt.Errorf("the %s %s exists on this cluster, and is not the lab's: nothing was done", object[0], object[1])
+			return fmt.Errorf("the %s %s exists on this cluster, and the lab did not create it: nothing was done", object[0], object[1])
 		}
 	}
 	manifests, err := Manifests(ctx, c.Launcher)
@@ -54,20 +54,19 @@ func (c *Cluster) Up(ctx context.Context) error {
 	c.Screen.Say("%s", said+`
 Try next:
   make k8s-bad-id                                run the client under the server's service account
-  kubectl -n spiffe-lab logs deployment/server   what the server says
+  kubectl -n spiffe-lab logs deployment/server   show the log of the server
   make k8s-down                                  remove everything
   spire/kubernetes/README.md                     the lesson`)
 	return nil
 }
 
-// request is one request of the client, in a pod of its own.
+// request is one request of the client, in a separate pod.
 type request struct {
 	output string
 	status int
 	since  string // the pod's creation, by the cluster's clock
 }
 
-// once runs the client for one request.
 func (c *Cluster) once(ctx context.Context, name, namespace, account string) (request, error) {
 	var done request
 	remove := []string{"--namespace", namespace, "delete", "pod", name, "--ignore-not-found", "--now"}
@@ -109,7 +108,6 @@ func (c *Cluster) once(ctx context.Context, name, namespace, account string) (re
 	return done, err
 }
 
-// story runs the client, and shows what it said.
 func (c *Cluster) story(ctx context.Context, name, account string) (request, error) {
 	done, err := c.once(ctx, name, labSpace, account)
 	if err != nil {
@@ -123,12 +121,12 @@ func (c *Cluster) story(ctx context.Context, name, account string) (request, err
 	return done, nil
 }
 
-// What both sides say of a client that shows the server's ID.
+// These are the messages of both sides when a client presents the server's SPIFFE ID.
 const alert = `Error connecting to "https://server:8443/": Get "https://server:8443/": remote error: tls: bad certificate`
 
 var refusal = regexp.MustCompile(`TLS handshake error from [^ ]+: unexpected ID "spiffe://example\.org/server"$`)
 
-// BadID runs the client under its own service account and then under the server's, and checks who refuses.
+// BadID runs the client under its service account, then under the server's, and checks who refuses.
 func (c *Cluster) BadID(ctx context.Context) error {
 	whose, err := c.ownerOf(ctx, "namespace", labSpace)
 	if err != nil {
@@ -150,40 +148,40 @@ func (c *Cluster) BadID(ctx context.Context) error {
 		failed++
 	}
 
-	c.Screen.Say("1. First the rightful client, to see that it works")
+	c.Screen.Say("1. Run the right client first, to see that it is served")
 	right, err := c.story(ctx, "client-as-client", "client-workload")
 	if err != nil {
 		return err
 	}
 	expect("client-workload is served", right.status == 0 && right.output == "Success!!!")
 
-	c.Screen.Say("2. The same image, the same command, now under the service account server-workload")
+	c.Screen.Say("2. Run the same image with the same command under the service account server-workload")
 	wrong, err := c.story(ctx, "client-as-server", "server-workload")
 	if err != nil {
 		return err
 	}
 	first, _, _ := strings.Cut(wrong.output, "\n")
 	expect("the client says that it was refused", wrong.status == 4)
-	expect("the client is told only that its certificate is bad", first == alert)
+	expect("the client learns only that its certificate is bad", first == alert)
 	said, err := c.ask(ctx, "--namespace", labSpace, "logs", "deployment/server", "--since-time", wrong.since)
 	if err != nil {
 		return err
 	}
-	refused := "nothing of it"
+	refused := "nothing about this request"
 	for line := range strings.Lines(said) {
 		if strings.Contains(line, "unexpected") {
 			refused = strings.TrimSpace(line)
 		}
 	}
 	c.Screen.Say("  server logs: %s", refused)
-	expect("the server refused, and says which SPIFFE ID it saw", refusal.MatchString(refused))
+	expect("the server refused, and logs the SPIFFE ID that it saw", refusal.MatchString(refused))
 	if failed > 0 {
 		return fmt.Errorf("%d of the expectations were not met", failed)
 	}
 	return nil
 }
 
-// Down removes what the lab has made on the cluster, and nothing else.
+// Down removes the objects that the lab has created on the cluster, but nothing else.
 func (c *Cluster) Down(ctx context.Context) error {
 	removed := 0
 	for _, object := range outside {
@@ -193,7 +191,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 		case err != nil:
 			return err
 		case whose == foreign:
-			c.Screen.Say("the %s %s is not the lab's, and stays", kind, name)
+			c.Screen.Say("the %s %s stays, because the lab did not create it", kind, name)
 		case whose == ours:
 			said, err := c.ask(ctx, "delete", kind, name, "--timeout", "180s")
 			if err != nil {

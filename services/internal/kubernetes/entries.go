@@ -16,19 +16,19 @@ type entry struct {
 	selectors            []string
 }
 
-// entries register the nodes of the cluster as one host, and its two workloads. The parent of an alias is the SPIRE server: every
-// agent that this cluster vouches for is the host.
+// entries register the nodes of the cluster as one host, and also register the two workloads on this host. The first entry is an alias,
+// whose parent is the SPIRE server. By this alias, every agent that attests with a token of this cluster is the host.
 var entries = []entry{
 	{"host", lab.HostID, "spiffe://" + lab.TrustDomain + "/spire/server", []string{"k8s_psat:cluster:lab"}},
 	{"server", lab.ServerID, lab.HostID, []string{"k8s:ns:" + labSpace, "k8s:sa:" + lab.ServerUser}},
 	{"client", lab.ClientID, lab.HostID, []string{"k8s:ns:" + labSpace, "k8s:sa:" + lab.ClientUser}},
 }
 
-// spireServer is the command line of the SPIRE server, as kubectl runs it.
+// spireServer has the arguments with which kubectl runs the CLI of the SPIRE server.
 var spireServer = []string{"--namespace", spireSpace, "exec", "spire-server-0", "--", lab.SPIREServerCLI}
 
-// Entries creates the registration entries that are missing, with the spire-server command, and shows each command. It changes no entry
-// that exists: where one differs from the lab's own, it shows the difference and the command that restores the lab's own.
+// Entries creates the missing registration entries with the spire-server command, and prints each command. It does not change existing
+// entries. If an entry differs from the lab's entry, it prints the difference and the command that restores the lab's entry.
 func (c *Cluster) Entries(ctx context.Context) error {
 	for _, e := range entries {
 		if err := c.entry(ctx, e); err != nil {
@@ -89,7 +89,7 @@ func (c *Cluster) compare(e entry, shown string) {
 		c.Screen.Say("  entry for %s is as it should be", e.spiffeID)
 		return
 	}
-	c.Screen.Say("  The entry %s differs from the lab's own entry (-: the lab's own, +: found). It is not changed.", e.id)
+	c.Screen.Say("  The entry %s differs from the lab's entry (-: the lab's, +: found). It is not changed.", e.id)
 	only := func(mark string, lines, others []string) {
 		for _, line := range lines {
 			if !slices.Contains(others, line) {
@@ -100,5 +100,5 @@ func (c *Cluster) compare(e entry, shown string) {
 	only("-", own, found)
 	only("+", found, own)
 	command := slices.Concat([]string{"kubectl", "--context", c.context}, spireServer, []string{"entry", "update"}, e.flags())
-	c.Screen.Say("  To restore the lab's own entry:\n  %s", strings.Join(command, " "))
+	c.Screen.Say("  To restore the lab's entry:\n  %s", strings.Join(command, " "))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// TestMain lets the test's own program stand in for kubectl.
+// TestMain: the test program plays kubectl if it runs under this name.
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
 const (
@@ -28,7 +28,7 @@ kubectl --context kind get --raw /version => 0 {}
 	where     = `the cluster of kubectl's context "kind" (https://1.2.3.4:6443)`
 )
 
-// start returns a lab whose kubectl answers by rules, what it prints, and what was run.
+// start returns a lab whose kubectl answers by the rules, the lab's output, and a function that returns the commands that have run.
 func start(t *testing.T, rules string) (*launch.Launcher, *bytes.Buffer, func() string) {
 	t.Helper()
 	dir := enginetest.Start(t, rules, "kubectl")
@@ -50,7 +50,7 @@ func start(t *testing.T, rules string) (*launch.Launcher, *bytes.Buffer, func() 
 	return &launch.Launcher{Engine: e, Screen: screen.Plain(&out)}, &out, func() string { return enginetest.Log(t) }
 }
 
-// cluster is a cluster that was chosen with --yes.
+// cluster returns a cluster that the option --yes has confirmed.
 func cluster(t *testing.T, rules string) (*Cluster, *bytes.Buffer, func() string) {
 	t.Helper()
 	l, out, log := start(t, chosen+rules)
@@ -61,13 +61,13 @@ func cluster(t *testing.T, rules string) (*Cluster, *bytes.Buffer, func() string
 	return c, out, log
 }
 
-// TestChoose: nothing is sent to a cluster before somebody has confirmed which one it is.
+// TestChoose: nothing must be sent to a cluster before a person has confirmed it.
 func TestChoose(t *testing.T) {
 	for name, test := range map[string]struct {
 		rules  string
 		yes    bool
 		answer io.Reader
-		want   string // the error; empty if the cluster is taken
+		want   string // the error, or empty if the cluster is accepted
 		sent   bool
 	}{
 		"no context":           {"kubectl config current-context => 1 error: current-context is not set\n", true, nil, "kubectl has no current context", false},
@@ -105,7 +105,7 @@ func TestChoose(t *testing.T) {
 
 const rollout = "rollout status => 0 done\n"
 
-// TestUp: the lab is started with manifests that are filled in, and its entries are created.
+// TestUp: Up must apply the manifests with their variables replaced, and must create the entries.
 func TestUp(t *testing.T) {
 	c, out, log := cluster(t, rollout+`--ignore-not-found => 0
 kustomize => 0 image: spiffe-lab/workload:${LAB_TAG} ${SPIRE_REGISTRY}/spire-agent:${SPIRE_VERSION} ${OTHER}
@@ -136,10 +136,10 @@ get pods --all-namespaces => 0 NAMESPACE
 	}
 }
 
-// TestForeign: what has a name of the lab's and not its label is neither used nor removed.
+// TestForeign: an object that has a name of the lab but not its label must be neither used nor removed.
 func TestForeign(t *testing.T) {
 	c, _, log := cluster(t, "get clusterrole spiffe-lab-spire-agent => "+isForeign+"\nget => "+isOurs+"\n")
-	if err := c.Up(context.Background()); err == nil || err.Error() != "the clusterrole spiffe-lab-spire-agent exists on this cluster, and is not the lab's: nothing was done" {
+	if err := c.Up(context.Background()); err == nil || err.Error() != "the clusterrole spiffe-lab-spire-agent exists on this cluster, and the lab did not create it: nothing was done" {
 		t.Errorf("%v", err)
 	}
 	if strings.Contains(log(), "apply") {
@@ -149,7 +149,7 @@ func TestForeign(t *testing.T) {
 	if err := c.Down(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "the namespace spiffe-lab is not the lab's, and stays\n") || strings.Contains(log(), "delete namespace spiffe-lab ") || strings.Contains(log(), "delete clusterrole ") {
+	if !strings.Contains(out.String(), "the namespace spiffe-lab stays, because the lab did not create it\n") || strings.Contains(log(), "delete namespace spiffe-lab ") || strings.Contains(log(), "delete clusterrole ") {
 		t.Errorf("%s\n%s", out, log())
 	}
 	for _, name := range []string{"namespace spiffe-lab-spire", "clusterrolebinding spiffe-lab-spire-server", "clusterrolebinding spiffe-lab-spire-agent"} {
@@ -163,7 +163,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestNotReady: the reason is what the pods wait for.
+// TestNotReady: the error must say why the pods are not ready.
 func TestNotReady(t *testing.T) {
 	const pods = `0 {"items":[{"status":{"containerStatuses":[{"name":"server","state":{"waiting":{"reason":"REASON","message":"m"}}},{"name":"x","state":{}}]}}]}`
 	for reason, want := range map[string]string{
@@ -177,7 +177,7 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
-// TestEntries: an entry that differs is shown and not changed.
+// TestEntries: if an entry differs from the lab's entry, Entries must show the difference, and must not change the entry.
 func TestEntries(t *testing.T) {
 	show := func(e entry) string {
 		return "entry show -entryID " + e.id + " => 0 Found 1 entry | " + strings.Join(e.lines(), " | ") + " | Revision number         : 0 | \n"
@@ -190,10 +190,10 @@ func TestEntries(t *testing.T) {
 	}
 	want := `  entry for spiffe://example.org/host is as it should be
   entry for spiffe://example.org/server is as it should be
-  The entry client differs from the lab's own entry (-: the lab's own, +: found). It is not changed.
+  The entry client differs from the lab's entry (-: the lab's, +: found). It is not changed.
   - Selector                : k8s:ns:spiffe-lab
   + Selector                : k8s:ns:elsewhere
-  To restore the lab's own entry:
+  To restore the lab's entry:
   kubectl --context kind --namespace spiffe-lab-spire exec spire-server-0 -- /opt/spire/bin/spire-server entry update -entryID client -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector k8s:ns:spiffe-lab -selector k8s:sa:client-workload
 `
 	if _, said, _ := strings.Cut(out.String(), "\n"); said != want || strings.Contains(log(), "entry create") {
@@ -217,7 +217,7 @@ logs client-as-server => 0 ` + alert + `
 logs deployment/server --since-time 2026-11-28T12:00:00Z => 0 http: TLS handshake error from 10.0.0.7:1: unexpected ID "spiffe://example.org/server"
 `
 
-// TestBadID: each expectation fails where its part is missing.
+// TestBadID: each check of the scenario must fail if what it expects is missing.
 func TestBadID(t *testing.T) {
 	c, out, log := cluster(t, requests)
 	if err := c.BadID(context.Background()); err != nil || strings.Count(out.String(), "  ok ") != 4 {

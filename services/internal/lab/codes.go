@@ -1,6 +1,6 @@
 package lab
 
-// The codes of the causes that keep a lab from starting. The commands of the lab report them; package cause explains them, and all others.
+// The codes of the causes that prevent a start. The commands of the lab report them. Package cause explains them and all other codes.
 const (
 	NoDocker          = "LAB001"
 	NoAccess          = "LAB002"

@@ -1,5 +1,5 @@
-// Package lab has the names of the lab: SPIFFE IDs, users, services, images, volumes, paths and ports. Each is fixed in one
-// other file as well (compose.yaml, scripts/scenarios/extras.yaml, spire/), and the tests compare the two.
+// Package lab has the names of the lab: SPIFFE IDs, users, services, images, volumes, paths and ports. Each name is also in
+// another file (compose.yaml, scripts/scenarios/extras.yaml, spire/), and the tests compare the two.
 package lab
 
 // SPIFFE IDs. The first three are those of go-spiffe's example.
@@ -8,7 +8,7 @@ const (
 	ServerID    = "spiffe://example.org/server"
 	ClientID    = "spiffe://example.org/client"
 	HostID      = "spiffe://example.org/host"                     // the parent of both entries: an alias of the host's agent
-	AgentID     = "spiffe://example.org/spire/agent/x509pop/host" // the agent's own ID, given by the node attestor
+	AgentID     = "spiffe://example.org/spire/agent/x509pop/host" // the agent's SPIFFE ID, which node attestation gives it
 )
 
 // Users of the host (spire/host/passwd). A workload is attested by its user.
@@ -34,12 +34,17 @@ const (
 	Steady = "steady" // the client whose requests are counted
 )
 
-// Lists in a fixed order: the services in the order in which they start.
+// InForce returns the sentence that Compose reads an override in addition to compose.yaml.
+func InForce(override string) string {
+	return override + " is in force: Compose reads it beside compose.yaml"
+}
+
+// Lists in a fixed order. Services are in the order in which they start.
 var (
 	Services = []string{Node, SPIREServer, Bootstrap, SPIREAgent, Server, Client}
 	Extras   = []string{Tools, "impostor", Steady, "prefix-server", "path-server", "relay", "tls-proxy", "server-for-proxy", "client-elsewhere", "no-users", "server-for-partner", "host-b", "partner-host", "partner-server", "impostor-spire-server"}
-	Volumes  = []string{"spire-server-data", "spire-server-admin", "host-credential", "workload-api", "spire-server-empty-disk"}
-	Images   = []string{"workload", "spire-server", "bootstrap", "spire-agent"} // what `docker compose up` needs, without the tools' image
+	Volumes  = []string{"spire-server-data", "spire-server-admin", "host-credential", "workload-api", "trust-bundle", "spire-server-empty-disk"}
+	Images   = []string{"workload", "spire-server", "bootstrap", "spire-agent"} // the images that `docker compose up` needs, without the image tools
 )
 
 // Workloads has, for each of the two programs, its service, its user and the SPIFFE ID of its registration entry.
@@ -51,7 +56,7 @@ var Workloads = []struct{ Service, User, ID string }{
 // Paths in containers.
 const (
 	SPIREServerCLI = "/opt/spire/bin/spire-server"
-	ScratchDir     = "/scratch" // in the extras: gone with the container
+	ScratchDir     = "/scratch" // in the extras; deleted with the container
 )
 
 // URLs in containers.
@@ -60,10 +65,10 @@ const (
 	HealthURL = "http://127.0.0.1:8080/healthz"
 )
 
-// Project is what Compose calls the lab where COMPOSE_PROJECT_NAME is not set.
+// Project is the Compose project of the lab if COMPOSE_PROJECT_NAME is not set.
 const Project = "spiffe-lab"
 
-// ImagePrefix is before the name of each of the lab's images.
+// ImagePrefix begins the name of each image of the lab.
 const ImagePrefix = "spiffe-lab/"
 
 // ScenarioEntry begins the ID of every registration entry that a scenario creates.

@@ -8,7 +8,6 @@ import (
 	"testing"
 )
 
-// read returns a file of the lab's folder.
 func read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../../" + name)
@@ -18,7 +17,7 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// under returns the names below a key at the top of a Compose file.
+// under returns the keys below a top-level key of a Compose file.
 func under(text, key string) []string {
 	_, after, _ := strings.Cut(text, "\n"+key+":\n")
 	if next := regexp.MustCompile(`(?m)^[a-z]`).FindStringIndex(after); next != nil {
@@ -34,7 +33,7 @@ func under(text, key string) []string {
 
 func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }
 
-// TestComposeFiles compares the names with those of the Compose files.
+// TestComposeFiles: the names in this package must be those in the Compose files.
 func TestComposeFiles(t *testing.T) {
 	compose, extras := read(t, "compose.yaml"), read(t, "scripts/scenarios/extras.yaml")
 	if got := under(compose, "services"); !slices.Equal(got, sorted(Services)) {
@@ -61,7 +60,7 @@ func TestComposeFiles(t *testing.T) {
 	}
 }
 
-// TestRegistration compares the SPIFFE IDs and users with bootstrap and the host's user database.
+// TestRegistration: the SPIFFE IDs and users in this package must be those in bootstrap and in the host's user database.
 func TestRegistration(t *testing.T) {
 	bootstrap, passwd := read(t, "spire/bootstrap.sh"), read(t, "spire/host/passwd")
 	for _, text := range []string{AgentID, HostID, ServerID, ClientID, "unix:user:" + ServerUser, "unix:user:" + ClientUser} {

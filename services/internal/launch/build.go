@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,46 +29,47 @@ var ImageSources = []string{
 
 const goDownload = "install Go 1.26 or newer (https://go.dev/dl/)"
 
-// Build brings the images up to date with their sources, and does nothing if nothing has changed. SPIRE is the official image if it
-// is here or can be pulled, else it is compiled from its Go module. tools asks for the tools' image too, which only scenarios need.
+// Build brings the images up to date with their sources. It does nothing if nothing has changed. For SPIRE it uses the official image if
+// the engine has this image or can pull it. Otherwise it compiles SPIRE from its Go module. If tools is true, Build also builds the image
+// tools, which only scenarios need.
 func (l *Launcher) Build(ctx context.Context, tools bool) error {
 	return l.build(ctx, tools, l.buildAll)
 }
 
-// stamp is the file with what this folder's images were built from. Each clone of the lab has its own.
+// stamp returns the file that records the sources of this folder's images. Each clone of the lab has a separate file.
 func (l *Launcher) stamp() string { return l.Cache("built-" + l.Setting("LAB_TAG") + ".json") }
 
-// ImageOfAnotherFolder returns a service whose container runs an image that was not built in this folder, though this folder has built
-// one: the tag is shared by all clones of the lab on this machine, and another clone has moved it.
+// ImageOfAnotherFolder returns a service whose container runs an image that was not built in this folder. If no image was built in this
+// folder, it returns an empty text. All clones of the lab on this machine share the tag of the images, so a build in a different clone
+// moves the tag.
 func (l *Launcher) ImageOfAnotherFolder(ctx context.Context) (service string, err error) {
-	known, err := readState(l.stamp())
-	if err != nil || len(known.Images) == 0 {
-		return "", nil // nothing was built here
-	}
 	containers, err := l.Containers(ctx)
 	if err != nil {
 		return "", err
 	}
 	for _, container := range containers {
-		if !slices.Contains(lab.Services, container.Service) {
-			continue
-		}
 		inspection, err := l.Inspect(ctx, container.Service)
 		if err != nil {
 			return "", err
 		}
-		own := false
-		for _, id := range known.Images {
-			own = own || id == inspection.Image
-		}
-		if !own {
+		if l.BuiltElsewhere(container.Service, inspection.Image) {
 			return container.Service, nil
 		}
 	}
 	return "", nil
 }
 
-// Adopt takes the images that are here as built from the sources that are here: a kit brought both.
+// BuiltElsewhere reports whether a service of the lab runs an image that was not built in this folder. The parameter image is the ID of
+// that image. If no image was built in this folder, BuiltElsewhere returns false.
+func (l *Launcher) BuiltElsewhere(service, image string) bool {
+	known, err := readState(l.stamp())
+	if err != nil || len(known.Images) == 0 || !slices.Contains(lab.Services, service) {
+		return false // nothing was built here
+	}
+	return !slices.Contains(slices.Collect(maps.Values(known.Images)), image)
+}
+
+// Adopt records that the engine's images were built from this folder's sources, because a kit brought both.
 func (l *Launcher) Adopt(ctx context.Context) error {
 	return l.build(ctx, false, func(context.Context, bool) error { return nil })
 }
@@ -93,7 +95,7 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 		return err
 	}
 	if !after.complete() {
-		return &engine.Problem{Code: lab.NoImage, What: "not all images are here: there is no " + after.missing(), Remedy: "docker load --input images.tar.gz, in the kit's folder"}
+		return &engine.Problem{Code: lab.NoImage, What: "an image is missing: there is no " + after.missing(), Remedy: "run this in the kit's folder: docker load --input images.tar.gz"}
 	}
 	if changed := after.changed(before); len(changed) > 0 {
 		l.Screen.Say("rebuilt: %s", strings.Join(changed, ", "))
@@ -102,18 +104,18 @@ func (l *Launcher) build(ctx context.Context, tools bool, produce func(ctx conte
 	if err != nil {
 		return err
 	}
-	// A disk that is full must not leave half of it.
+	// On a full disk, a half-written file must not remain.
 	if err := os.WriteFile(stamp+".part", append(text, '\n'), 0o644); err != nil {
 		return l.Unwritable(stamp, err)
 	}
 	return os.Rename(stamp+".part", stamp)
 }
 
-// state is what images were built from, and which they are.
+// state records the sources and the IDs of the images.
 type state struct {
 	Sources  string            // hash of all files
-	Versions map[string]string // of .env and the environment
-	Images   map[string]string // the ID of each; empty if it is missing or made for another architecture
+	Versions map[string]string // the versions in .env and in the environment
+	Images   map[string]string // the ID of each image; empty if it is missing or for a different architecture
 }
 
 func readState(file string) (state, error) {
@@ -148,7 +150,7 @@ func (s state) equal(other state) bool {
 	return s.Sources == other.Sources && same(s.Versions, other.Versions) && same(s.Images, other.Images)
 }
 
-// changed returns the short names of the images that are not those of before.
+// changed returns the short names of the images whose IDs differ from the IDs in the parameter before.
 func (s state) changed(before state) []string {
 	var names []string
 	for name, id := range s.Images {
@@ -181,7 +183,7 @@ func (l *Launcher) state(ctx context.Context, tools bool) (state, error) {
 	return s, nil
 }
 
-// imageID returns nothing where the image is not here, or was made for another machine than the engine's.
+// imageID returns the ID of an image, or nothing if the engine lacks it or it is for a different architecture.
 func (l *Launcher) imageID(ctx context.Context, image string) string {
 	said, err := l.Ask(ctx, "image", "inspect", "--format", "{{.Id}} {{.Architecture}}", image)
 	id, arch, _ := strings.Cut(strings.TrimSpace(said), " ")
@@ -191,7 +193,8 @@ func (l *Launcher) imageID(ctx context.Context, image string) string {
 	return id
 }
 
-// buildAll takes the way that was taken before, or the first that is open.
+// buildAll builds the images from Go modules if they were built from Go modules before. Otherwise it uses compose.yaml, or Go modules if an
+// image cannot be pulled.
 func (l *Launcher) buildAll(ctx context.Context, tools bool) error {
 	if _, err := os.Stat(l.Cache("prebuilt")); err == nil {
 		return l.FromModules(ctx, tools)
@@ -199,16 +202,18 @@ func (l *Launcher) buildAll(ctx context.Context, tools bool) error {
 	refusal := l.pullAll(ctx, tools)
 	if refusal == nil {
 		l.Screen.Say("building the lab's images with %s: about a minute the first time", l.Setting("GO_IMAGE"))
-		args := []string{"--project-name", lab.Project, "build"}
+		// The images are those of compose.yaml, even if an override changes the containers.
+		args := []string{"--file", l.ComposeFile(), "--project-name", lab.Project, "build"}
 		if tools {
 			args = append([]string{"--profile", "extras"}, args...)
 		}
-		// Compose labels an image with the project, which would make it another image: the labs of a folder share theirs.
+		// All labs of a folder use the same project name to build, and so share their images. Compose writes the project name into a label,
+		// so a different name would make additional images.
 		if err := l.run(ctx, "building the images", l.Compose(ctx, nil, args...)); err != nil {
 			if file := l.composeFile(ctx); file != nil {
 				return file
 			}
-			return refused(lab.NotBuilt, "the lab's images could not be built with "+l.Setting("GO_IMAGE")+": "+err.Error(), err.Error(), "make images builds them from Go modules instead")
+			return refused(lab.NotBuilt, "the lab's images could not be built with "+l.Setting("GO_IMAGE")+": "+err.Error(), err.Error(), "\"make images\" builds them from Go modules instead")
 		}
 		return nil
 	}
@@ -216,14 +221,14 @@ func (l *Launcher) buildAll(ctx context.Context, tools bool) error {
 		return ctx.Err()
 	}
 	if _, err := exec.LookPath("go"); err != nil {
-		return &engine.Problem{Code: report.ProblemOf(refusal).Code, What: refusal.Error(), Remedy: remedy(refusal.Error()) + "; or bring the images with docker load; or install Go 1.26 (https://go.dev/dl/), with which all of them can be built from a Go module mirror"}
+		return &engine.Problem{Code: report.ProblemOf(refusal).Code, What: refusal.Error(), Remedy: remedy(refusal.Error()) + ". Or load the images with \"docker load\". Or install Go 1.26 (https://go.dev/dl/), which can build all images from a Go module mirror"}
 	}
 	l.Screen.Say("%s", report.Secrets(refusal.Error()))
 	l.Screen.Say("building every image from Go modules instead")
 	return l.FromModules(ctx, tools)
 }
 
-// FromModules compiles everything with this machine's Go, and builds the images from that.
+// FromModules compiles everything with this machine's Go, and builds the images from the results.
 func (l *Launcher) FromModules(ctx context.Context, tools bool) error {
 	args := []string{filepath.Join(l.Dir, "scripts", "dev", "images.sh")}
 	if !tools {
@@ -231,7 +236,7 @@ func (l *Launcher) FromModules(ctx context.Context, tools bool) error {
 	}
 	cmd := l.Command(ctx, nil, "bash", args...)
 	var said strings.Builder
-	shown := &report.Writer{Out: l.Screen} // go names its proxy, which may have a password
+	shown := &report.Writer{Out: l.Screen} // go prints the address of its proxy, which may contain a password
 	cmd.Stdout, cmd.Stderr = l.Screen, io.MultiWriter(shown, &said)
 	err := errors.Join(cmd.Run(), shown.Flush())
 	var exit *exec.ExitError
@@ -239,20 +244,20 @@ func (l *Launcher) FromModules(ctx context.Context, tools bool) error {
 	case err == nil || ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &exit) && exit.ExitCode() == noCompiler:
-		return errors.Join(ErrSaid, &engine.Problem{Code: lab.NoCompiler, What: "there is no C compiler for SPIRE's server; the lines above say which"})
+		return errors.Join(ErrSaid, &engine.Problem{Code: lab.NoCompiler, What: "there is no C compiler for the SPIRE server; the lines above name the compiler"})
 	case !errors.As(err, &exit):
-		return &engine.Problem{Code: lab.NotBuilt, What: "the lab's images could not be built from Go modules: " + err.Error(), Remedy: "install bash, or let the engine pull the images"}
+		return &engine.Problem{Code: lab.NotBuilt, What: "the lab's images could not be built from Go modules: " + err.Error(), Remedy: "install bash, or give the engine access to the registry"}
 	}
 	return errors.Join(ErrSaid, refused(lab.NotBuilt, "the images could not be built from Go modules; the lines above say why", said.String(), ""))
 }
 
-// ErrSaid ends a command after the script that it called has said what is wrong and what to do.
+// ErrSaid ends a command after a script that has already printed the error and the remedy.
 var ErrSaid = errors.New("the images could not be built from Go modules; the lines above say why")
 
-// noCompiler is the exit status with which scripts/dev/images.sh reports that there is no C compiler for the engine's machine.
+// noCompiler is the exit status of scripts/dev/images.sh if there is no C compiler for the engine's architecture.
 const noCompiler = 3
 
-// pullAll returns what the registry said where one of the images cannot be had.
+// pullAll returns the registry's error if one of the images cannot be pulled.
 func (l *Launcher) pullAll(ctx context.Context, tools bool) error {
 	registry, version := l.Setting("SPIRE_REGISTRY"), l.Setting("SPIRE_VERSION")
 	images := []string{registry + "/spire-server:" + version, registry + "/spire-agent:" + version, l.Setting("GO_IMAGE")}
@@ -274,31 +279,29 @@ func (l *Launcher) pullAll(ctx context.Context, tools bool) error {
 	return nil
 }
 
-// remedy returns what helps against the refusal of a registry.
 func remedy(refusal string) string {
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(refusal, word) })
 	}
 	switch {
 	case has("toomanyrequests", "rate limit"):
-		return "the registry limits how much one network address may pull: docker login gives you a limit of your own, or wait six hours"
+		return "the registry limits the pulls from one network address. Run \"docker login\" to get a separate limit, or wait six hours"
 	case has("getting credentials", "docker-credential"):
-		return "a credential helper that Docker's config.json names does not work: remove credsStore and credHelpers from " + filepath.Join(filepath.Dir(filepath.Dir(pluginLink())), "config.json")
+		return "Docker's config.json names a credential helper that does not work: remove credsStore and credHelpers from " + filepath.Join(filepath.Dir(filepath.Dir(pluginLink())), "config.json")
 	case has("expired or is not yet valid"):
 		return "compare the time of this machine and of the engine with a clock: date; docker info --format '{{.SystemTime}}'"
 	case has("x509", "certificate"):
-		return "the engine does not trust a certificate between here and the registry: add your network's CA to Docker"
+		return "the engine does not trust the certificate of the registry, or of a proxy before the registry: add your network's CA to Docker"
 	case has("unauthorized", "denied", "not found", "manifest unknown"):
-		return "check that the registry has this image; .env and your environment name it: SPIRE_REGISTRY, SPIRE_VERSION, GO_IMAGE, TOOLS_BASE_IMAGE"
+		return "check that the registry has this image. Its name depends on these variables in .env and in your environment: SPIRE_REGISTRY, SPIRE_VERSION, GO_IMAGE, TOOLS_BASE_IMAGE"
 	case has("no space left"):
-		return "the engine's disk is full: docker system df shows what uses it"
+		return "the engine's disk is full. \"docker system df\" shows what uses it"
 	case has("no matching manifest"):
 		return "there is no image for this machine's architecture"
 	}
-	return "let the engine reach the registry: network, VPN, or the proxy in Docker's settings"
+	return "give the engine access to the registry: check the network, the VPN, and the proxy in Docker's settings"
 }
 
-// needCompose builds Compose from its Go module where docker has none that is new enough.
 func (l *Launcher) needCompose(ctx context.Context) error {
 	if !l.HasCompose(ctx) {
 		if err := l.buildCompose(ctx); err != nil {
@@ -312,7 +315,7 @@ func (l *Launcher) needCompose(ctx context.Context) error {
 }
 
 func (l *Launcher) buildCompose(ctx context.Context) error {
-	const plugin = "install the plugin: https://docs.docker.com/compose/install/"
+	const plugin = "install Docker's Compose plugin: https://docs.docker.com/compose/install/"
 	missing := "docker compose " + engine.MinimumCompose + " or newer was not found"
 	if _, err := exec.LookPath("go"); err != nil {
 		return &engine.Problem{Code: lab.NoCompose, What: missing + ", and there is no Go to build it with", Remedy: goDownload + ", or " + plugin}
@@ -324,7 +327,7 @@ func (l *Launcher) buildCompose(ctx context.Context) error {
 	return nil
 }
 
-// CompileCompose compiles Compose, in the version that scripts/dev/tools/compose/go.mod has, into a file.
+// CompileCompose compiles Compose into a file, in the version of scripts/dev/tools/compose/go.mod.
 func (l *Launcher) CompileCompose(ctx context.Context, goos, goarch, file string) error {
 	module := filepath.Join(l.Dir, "scripts", "dev", "tools", "compose")
 	tool := func(args ...string) *exec.Cmd {
@@ -346,8 +349,8 @@ func (l *Launcher) CompileCompose(ctx context.Context, goos, goarch, file string
 		"-s -w -X github.com/docker/compose/v2/internal.Version="+strings.TrimSpace(string(version)), "-o", file, "github.com/docker/compose/v2/cmd"))
 }
 
-// linkPlugin makes `docker compose` work for the learner who types it, by a link to the Compose that was built here. It replaces
-// nothing that exists, and Clean removes the link.
+// linkPlugin makes `docker compose` work for the learner, by a link to the Compose that was built here. It does not replace an existing
+// file. Clean removes the link.
 func (l *Launcher) linkPlugin() {
 	link := pluginLink()
 	if target, err := os.Readlink(link); err == nil {
@@ -359,6 +362,6 @@ func (l *Launcher) linkPlugin() {
 		return
 	}
 	if err := os.Symlink(l.OwnCompose(), link); err == nil {
-		l.Screen.Say("linked %s to it, so that you can type docker compose yourself (make clean removes the link)", link)
+		l.Screen.Say("linked %s to the Compose that was built, so that you can run \"docker compose\" yourself (\"make clean\" removes the link)", link)
 	}
 }

@@ -11,19 +11,21 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 )
 
-// How long the doctor waits: what a busy machine has not answered in time is asked once more.
+// How long the doctor waits. It asks again if a busy machine has not answered in time.
 const (
 	secondPatience = 8 * time.Second
-	nextRequest    = 3 * time.Second // after which a program that has failed asks again, or soon
+	nextRequest    = 3 * time.Second // within which a program that has failed has sent its next request
 )
 
-// Report gathers what there is to know of the lab, with what keeps it from starting and why the last start failed.
+// Report gathers everything that is known about the lab, including what prevents a start and why the last start
+// failed.
 func (l *Launcher) Report(ctx context.Context, o report.Options) *facts.Facts {
 	o.Preflight, o.Start = l.Findings, l.lastStart()
 	return report.Gather(ctx, l.Engine, o)
 }
 
-// Doctor names the first cause of what is wrong. With o.Patience it looks once and waits for so long.
+// Doctor names the first cause of a problem. If o.Patience is set, Doctor makes only one report, and waits at most that
+// time.
 func (l *Launcher) Doctor(ctx context.Context, o report.Options) cause.Verdict {
 	if o.Patience > 0 {
 		return cause.Judge(l.Report(ctx, o), true)
@@ -34,7 +36,7 @@ func (l *Launcher) Doctor(ctx context.Context, o report.Options) cause.Verdict {
 		return v
 	}
 	if known.Section("engine").Late() {
-		return cause.Judge(l.Report(ctx, o), false) // an engine that is silent twice is not merely busy
+		return cause.Judge(l.Report(ctx, o), false) // an engine that does not answer twice is not only busy
 	}
 	if v.Again {
 		select {
@@ -47,14 +49,14 @@ func (l *Launcher) Doctor(ctx context.Context, o report.Options) cause.Verdict {
 	return cause.Judge(l.Report(ctx, o), true)
 }
 
-// keepStart keeps why a start failed.
+// keepStart records why a start failed.
 func (l *Launcher) keepStart(ctx context.Context, failure error) {
 	if ctx.Err() != nil {
 		return
 	}
 	text, err := json.MarshalIndent(report.ProblemOf(failure), "", "  ")
 	if err == nil {
-		_ = os.WriteFile(l.startFile(), append(text, '\n'), 0o600) // without it the doctor asks the engine alone
+		_ = os.WriteFile(l.startFile(), append(text, '\n'), 0o600) // without this file the doctor has only the engine's answers
 	}
 }
 

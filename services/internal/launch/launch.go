@@ -44,16 +44,15 @@ func (l *Launcher) Up(ctx context.Context) error {
 	return l.tell(ctx, time.Since(began))
 }
 
-// start runs docker compose up, and waits for the client.
 func (l *Launcher) start(ctx context.Context) error {
 	before, err := l.Containers(ctx)
 	if err != nil {
 		return err
 	}
-	// Podman 4 gives Compose a network's name where Compose asks for its ID. So Compose wants to replace every container, and Podman
-	// refuses to replace one that others depend on.
+	// Podman 4 gives Compose a network's name where Compose expects its ID. So Compose tries to replace every container, and Podman
+	// refuses to replace a container on which others depend.
 	if strings.HasPrefix(l.Podman, "4.") && len(before) > 0 {
-		l.Screen.Say("Podman 4 cannot replace single containers: all containers of the lab are recreated")
+		l.Screen.Say("Podman 4 cannot replace single containers, so all containers of the lab are recreated")
 		if err := l.run(ctx, "removing the containers", l.Compose(ctx, nil, "down")); err != nil {
 			return fmt.Errorf("the lab's containers cannot be removed: %w", err)
 		}
@@ -82,7 +81,7 @@ func (l *Launcher) start(ctx context.Context) error {
 			return err
 		}
 		again = time.Since(began) + 2*firstLook
-		// Some causes do not pass by waiting.
+		// Waiting does not help against some causes.
 		if v := cause.Judge(l.Report(ctx, report.Options{Patience: 2 * report.Patience}), true); v.Finding != nil && v.Finding.Stays {
 			return hopeless{errors.New("the client is not served")}
 		}
@@ -90,14 +89,14 @@ func (l *Launcher) start(ctx context.Context) error {
 	})
 }
 
-// firstLook is how long after the start of the containers somebody looks for a cause that does not pass by waiting.
+// firstLook is how long the lab waits for the client before it looks for a cause against which waiting does not help.
 const firstLook = 10 * time.Second
 
-// hopeless is why waiting has no use.
+// hopeless is an error against which waiting does not help.
 type hopeless struct{ error }
 
-// composeUp starts the containers. On a terminal Compose shows its progress and its error there; a second attempt tells the error to the
-// lab too.
+// composeUp starts the containers. On a terminal, Compose writes its progress and its error to the terminal. If this first attempt fails, a
+// second attempt collects the error in a text.
 func (l *Launcher) composeUp(ctx context.Context) error {
 	up := []string{"up", "--detach", "--remove-orphans"}
 	if l.Screen.Terminal && l.run(ctx, "starting the lab", l.Compose(ctx, nil, up...)) == nil || ctx.Err() != nil {
@@ -119,14 +118,15 @@ func (l *Launcher) composeUp(ctx context.Context) error {
 	return refused(lab.NotStarted, "the lab did not start: "+engine.LastLine(out.String()), out.String(), "")
 }
 
-// refusals are what an engine says that cannot do what it is asked for. It gives no codes, only sentences.
+// refusals are the sentences with which an engine refuses a request, by code. The engine itself gives no codes.
 var refusals = map[string][]string{
 	lab.DiskFull:      {"no space left on device", "disk quota exceeded", "not enough space on the disk"},
 	lab.NoNetworkLeft: {"all predefined address pools have been fully subnetted", "non-overlapping IPv4 address pool"},
 }
 
-// refused is the problem that the engine, or a program that uses it, has refused something: with the code of what it says, if that is
-// known, else with the given one.
+// refused returns the problem for a request that the engine, or a program that uses the engine, has refused. If the parameter said, which
+// is the output, has a sentence of refusals, the problem gets the code of this sentence. Otherwise the problem gets the code in the
+// parameter code.
 func refused(code, what, said, remedy string) *engine.Problem {
 	for known, sentences := range refusals {
 		for _, sentence := range sentences {
@@ -143,7 +143,7 @@ func refused(code, what, said, remedy string) *engine.Problem {
 	return &engine.Problem{Code: code, What: what, Remedy: remedy}
 }
 
-// replaced returns the services whose container is not the one from before.
+// replaced returns the services that have a different container now than before.
 func replaced(before, after []engine.Container) []string {
 	var services []string
 	for _, now := range after {
@@ -156,7 +156,7 @@ func replaced(before, after []engine.Container) []string {
 	return services
 }
 
-// restartAgent replaces what the agent has cached: it would go on serving SVIDs that an earlier SPIRE server has signed.
+// restartAgent restarts the agent, whose cache may have SVIDs that an earlier SPIRE server has signed.
 func (l *Launcher) restartAgent(ctx context.Context) error {
 	l.Screen.Say("the agent is restarted, because it has cached SVIDs from before the SPIRE server was recreated")
 	if err := l.run(ctx, "restarting the agent", l.Compose(ctx, nil, "restart", lab.SPIREAgent)); err != nil {
@@ -171,7 +171,7 @@ func (l *Launcher) restartAgent(ctx context.Context) error {
 	})
 }
 
-// tell says what was started.
+// tell prints bootstrap's log, the client's last answer, the state of the containers, and what to try next.
 func (l *Launcher) tell(ctx context.Context, took time.Duration) error {
 	lines, err := l.Log(ctx, lab.Bootstrap, time.Time{})
 	if err != nil {
@@ -198,7 +198,7 @@ Try next:
 	return nil
 }
 
-// lastAnswer returns what the client has printed last. It prints only answers on its standard output.
+// lastAnswer returns the last line of the client's standard output, which has only answers.
 func (l *Launcher) lastAnswer(ctx context.Context) (string, error) {
 	client, err := l.Container(ctx, lab.Client)
 	if err != nil {
@@ -227,7 +227,7 @@ func (l *Launcher) Table(ctx context.Context) error {
 	return nil
 }
 
-// giveUp explains a start that failed: by its cause, else by the last lines of the service that is in trouble.
+// giveUp explains a start that failed: by its cause, or else by the last log lines of the service that has a problem.
 func (l *Launcher) giveUp(ctx context.Context, failure error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -248,7 +248,7 @@ func (l *Launcher) giveUp(ctx context.Context, failure error) error {
 	for _, line := range lines[max(0, len(lines)-15):] {
 		l.Screen.Say("  %s", line.Text)
 	}
-	return &engine.Problem{What: failure.Error() + "; the lines above are of " + service, Remedy: "make down removes what was started"}
+	return &engine.Problem{What: failure.Error() + "; the lines above are from " + service, Remedy: "\"make down\" removes what was started"}
 }
 
 // composeFile returns an error if Compose cannot read compose.yaml.
@@ -257,10 +257,15 @@ func (l *Launcher) composeFile(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	return &engine.Problem{Code: lab.WrongComposeFile, What: "Compose cannot read compose.yaml: " + engine.LastLine(string(out)), Remedy: "git diff compose.yaml scripts/scenarios shows what was changed"}
+	with, remedy := "", "\"git diff compose.yaml scripts/scenarios\" shows what was changed"
+	if name := engine.OverrideIn(l.Folder); name != "" {
+		with, remedy = " with "+name, "correct "+filepath.Join(l.Folder, name)+", or move it away; "+remedy
+	}
+	return &engine.Problem{Code: lab.WrongComposeFile, What: "Compose cannot read compose.yaml" + with + ": " + engine.LastLine(string(out)), Remedy: remedy}
 }
 
-// inTrouble returns the first service, in the order of their start, that is not as it should be; else the client.
+// inTrouble returns the first service that has a problem, in the order in which services start. If no service has a problem, it returns the
+// client.
 func (l *Launcher) inTrouble(ctx context.Context) string {
 	for _, service := range lab.Services {
 		inspection, err := l.Inspect(ctx, service)
@@ -278,8 +283,8 @@ func (l *Launcher) inTrouble(ctx context.Context) string {
 	return lab.Client
 }
 
-// run runs a long command. On a terminal it shows its own progress; elsewhere there is a line every 10 s, and its output only if it
-// fails.
+// run runs a long command. On a terminal the command shows its own progress. Elsewhere there is a line every 10 s, and the output of the
+// command only if it fails.
 func (l *Launcher) run(ctx context.Context, what string, cmd *exec.Cmd) error {
 	if l.Screen.Terminal {
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -302,7 +307,7 @@ func (l *Launcher) run(ctx context.Context, what string, cmd *exec.Cmd) error {
 	return nil
 }
 
-// Until polls a condition until it holds. Its error has what was waited for and what the condition said last.
+// Until polls a condition until it holds. Its error has the description of the condition, and the last error of the condition.
 func Until(ctx context.Context, limit time.Duration, what string, condition func() error) error {
 	for began := time.Now(); ; {
 		err := condition()
@@ -320,25 +325,26 @@ func Until(ctx context.Context, limit time.Duration, what string, condition func
 	}
 }
 
-// Down removes the containers, networks and volumes of this lab, and nothing that somebody else made.
+// Down removes the containers, networks and volumes of this lab, but nothing that the lab did not create.
 func (l *Launcher) Down(ctx context.Context) error {
 	if err := l.needOwn(ctx); err != nil {
 		return err
 	}
+	l.SayOverride()
 	if err := l.run(ctx, "removing the lab", l.Compose(ctx, nil, "--profile", "*", "down", "--volumes", "--remove-orphans")); err != nil {
 		if file := l.composeFile(ctx); file != nil {
 			return file
 		}
 		return fmt.Errorf("the lab cannot be removed: %w", err)
 	}
-	// Compose leaves a volume that no service uses at the moment: the empty disk of the scenario server-wiped.
+	// Compose keeps a volume that no service uses at the moment, such as the empty disk of the scenario server-wiped.
 	volumes, err := l.Volumes(ctx)
 	if err != nil {
 		return err
 	}
 	for _, volume := range volumes {
 		if !slices.Contains(lab.Volumes, strings.TrimPrefix(volume, l.Project+"_")) {
-			l.Screen.Say("the volume %s stays: the lab did not make it", volume)
+			l.Screen.Say("the volume %s stays, because the lab did not create it", volume)
 		} else if _, err := l.Ask(ctx, "volume", "rm", volume); err != nil {
 			return err
 		}
@@ -350,7 +356,7 @@ func (l *Launcher) Down(ctx context.Context) error {
 	return nil
 }
 
-// Need makes sure that there are an engine and a Compose that the lab works with.
+// Need checks that the lab works with the engine and with Compose.
 func (l *Launcher) Need(ctx context.Context) error {
 	if err := l.Connect(ctx); err != nil {
 		return err
@@ -358,7 +364,7 @@ func (l *Launcher) Need(ctx context.Context) error {
 	return l.needCompose(ctx)
 }
 
-// Clean removes what was built in the lab's folder. Images stay.
+// Clean removes built files from the lab's folder. The images stay.
 func (l *Launcher) Clean() error {
 	if target, err := os.Readlink(pluginLink()); err == nil && target == l.OwnCompose() {
 		if err := os.Remove(pluginLink()); err != nil {
@@ -368,7 +374,7 @@ func (l *Launcher) Clean() error {
 	return removeBuilt(l.Cache())
 }
 
-// removeBuilt removes a folder. Windows does not remove a program that runs, so there this program may stay.
+// removeBuilt removes a folder. Windows does not remove a running program, so this program may stay there.
 func removeBuilt(folder string) error {
 	err := os.RemoveAll(folder)
 	if err == nil || runtime.GOOS != "windows" {

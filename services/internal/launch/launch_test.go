@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
-// fake returns a launcher whose docker answers by rules, and what it prints.
+// fake returns a launcher whose docker answers by the rules, and the launcher's output.
 func fake(t *testing.T, rules string) (*Launcher, *bytes.Buffer) {
 	t.Helper()
 	e, err := engine.New(enginetest.Start(t, rules+enginetest.Version+enginetest.Info))
@@ -37,10 +37,10 @@ func fake(t *testing.T, rules string) (*Launcher, *bytes.Buffer) {
 	return &Launcher{Engine: e, Screen: screen.Plain(&said)}, &said
 }
 
-// quiet are rules for an engine that has nothing of anybody.
+// quiet are rules for an engine that has no container, network or volume.
 const quiet = "ps --all => 0\ncontainer ls => 0\nnetwork ls => 0\nvolume ls => 0\n"
 
-// TestPreflight has a row for each thing that ends a start before it has changed anything.
+// TestPreflight: each problem that prevents a start must end the start before it changes anything.
 func TestPreflight(t *testing.T) {
 	other := t.TempDir()
 	for name, c := range map[string]struct {
@@ -99,7 +99,7 @@ func write(t *testing.T, l *Launcher, name, text string) {
 	}
 }
 
-// TestDown removes the lab's volumes, and says of a volume that somebody else made that it stays.
+// TestDown: the lab's volumes must be removed. A volume that the lab did not create must be kept and named.
 func TestDown(t *testing.T) {
 	l, said := fake(t, "down --volumes => 0\nvolume ls --quiet => 0 p_spire-server-empty-disk | p_mine\nvolume rm p_spire-server-empty-disk => 0\n"+quiet)
 	if err := l.Need(context.Background()); err != nil {
@@ -114,7 +114,39 @@ func TestDown(t *testing.T) {
 	}
 }
 
-// TestReplaced: a container with another ID was recreated; one that is new was not.
+// TestOverrideIsTold: if Compose reads an override in addition to compose.yaml, up and down must report this. If Compose cannot read the
+// override, the error must report it, too.
+func TestOverrideIsTold(t *testing.T) {
+	const sentence = "compose.override.yaml is in force: Compose reads it beside compose.yaml\n"
+	l, said := fake(t, "down --volumes => 1 broken\nconfig --quiet => 1 services.x must be a mapping\n"+quiet)
+	write(t, l, "compose.override.yaml", "services: {x: 1}\n")
+	if err := l.Preflight(context.Background()); err != nil || said.String() != sentence {
+		t.Errorf("before a start: %v\n%s", err, said)
+	}
+	said.Reset()
+	err := l.Down(context.Background())
+	var problem *engine.Problem
+	if !errors.As(err, &problem) || problem.What != "Compose cannot read compose.yaml with compose.override.yaml: services.x must be a mapping" || !strings.Contains(problem.Remedy, "compose.override.yaml, or move it away") {
+		t.Errorf("%v", err)
+	}
+	if !strings.HasPrefix(said.String(), sentence) {
+		t.Errorf("down says:\n%s", said)
+	}
+}
+
+// TestOwns: Owns must accept the shared folder and the lab's own folder, even if the lab's own folder has been deleted. Owns must not
+// accept a different folder.
+func TestOwns(t *testing.T) {
+	l, _ := fake(t, quiet)
+	other := t.TempDir()
+	for folder, want := range map[string]bool{l.Dir: true, filepath.Join(l.Dir, ".lab", "p", "compose"): true, other: false, filepath.Join(l.Dir, ".lab", "q", "compose"): false, "": false} {
+		if l.Owns(folder) != want {
+			t.Errorf("%q: %t", folder, !want)
+		}
+	}
+}
+
+// TestReplaced: a container with a new ID was replaced. A service that had no container before must not count as replaced.
 func TestReplaced(t *testing.T) {
 	before := []engine.Container{{ID: "1", Service: "server"}, {ID: "2", Service: "client"}}
 	after := []engine.Container{{ID: "1", Service: "server"}, {ID: "3", Service: "client"}, {ID: "4", Service: "tools"}}
@@ -123,7 +155,7 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// TestBuild: nothing is built where sources, versions and images are as at the last build; each of them alone is a reason to build.
+// TestBuild: if sources, versions and images have not changed, nothing must be built. A change of any of these must start a build.
 func TestBuild(t *testing.T) {
 	l, said := fake(t, "config --quiet => 0\nimage inspect => 0 sha256:1 arm64\n")
 	sources := ImageSources
@@ -164,8 +196,8 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// TestImageSources: every folder that the Dockerfile copies into the images of the containers counts as their source. One that is missing
-// here could be edited, and would not be built.
+// TestImageSources: every folder that the Dockerfile copies into the images of the containers must count as a source. Otherwise an edit in
+// such a folder would not start a build.
 func TestImageSources(t *testing.T) {
 	text, err := os.ReadFile("../../Dockerfile")
 	if err != nil {
@@ -194,7 +226,8 @@ func TestImageSources(t *testing.T) {
 	}
 }
 
-// TestImageOfAnotherFolder: two clones of the lab share the images' tag, and what one has built must not run unnoticed in the other.
+// TestImageOfAnotherFolder: two clones of the lab share the tag of the images. If the image of the other clone runs, the lab must report
+// this.
 func TestImageOfAnotherFolder(t *testing.T) {
 	rules := `ps --all => 0 {"ID":"a","Service":"server","State":"running","Project":"p"} | {"ID":"b","Service":"tools","State":"running","Project":"p"}
 inspect a => 0 [{"Image":"sha256:MINE"}]
@@ -221,7 +254,7 @@ inspect b => 0 [{"Image":"sha256:somebodys"}]
 	}
 }
 
-// setVersion reads the settings again, with another SPIRE_VERSION in the environment.
+// setVersion reads the settings again, with a different SPIRE_VERSION in the environment.
 func setVersion(t *testing.T, l *Launcher, version string) {
 	t.Helper()
 	t.Setenv("SPIRE_VERSION", version)
@@ -235,7 +268,7 @@ func setVersion(t *testing.T, l *Launcher, version string) {
 	l.Engine = e
 }
 
-// TestImageOfAnotherMachine: an image for another architecture counts as missing.
+// TestImageOfAnotherMachine: an image for a different architecture must count as missing.
 func TestImageOfAnotherMachine(t *testing.T) {
 	l, _ := fake(t, "image inspect => 0 sha256:1 amd64\n")
 	if err := l.Connect(context.Background()); err != nil {
@@ -246,7 +279,7 @@ func TestImageOfAnotherMachine(t *testing.T) {
 	}
 }
 
-// TestRemedy: what a registry says has a remedy of its own.
+// TestRemedy: each error of a registry must have its own remedy.
 func TestRemedy(t *testing.T) {
 	for refusal, want := range map[string]string{
 		"x cannot be pulled: toomanyrequests: You have reached your pull rate limit":                              "docker login",
@@ -255,9 +288,9 @@ func TestRemedy(t *testing.T) {
 		"x cannot be pulled: manifest unknown":                                                                    "SPIRE_VERSION",
 		"x cannot be pulled: write /var/lib: no space left on device":                                             "docker system df",
 		"x cannot be pulled: no matching manifest for linux/s390x":                                                "architecture",
-		"x cannot be pulled: Get https://ghcr.io/v2/: dial tcp: lookup ghcr.io: no such host":                     "let the engine reach the registry",
+		"x cannot be pulled: Get https://ghcr.io/v2/: dial tcp: lookup ghcr.io: no such host":                     "give the engine access to the registry",
 		"x cannot be pulled: pull access denied for y, repository does not exist or may require 'docker login'":   "check that the registry has this image",
-		"x cannot be pulled: net/http: request canceled while waiting for connection (Client.Timeout exceeded ..": "let the engine reach",
+		"x cannot be pulled: net/http: request canceled while waiting for connection (Client.Timeout exceeded ..": "give the engine access to",
 	} {
 		if got := remedy(refusal); !strings.Contains(got, want) {
 			t.Errorf("%s: the remedy is %q, want %q", refusal, got, want)
@@ -265,7 +298,7 @@ func TestRemedy(t *testing.T) {
 	}
 }
 
-// TestUntil: the error has what was waited for, and what the condition said last.
+// TestUntil: the error must have the description of the condition, and the last error that the condition returned.
 func TestUntil(t *testing.T) {
 	err := Until(context.Background(), 0, "it is noon", func() error { return errors.New("it is eleven") })
 	if err == nil || err.Error() != "timed out after 0 s waiting until it is noon: it is eleven" {
@@ -278,7 +311,7 @@ func TestUntil(t *testing.T) {
 	}
 }
 
-// TestInTrouble names the first service, in the order of their start, that is not as it should be.
+// TestInTrouble: of the services that have a problem, the lab must name the service that starts first.
 func TestInTrouble(t *testing.T) {
 	container := func(service string) string {
 		return `{"ID":"` + service + `-id","Service":"` + service + `","State":"running","Project":"p"}`
@@ -295,7 +328,7 @@ inspect spire-agent-id => 0 [{"State":{"Status":"restarting"},"RestartCount":3}]
 	}
 }
 
-// TestClean removes what was built, and keeps what the learner has made.
+// TestClean: clean must remove built files, and keep the learner's files.
 func TestClean(t *testing.T) {
 	l, _ := fake(t, quiet)
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
@@ -316,7 +349,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// TestRefused has what engines say that cannot do what they are asked for.
+// TestRefused: the message of an engine that refuses a request must lead to the right cause.
 func TestRefused(t *testing.T) {
 	for said, want := range map[string]string{
 		"failed to create network x_default: Error response from daemon: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network": lab.NoNetworkLeft,
@@ -335,7 +368,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestStartRefused: a start that the engine refuses ends with its cause, and the cause is kept for a report.
+// TestStartRefused: if the engine refuses a start, the error must name the cause. The cause must be kept for a report.
 func TestStartRefused(t *testing.T) {
 	const said = "failed to create network p_default: Error response from daemon: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
 	l, out := fake(t, "up --detach => 1  Network p_default  Error | "+said+"\nconfig --quiet => 0\nimage ls => 0 \n"+quiet)

@@ -12,7 +12,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// Ready makes sure that the lab runs and its client is served, and starts it if need be.
+// Ready checks that the lab runs and its client is served, and starts the lab if necessary.
 func (l *Launcher) Ready(ctx context.Context, out io.Writer) error {
 	if err := l.Need(ctx); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (l *Launcher) Ready(ctx context.Context, out io.Writer) error {
 	return l.quietly(out, func(quiet *Launcher) error { return quiet.Up(ctx) })
 }
 
-// quietly does something whose messages are of interest only if it fails.
+// quietly calls do, and prints its messages only if it fails.
 func (l *Launcher) quietly(out io.Writer, do func(*Launcher) error) error {
 	var said bytes.Buffer
 	quiet := *l
@@ -45,8 +45,8 @@ func (l *Launcher) quietly(out io.Writer, do func(*Launcher) error) error {
 	return err
 }
 
-// Reset removes the lab and starts a new one. What was under way when a command was interrupted the engine completes, which may be in
-// the way of the first attempt.
+// Reset removes the lab and starts a new one. If an attempt fails, Reset tries again, up to three times in all, because the engine may
+// still be busy with an interrupted command.
 func (l *Launcher) Reset(ctx context.Context, out io.Writer) error {
 	var err error
 	for attempt := range 3 {
@@ -81,7 +81,7 @@ func (l *Launcher) reset(ctx context.Context, out io.Writer) error {
 	})
 }
 
-// NeedTools builds the tools' image if it is not here.
+// NeedTools builds the image tools if the engine lacks it.
 func (l *Launcher) NeedTools(ctx context.Context, out io.Writer) error {
 	if l.HasImage(ctx, l.Image(lab.Tools)) {
 		return nil
@@ -102,7 +102,7 @@ func (l *Launcher) NeedRunning(ctx context.Context) error {
 	return nil
 }
 
-// Show runs a docker compose command with the learner's terminal, after showing it.
+// Show prints a docker compose command, and then runs it with the learner's terminal.
 func (l *Launcher) Show(cmd *exec.Cmd, words string) error {
 	l.Screen.Say("%s$ docker compose %s%s", l.Screen.Dim, words, l.Screen.Plain)
 	cmd.Stdout, cmd.Stderr = l.Screen, l.Screen

@@ -12,7 +12,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// ImageWithFile builds an image that is another one with a file in its place. Does nothing if the image is here.
+// ImageWithFile builds a copy of an image in which a file is replaced. It does nothing if the new image exists.
 func (l *Launcher) ImageWithFile(ctx context.Context, image, base, path string, mode os.FileMode, content []byte) error {
 	if l.HasImage(ctx, image) {
 		return nil
@@ -25,8 +25,8 @@ func (l *Launcher) ImageWithFile(ctx context.Context, image, base, path string, 
 	})
 }
 
-// ServerVariant builds an image whose server is compiled from services/server/main.go with a text replaced by another. Does nothing if
-// the image is here.
+// ServerVariant replaces a text in a copy of services/server/main.go, compiles the server from this copy, and builds an image with
+// this server. It does nothing if the image exists.
 func (l *Launcher) ServerVariant(ctx context.Context, image, old, replacement string) error {
 	if l.HasImage(ctx, image) {
 		return nil
@@ -46,7 +46,7 @@ func (l *Launcher) ServerVariant(ctx context.Context, image, old, replacement st
 		if err != nil {
 			return err
 		}
-		// Git may have given the file the line ends of Windows.
+		// Git may have given the file Windows line endings.
 		before := strings.ReplaceAll(string(text), "\r\n", "\n")
 		if !strings.Contains(before, old) {
 			return fmt.Errorf("services/server/main.go does not have: %s", old)
@@ -75,7 +75,7 @@ COPY --from=compiler /server /opt/spiffe-lab/bin/server
 	})
 }
 
-// compileServer compiles the server with this machine's Go, which has compiled the lab's images too.
+// compileServer compiles the server with this machine's Go, which has also compiled the lab's images.
 func (l *Launcher) compileServer(ctx context.Context, src, program string) error {
 	cmd := l.Command(ctx, []string{"GOOS=linux", "GOARCH=" + l.Arch, "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly"},
 		"go", "build", "-trimpath", "-o", program, "./services/server")
@@ -94,7 +94,7 @@ func (l *Launcher) inFolder(do func(folder string) error) error {
 	return errors.Join(do(folder), os.RemoveAll(folder))
 }
 
-// buildIn builds an image of a folder. Compose does it, because it brings BuildKit along wherever it runs.
+// buildIn builds an image from a folder. It uses Compose, which includes BuildKit on every machine.
 func (l *Launcher) buildIn(ctx context.Context, folder, image, dockerfile string) error {
 	if err := os.WriteFile(filepath.Join(folder, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
 		return err

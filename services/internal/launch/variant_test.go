@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestVariants: an image that is here is not built again; one that is not is built by Compose, and why that failed is said.
+// TestVariants: an existing image must not be built again. Compose must build a missing image. If this fails, the error must say why.
 func TestVariants(t *testing.T) {
 	const none = "image inspect => 1 No such image\n"
 	for _, c := range []struct{ name, rules, old, want string }{

@@ -1,4 +1,4 @@
-// Package markdown shows a lesson in a terminal: headings in bold, code as it is, and paragraphs as wide as the terminal.
+// Package markdown shows a lesson in a terminal. Headings are bold, code is unchanged, and paragraphs are as wide as the terminal.
 package markdown
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// Render prints a Markdown text. Links are shown by their text; those of a line "Sources:" with their address too.
+// Render prints a Markdown text. A link is shown by its text. An address that begins with https:// is shown after the text.
 func Render(out *screen.Screen, source []byte) error {
 	document := goldmark.New(goldmark.WithExtensions(extension.Table)).Parser().Parse(text.NewReader(source))
 	r := renderer{out: out, source: source}
@@ -87,7 +87,8 @@ func (r renderer) list(list *ast.List, indent string) {
 	}
 }
 
-// paragraph prints a text whose first line begins with one text and the others with another.
+// paragraph prints a text. The parameter first is the beginning of the first line, and indent is the beginning of each further
+// line.
 func (r renderer) paragraph(paragraph, first, indent string) {
 	for i, line := range wrap(paragraph, r.out.Width-len(indent)) {
 		if i == 0 {
@@ -98,7 +99,7 @@ func (r renderer) paragraph(paragraph, first, indent string) {
 	}
 }
 
-// wrap breaks a text between words. A word that is wider than the width gets a line of its own and stays whole, so that an address
+// wrap breaks a text between words. A word that is wider than the width gets its own line and is not broken, so that an address
 // can be copied.
 func wrap(paragraph string, width int) []string {
 	var lines []string
@@ -116,7 +117,6 @@ func wrap(paragraph string, width int) []string {
 	return append(lines, line)
 }
 
-// table prints a table with its columns side by side.
 func (r renderer) table(table *extast.Table, indent string) {
 	var rows [][]string
 	var widths []int
@@ -141,7 +141,7 @@ func (r renderer) table(table *extast.Table, indent string) {
 	}
 }
 
-// inline returns the text of a block without its marks.
+// inline returns the text of a block without Markdown's marks.
 func (r renderer) inline(node ast.Node) string {
 	var all bytes.Buffer
 	for child := node.FirstChild(); child != nil; child = child.NextSibling() {
@@ -151,6 +151,8 @@ func (r renderer) inline(node ast.Node) string {
 			if n.SoftLineBreak() || n.HardLineBreak() {
 				all.WriteByte(' ')
 			}
+		case *ast.Image:
+			fmt.Fprintf(&all, "[picture: %s]", r.inline(n))
 		case *ast.AutoLink:
 			all.Write(n.URL(r.source))
 		case *ast.Link:

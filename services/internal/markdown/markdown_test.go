@@ -30,6 +30,7 @@ func TestRender(t *testing.T) {
 		"a numbered list":  {"1. one\n2. two", "1. one\n2. two\n"},
 		"a link to a file": {"see [the lesson](bad-id.md)", "see the lesson\n"},
 		"a link to a page": {"see [RFC](https://example.org/a)", "see RFC\n<https://example.org/a>\n"},
+		"a picture":        {"![who refuses](a.png)", "[picture: who\nrefuses]\n"},
 		"a table":          {"| a | b |\n|---|---|\n| long | c |", "a     b\nlong  c\n"},
 		"a quotation":      {"> said", "| said\n"},
 	} {
@@ -39,7 +40,7 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// TestLessons renders every lesson, and wants each line of its quotes to be there.
+// TestLessons: the rendered form of every lesson must have each line of the lesson's code blocks.
 func TestLessons(t *testing.T) {
 	files, err := filepath.Glob("../../../scripts/scenarios/*.md")
 	if err != nil || len(files) < 30 {

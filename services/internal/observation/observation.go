@@ -1,29 +1,39 @@
-// Package observation has the type that the command host observer prints, and that the doctor, the grader and the console
-// read: what one user of the host sees. It contains no secret.
+// Package observation describes the output of the command "host observer", which is what one user of the host sees. The
+// doctor, the grader and the console read this output. It contains no secret.
 package observation
 
 import "time"
 
 // Observation is one JSON object, on one line.
 type Observation struct {
-	User    string    `json:"user"` // its name in this container's /etc/passwd
+	User    string    `json:"user"` // the user's name in this container's /etc/passwd
 	UID     int       `json:"uid"`
 	GID     int       `json:"gid"`
 	Time    time.Time `json:"time"`    // by the engine's clock
-	Program string    `json:"program"` // in whose place the observer runs: client or server
+	Program string    `json:"program"` // the observed program: client or server
 
 	Endpoint Endpoint      `json:"endpoint"`
-	SVIDs    []Certificate `json:"svids"` // in the order in which the Workload API gives them
+	SVIDs    []Certificate `json:"svids"` // in the order of the Workload API
 	Bundles  []Bundle      `json:"bundles"`
 
-	// Programs are the SHA-256 sums of the server and the client in this container, by path.
+	// Programs are the SHA-256 hashes of the server and the client in this container, by path.
 	Programs map[string]string `json:"programs"`
 
-	URL         string    `json:"url,omitempty"` // a client's
-	Addresses   []string  `json:"addresses"`     // to which its host name resolves
+	URL         string    `json:"url,omitempty"` // the client's URL
+	Addresses   []string  `json:"addresses"`     // the addresses of its host name
 	LookupError string    `json:"lookupError,omitempty"`
 	Requests    []Request `json:"requests"`
-	Health      *Health   `json:"health,omitempty"` // what the program says that runs here
+	Health      *Health   `json:"health,omitempty"` // the health that the observed program reports
+
+	Processes []Process `json:"processes,omitempty"` // the lab's programs that keep running, in this PID namespace
+	Listening []string  `json:"listening,omitempty"` // the TCP addresses on which programs listen, in this network namespace
+}
+
+// Process is a running process.
+type Process struct {
+	PID       int      `json:"pid"`
+	Container string   `json:"container,omitempty"` // the container's ID; empty for the observer's own
+	Command   []string `json:"command"`
 }
 
 // Endpoint is the Workload API and how it answered.
@@ -31,12 +41,12 @@ type Endpoint struct {
 	Address  string `json:"address"`
 	From     string `json:"from"` // the flag or variable that names it
 	Error    string `json:"error,omitempty"`
-	Code     string `json:"code,omitempty"` // of gRPC; PermissionDenied: no identity issued
+	Code     string `json:"code,omitempty"` // the gRPC code; PermissionDenied: no identity issued
 	NoSocket bool   `json:"noSocket,omitempty"`
 }
 
-// Certificate is what there is to know of one without its key. An authority's Key is the SignedBy of
-// what it has signed.
+// Certificate describes a certificate without its private key. If a CA certificate has signed a certificate, the Key of
+// the CA certificate equals the SignedBy of the signed certificate.
 type Certificate struct {
 	ID        string    `json:"id,omitempty"`
 	Serial    string    `json:"serial"`
@@ -52,17 +62,17 @@ type Bundle struct {
 	Authorities []Certificate `json:"authorities"`
 }
 
-// Request is one GET of the server, over a new connection.
+// Request is one GET to the server, over a new connection.
 type Request struct {
 	URL      string       `json:"url"`
-	WithSVID bool         `json:"withSVID"` // else without a client certificate
+	WithSVID bool         `json:"withSVID"` // if false, without a client certificate
 	Address  string       `json:"address,omitempty"`
 	Peer     *Certificate `json:"peer,omitempty"`
-	Refused  string       `json:"refused,omitempty"` // why the observer did not verify the server
+	Refused  string       `json:"refused,omitempty"` // why the observer refused the server
 	Error    string       `json:"error,omitempty"`
 	Status   int          `json:"status,omitempty"`
 	Body     string       `json:"body,omitempty"`
-	Tickets  int          `json:"tickets,omitempty"` // session tickets that the server gave
+	Tickets  int          `json:"tickets,omitempty"` // number of session tickets from the server
 }
 
 // Health is the answer of a program's /healthz.

@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -9,7 +10,7 @@ import (
 
 var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
-// TestLabsAreApart: two labs of one folder share nothing.
+// TestLabsAreApart: two labs in the same folder must not share their progress.
 func TestLabsAreApart(t *testing.T) {
 	dir := t.TempDir()
 	one, two := Of(dir, "one"), Of(dir, "two")
@@ -19,7 +20,7 @@ func TestLabsAreApart(t *testing.T) {
 	if err := one.Ended("01-clean-up", Solved, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := one.Record(Result{Fault: "clean-up"}, "Ada", noon); err != nil {
+	if err := errors.Join(one.Remember("Ada"), one.Record(Result{Fault: "clean-up"}, noon)); err != nil {
 		t.Fatal(err)
 	}
 	if _, open := two.Open(); open {
@@ -28,7 +29,7 @@ func TestLabsAreApart(t *testing.T) {
 	if all, err := two.Ends(); err != nil || len(all) > 0 {
 		t.Errorf("the second lab has %v, %v", all, err)
 	}
-	if err := two.Record(Result{Fault: "clean-up"}, "", noon); err != nil {
+	if err := two.Record(Result{Fault: "clean-up"}, noon); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(two.Results()); err != nil || !strings.Contains(string(text), `"who":"somebody"`) {
@@ -38,12 +39,15 @@ func TestLabsAreApart(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	p := Of(t.TempDir(), "one")
-	for _, who := range []string{"Zoë \"O'Neil\"\n", ""} {
-		if err := p.Record(Result{Fault: "clean-up", Level: 1, Seconds: 20, Hints: 2}, who, noon); err != nil {
+	if err := p.Remember("Zoë \"O'Neil\"\n"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := p.Record(Result{Fault: "clean-up", Level: 1, Fixed: true, Cause: Named, Answers: []string{"a", "b"}, Seconds: 20, Hints: 2}, noon); err != nil {
 			t.Fatal(err)
 		}
 	}
-	line := `{"fault":"clean-up","level":1,"seconds":20,"hints":2,"who":"Zoë ONeil","at":"2026-11-28T12:00:00Z"}` + "\n"
+	line := `{"fault":"clean-up","level":1,"fixed":true,"cause":"named","answers":["a","b"],"seconds":20,"hints":2,"who":"Zoë ONeil","at":"2026-11-28T12:00:00Z"}` + "\n"
 	if text, err := os.ReadFile(p.Results()); err != nil || string(text) != line+line {
 		t.Errorf("got %s, %v", text, err)
 	}
@@ -102,7 +106,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestDoctorOff: from level 2 on the doctor is off, and what it says all the same is a hint.
+// TestDoctorOff: from level 2 on, the doctor must be off. If a learner forces it on, this must count as a hint.
 func TestDoctorOff(t *testing.T) {
 	p := Of(t.TempDir(), "one")
 	if why, err := p.DoctorOff(false); why != "" || err != nil {
@@ -127,7 +131,7 @@ func TestDoctorOff(t *testing.T) {
 	}
 }
 
-// TestUnwritable: a folder that cannot be written is said to be so.
+// TestUnwritable: if the folder .lab cannot be written, the error must say that the progress cannot be kept.
 func TestUnwritable(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(dir+"/"+Root, nil, 0o644); err != nil {

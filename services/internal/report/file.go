@@ -13,13 +13,13 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 )
 
-// version is the one version of the format that this package reads. Version 1 was text.
+// version is the only version of the format that this package reads. Version 1 was text.
 const version = 2
 
-// longest is the longest report in bytes that is read.
+// longest is the size of the longest report that is read, in bytes.
 const longest = 16 << 20
 
-// file is a report as it is saved: JSON, indented for people.
+// file is a report in its file: JSON, indented for people.
 type file struct {
 	Report    int              `json:"report"` // the version of the format
 	Host      facts.Host       `json:"host"`
@@ -28,7 +28,7 @@ type file struct {
 	Answers   []*facts.Section `json:"answers"`
 }
 
-// Save writes a report that Read reads, on whichever machine.
+// Save writes a report that Read can read on any machine.
 func Save(out io.Writer, f *facts.Facts) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
@@ -39,7 +39,7 @@ func Save(out io.Writer, f *facts.Facts) error {
 // ErrNone means that a file is not a report of the lab.
 var ErrNone = errors.New("it is not a report of the lab: scripts/lab report writes one, and prints its name")
 
-// Read reads what Save has written.
+// Read reads a report that Save has written.
 func Read(in io.Reader) (*facts.Facts, error) {
 	text, err := io.ReadAll(io.LimitReader(in, longest))
 	if err != nil {
@@ -53,11 +53,11 @@ func Read(in io.Reader) (*facts.Facts, error) {
 	var wrong *json.SyntaxError
 	switch err := json.Unmarshal(text, &kind); {
 	case errors.As(err, &wrong) && bytes.HasPrefix(bytes.TrimSpace(text), []byte(`{`)) && strings.Contains(err.Error(), "unexpected end"):
-		return nil, errors.New("it is cut off: a report ends with a line that has } alone")
+		return nil, errors.New("it is cut off: the last line of a report is }")
 	case err != nil || kind.Report == nil:
 		return nil, ErrNone
 	case *kind.Report != version:
-		return nil, fmt.Errorf("it is a report of version %d, and this lab reads version %d: make it and read it with the same version of the lab", *kind.Report, version)
+		return nil, fmt.Errorf("it is a report of version %d, and this lab reads version %d: write the report and read it with the same version of the lab", *kind.Report, version)
 	}
 	var f file
 	if err := json.Unmarshal(text, &f); err != nil {
@@ -78,7 +78,8 @@ func Read(in io.Reader) (*facts.Facts, error) {
 	return facts.New(f.Host, f.Preflight, f.Start, f.Answers), nil
 }
 
-// utf8Text undoes what an editor or a shell of Windows does to a file: PowerShell's > writes UTF-16.
+// utf8Text returns a text in UTF-8 without a byte order mark. On Windows, editors and shells may write other forms:
+// for instance, PowerShell's > writes UTF-16.
 func utf8Text(text []byte) []byte {
 	var order binary.ByteOrder
 	switch {

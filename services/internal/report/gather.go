@@ -1,5 +1,5 @@
-// Package report gathers what there is to know of a lab, once for everybody who needs it: the causes, the grader, the console and
-// the file for a trainer. It judges nothing. No private key, token, password or home folder gets into it.
+// Package report gathers everything that is known about a lab, for the doctor, the grader, the console and the file for a trainer. It does
+// not judge these facts. A report has no private key, token, password or home folder.
 package report
 
 import (
@@ -25,26 +25,26 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// Patience is how long all answers together may take where nobody says otherwise.
+// Patience is the default time limit for all answers together.
 const Patience = 2400 * time.Millisecond
 
-// prompt is how fast an engine answers that is not busy.
+// prompt is the time within which an engine answers if it is not busy.
 const prompt = 400 * time.Millisecond
 
-// logLines is how many lines of each log are of interest.
+// logLines is the number of lines that are read from each log.
 const logLines = "80"
 
-// Options say what to ask, and how long to wait.
+// Options say what to ask, and how long to wait for the answers.
 type Options struct {
-	Patience  time.Duration                 // for all answers together; 0 is Patience
-	Live      bool                          // ask only what changes while a lab runs, and let no observer send a request
+	Patience  time.Duration                 // the limit for all answers together; 0 is Patience
+	Live      bool                          // ask only what changes while a lab runs, and do not let an observer send a request
 	Preflight func(context.Context) []error // asks what would stop a start; may be nil
-	Start     *facts.Problem                // why the last start failed
-	Cut       string                        // what is known of a scenario that was cut off
+	Start     *facts.Problem                // why the last start failed; may be nil
+	Cut       string                        // a description of a scenario that was interrupted
 }
 
-// Gather asks docker, SPIRE and the observers side by side. It returns within o.Patience and a moment. What was not answered in time
-// says so, and so does what could not be asked.
+// Gather asks docker, SPIRE and the observers at the same time. It returns when all answers have arrived, or shortly after the time limit
+// o.Patience. If an answer is missing, the report has the reason.
 func Gather(ctx context.Context, e *engine.Engine, o Options) *facts.Facts {
 	o.Patience = cmp.Or(o.Patience, Patience)
 	began := time.Now()
@@ -81,7 +81,7 @@ func Gather(ctx context.Context, e *engine.Engine, o Options) *facts.Facts {
 
 	host := facts.Host{
 		Time: began.UTC().Truncate(time.Second), Project: e.Project, LabTag: e.Setting("LAB_TAG"), Patience: o.Patience, Calm: calm, Cut: o.Cut,
-		System: runtime.GOOS + "/" + runtime.GOARCH, SPIREVersion: e.Setting("SPIRE_VERSION"), Variables: steering(os.Environ()),
+		System: runtime.GOOS + "/" + runtime.GOARCH, SPIREVersion: e.Setting("SPIRE_VERSION"), Override: e.Override(), Variables: steering(os.Environ()),
 	}
 	var problems []facts.Problem
 	select {
@@ -97,7 +97,7 @@ func Gather(ctx context.Context, e *engine.Engine, o Options) *facts.Facts {
 	return facts.New(places{home: home, lab: e.Dir}.redacted(host, problems, o.Start, sections))
 }
 
-// Problems are errors of the lab's commands, as facts.
+// Problems returns errors of the lab's commands as facts.
 func Problems(all []error) []facts.Problem {
 	var problems []facts.Problem
 	for _, err := range all {
@@ -106,7 +106,7 @@ func Problems(all []error) []facts.Problem {
 	return problems
 }
 
-// ProblemOf is an error of the lab's commands, as a fact.
+// ProblemOf returns an error of a lab's command as a fact.
 func ProblemOf(err error) facts.Problem {
 	problem := facts.Problem{What: err.Error()}
 	var known *engine.Problem
@@ -116,7 +116,6 @@ func ProblemOf(err error) facts.Problem {
 	return problem
 }
 
-// question is one that has been asked.
 type question struct {
 	*facts.Section
 	done chan struct{} // closed when there is an answer, or none in time
@@ -130,7 +129,7 @@ type gatherer struct {
 	asked    []*question
 }
 
-// ask asks docker. read makes the answer of what docker printed; its error means that what was printed is no answer.
+// ask asks docker. The function read turns docker's output into the answer. If read returns an error, the output is not an answer.
 func (g *gatherer) ask(name string, read func(s *facts.Section, out []byte) error, args ...string) *question {
 	q := &question{&facts.Section{Question: name, Command: shown(args)}, make(chan struct{})}
 	g.asked = append(g.asked, q)
@@ -188,7 +187,7 @@ func asLines(s *facts.Section, out []byte) error {
 	return nil
 }
 
-// json asks for JSON; read makes a value of it that has what is of interest.
+// json asks docker for an answer in JSON. The function read returns a value with only the necessary fields of this answer.
 func (g *gatherer) json(name string, read func([]byte) (any, error), args ...string) *question {
 	return g.ask(name, func(s *facts.Section, out []byte) error {
 		value, err := read(out)
@@ -202,7 +201,7 @@ func (g *gatherer) json(name string, read func([]byte) (any, error), args ...str
 	}, args...)
 }
 
-// raw takes JSON as it is, without line breaks.
+// raw returns the JSON without insignificant whitespace. It returns an error if the JSON is empty or invalid.
 func raw(out []byte) (any, error) {
 	if len(bytes.TrimSpace(out)) == 0 {
 		return nil, errors.New("it is empty")
@@ -222,7 +221,7 @@ func split(text string) []string {
 	return strings.Split(text, "\n")
 }
 
-// shown is a command without what only a program needs to see.
+// shown returns a command without the parts that only a program needs.
 func shown(args []string) string {
 	if args[0] == "inspect" {
 		args = args[:1]
@@ -239,7 +238,7 @@ func readVersion(out []byte) (any, error) {
 		return nil, err
 	}
 	if said.Server == nil || said.Server.APIVersion == "" {
-		return nil, errors.New("it has no version of a server")
+		return nil, errors.New("it has no version of the engine")
 	}
 	return facts.EngineVersion{Client: said.Client.Version, Server: said.Server.Version, API: said.Server.APIVersion, OS: said.Server.Os, Arch: said.Server.Arch}, nil
 }
@@ -263,7 +262,8 @@ func readInfo(out []byte) (any, error) {
 	return facts.EngineInfo{Time: said.SystemTime, Processors: said.NCPU, Memory: said.MemTotal, System: said.OperatingSystem, Driver: said.Driver, Cgroup: said.CgroupVersion}, nil
 }
 
-// containerIDs are the lab's containers, and the others on its networks, which may answer to a name. why is set where there is no list.
+// containerIDs returns the IDs of the lab's containers. It adds the containers of other projects on the lab's networks, because one of them
+// may have the name of a service. If docker gave no list, the result why has the reason.
 func (g *gatherer) containerIDs() (ids []string, why string) {
 	q := g.ask("ids", asLines, "ps", "--all", "--no-trunc", "--format", `{"ID":{{json .ID}},"Project":{{json (.Label "com.docker.compose.project")}},"Networks":{{json .Networks}}}`)
 	<-q.done
@@ -283,7 +283,7 @@ func (g *gatherer) containerIDs() (ids []string, why string) {
 	return ids, ""
 }
 
-// containers inspects the containers. It returns those of the lab's services.
+// containers inspects the containers, and returns those of the lab's services.
 func (g *gatherer) containers(ids []string, why string) map[string]*facts.Container {
 	if why != "" {
 		q := g.skip("containers", "the engine did not list them ("+why+")")
@@ -305,7 +305,7 @@ func (g *gatherer) containers(ids []string, why string) map[string]*facts.Contai
 		if err != nil {
 			return err
 		}
-		if s.Status == "1" && len(list) > 0 { // one of them has gone since it was listed
+		if s.Status == "1" && len(list) > 0 { // a container was removed after the list was made
 			s.Status, s.Errors = "0", nil
 		}
 		for _, c := range list {
@@ -323,12 +323,13 @@ func (g *gatherer) containers(ids []string, why string) map[string]*facts.Contai
 	return all
 }
 
-// in asks in the container of a service, if that is running; a paused one would not answer.
+// in runs a command in the container of a service. It skips the command if the container does not run or is paused, because a paused
+// container would not answer.
 func (g *gatherer) in(all map[string]*facts.Container, name, service, user string, words ...string) *question {
 	c := all[service]
 	switch {
 	case all == nil:
-		return g.skip(name, "the engine did not tell of the lab's containers")
+		return g.skip(name, "the engine did not list the lab's containers")
 	case c == nil:
 		return g.skip(name, service+" is missing")
 	case c.Status != "running":
@@ -352,8 +353,8 @@ func (g *gatherer) askSPIRE(all map[string]*facts.Container) {
 	}
 }
 
-// askObservers asks what each user of the host sees, in the place of its program: in the container of the other program if its own is
-// not running.
+// askObservers runs an observer for each user of the host. An observer runs in the container of its user's program, the client or the
+// server. If this container does not run, the observer runs in the container of the other program.
 func (g *gatherer) askObservers(all map[string]*facts.Container) {
 	limit := fmt.Sprintf("%.1fs", g.patience.Seconds()*0.6)
 	running := func(service string) bool { return all[service] != nil && all[service].Status == "running" }
@@ -362,9 +363,14 @@ func (g *gatherer) askObservers(all map[string]*facts.Container) {
 	} {
 		words := []string{"observer", "-limit", limit}
 		if g.live {
-			if one.user != lab.GuestUser {
-				g.in(all, "observer-"+one.user, one.service, one.user, words...)
+			if one.user == lab.GuestUser {
+				continue
 			}
+			// This observer only reads the program's health. With the program's command line as arguments, it would also send requests.
+			if c := all[one.service]; c != nil && c.Flag("health") != "" {
+				words = append(words, "health", "-health", c.Flag("health"))
+			}
+			g.in(all, "observer-"+one.user, one.service, one.user, words...)
 			continue
 		}
 		if c := all[one.service]; c != nil && one.user != lab.GuestUser {
@@ -378,11 +384,11 @@ func (g *gatherer) askObservers(all map[string]*facts.Container) {
 	}
 }
 
-// copied asks for a file or folder of a container, which need not run.
+// copied asks for a file or folder of a container, even if the container does not run.
 func (g *gatherer) copied(all map[string]*facts.Container, name, service, path string, read func(*tar.Reader, *facts.Section) error) {
 	switch {
 	case all == nil:
-		g.skip(name, "the engine did not tell of the lab's containers")
+		g.skip(name, "the engine did not list the lab's containers")
 	case all[service] == nil:
 		g.skip(name, service+" is missing")
 	default:
@@ -394,7 +400,7 @@ func (g *gatherer) askFiles(all map[string]*facts.Container) {
 	g.copied(all, "file-server.conf", lab.SPIREServer, "/etc/spire/server/server.conf", content)
 	g.copied(all, "file-agent.conf", lab.SPIREAgent, "/etc/spire/agent/agent.conf", content)
 	g.copied(all, "file-passwd", lab.SPIREAgent, "/etc/passwd", content)
-	holder := lab.SPIREAgent // either has the host's credential
+	holder := lab.SPIREAgent // both containers mount the host's credential
 	if all[holder] == nil {
 		holder = lab.Bootstrap
 	}
@@ -402,7 +408,7 @@ func (g *gatherer) askFiles(all map[string]*facts.Container) {
 	g.copied(all, "credential", holder, "/run/host-credential", names)
 }
 
-// content reads the file of an archive.
+// content reads the content of the file in an archive.
 func content(archive *tar.Reader, s *facts.Section) error {
 	for {
 		header, err := archive.Next()
@@ -417,7 +423,7 @@ func content(archive *tar.Reader, s *facts.Section) error {
 	}
 }
 
-// names reads the names, modes and owners of the files in an archive; what is in them is not looked at.
+// names reads the names, modes and owners of the files in an archive, but not their contents.
 func names(archive *tar.Reader, s *facts.Section) error {
 	for {
 		header, err := archive.Next()
@@ -435,7 +441,8 @@ func names(archive *tar.Reader, s *facts.Section) error {
 
 func noArchive(err error) error { return fmt.Errorf("it gave no archive with a file: %w", err) }
 
-// askLogs comes last: the logs may say why an observer was refused just now. An observer that gets no answer is not waited for.
+// askLogs comes last, because the logs may say why an observer was refused. It does not wait long for the observers, because an observer
+// may get no answer.
 func (g *gatherer) askLogs(all map[string]*facts.Container) {
 	enough := time.After(g.patience * 2 / 5)
 	for _, q := range g.asked {
@@ -450,9 +457,9 @@ func (g *gatherer) askLogs(all map[string]*facts.Container) {
 	for _, service := range lab.Services {
 		name := "log-" + service
 		switch {
-		case service == lab.Node: // it says nothing
+		case service == lab.Node: // it logs nothing
 		case all == nil:
-			g.skip(name, "the engine did not tell of the lab's containers")
+			g.skip(name, "the engine did not list the lab's containers")
 		case all[service] == nil:
 			g.skip(name, service+" is missing")
 		default:
@@ -461,7 +468,8 @@ func (g *gatherer) askLogs(all map[string]*facts.Container) {
 	}
 }
 
-// steering are the names of the variables that steer docker, Compose and the lab. Their values are nobody's business.
+// steering returns the names of the variables that steer docker, Compose and the lab. It leaves out the values of these variables, because
+// a value may be private.
 func steering(environ []string) []string {
 	var names []string
 	for _, variable := range environ {
@@ -478,7 +486,8 @@ func steering(environ []string) []string {
 	return names
 }
 
-// idle reports whether no more runs on this machine than it has processors for. Where the machine does not tell, it may be busy.
+// idle reports whether the number of running processes is at most the number of processors. If the machine does not show these numbers, it
+// counts as busy.
 func idle() bool {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

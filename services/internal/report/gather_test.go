@@ -15,7 +15,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 )
 
-// TestMain is the docker command of these tests where it is called by that name.
+// TestMain: if the name of the test program begins with docker, the test program plays docker.
 func TestMain(m *testing.M) {
 	if self, err := os.Executable(); err == nil && strings.HasPrefix(filepath.Base(self), "docker") {
 		mode, _ := os.ReadFile(filepath.Join(filepath.Dir(self), "mode"))
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// docker answers as for a lab whose SPIRE server runs alone. A mode is a verb, and what goes wrong with it.
+// docker answers for a lab in which only the SPIRE server runs. A mode is a command of docker, and the way in which this command fails.
 func docker(mode string, args []string) int {
 	verb, trouble, _ := strings.Cut(mode, " ")
 	if args[0] == verb {
@@ -74,7 +74,7 @@ func docker(mode string, args []string) int {
 			return 7
 		}
 	case "exec":
-		if args[len(args)-4] == "agent" { // a CLI that refuses
+		if args[len(args)-4] == "agent" { // SPIRE's CLI runs, and reports an error
 			fmt.Fprintln(os.Stderr, "Error: rpc error: code = Unavailable")
 			return 1
 		}
@@ -126,7 +126,7 @@ func gathered(t *testing.T, mode string) *facts.Facts {
 	return Gather(context.Background(), e, Options{Patience: patience})
 }
 
-// TestGather has what goes wrong with a docker command, and what the report says then.
+// TestGather: each failure of a docker command must lead to the right status in the report.
 func TestGather(t *testing.T) {
 	for _, test := range []struct{ name, mode, question, want string }{
 		{"all is well", "", "entries", "0"},
@@ -141,7 +141,7 @@ func TestGather(t *testing.T) {
 		{"a docker command that is a script, and crashes", "version shell", "engine", "cannot tell: docker version failed: docker: line 3: 4711 Segmentation fault (exit status 139)"},
 		{"a docker command that prints something else", "version garbage", "engine", "cannot tell: docker version failed: its answer cannot be read: "},
 		{"no list of containers", "ps limit", "containers", "cannot tell: docker ps failed: runtime: "},
-		{"no list of containers, so no answer of the SPIRE server", "ps limit", "entries", "not asked: the engine did not tell of the lab's containers"},
+		{"no list of containers, so no answer of the SPIRE server", "ps limit", "entries", "not asked: the engine did not list the lab's containers"},
 		{"no archive", "cp garbage", "file-server.conf", "cannot tell: docker cp failed: it gave no archive with a file: "},
 		{"no engine", "version refused", "engine", "1"},
 		{"an engine that hangs", "version hangs", "engine", "no answer within 1 s"},
@@ -195,7 +195,8 @@ func TestNoDocker(t *testing.T) {
 	}
 }
 
-// TestReadFile has what else may be handed to a trainer.
+// TestReadFile: a report must be readable in each form in which a trainer may get it. A file that is no report must be refused with a
+// reason.
 func TestReadFile(t *testing.T) {
 	recorded, err := os.ReadFile(recording)
 	if err != nil {

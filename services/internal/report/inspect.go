@@ -8,18 +8,19 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 )
 
-// inspected is what `docker inspect` prints of a container, as far as it is of interest.
+// inspected has the necessary fields of the output of `docker inspect` for a container.
 type inspected struct {
 	ID           string `json:"Id"`
 	Name         string
 	Image        string
 	RestartCount int
 	Config       struct {
-		Image  string
-		Cmd    []string
-		User   string
-		Env    []string
-		Labels map[string]string
+		Image       string
+		Cmd         []string
+		User        string
+		Env         []string
+		Labels      map[string]string
+		StopTimeout int
 	}
 	State struct {
 		Status                string
@@ -46,7 +47,8 @@ type inspected struct {
 	}
 }
 
-// shownVariables are those whose values hold no secret. Of all others a report has the names.
+// shownVariables are the variables whose values are no secrets. For every other variable, a report has
+// only the name.
 var shownVariables = []string{"SPIFFE_ENDPOINT_SOCKET", "AGENT_TTL"}
 
 func readContainers(out []byte) ([]facts.Container, error) {
@@ -63,7 +65,7 @@ func readContainers(out []byte) ([]facts.Container, error) {
 			Status: is.State.Status, ExitStatus: is.State.ExitCode, OutOfMemory: is.State.OOMKilled, Error: is.State.Error,
 			StartedAt: is.State.StartedAt, FinishedAt: is.State.FinishedAt, Restarts: is.RestartCount,
 			PIDMode: is.HostConfig.PidMode, CapAdd: is.HostConfig.CapAdd, CapDrop: is.HostConfig.CapDrop,
-			ReadOnly: is.HostConfig.ReadonlyRootfs, Privileged: is.HostConfig.Privileged,
+			StopTimeout: is.Config.StopTimeout, ReadOnly: is.HostConfig.ReadonlyRootfs, Privileged: is.HostConfig.Privileged,
 			Settings: map[string]string{}, Networks: map[string]facts.Network{},
 		}
 		if is.State.Health != nil {

@@ -16,7 +16,8 @@ var update = flag.Bool("update", false, "record reporttest/healthy.json from the
 
 const recording = "reporttest/healthy.json"
 
-// TestRecording reads the recorded report, and writes it again as it is. With -update it records it first.
+// TestRecording: the recorded report must be the same after it was read and written again. With -update the test first records a new
+// report.
 func TestRecording(t *testing.T) {
 	if *update {
 		e, err := engine.New("../../..")
@@ -35,7 +36,7 @@ func TestRecording(t *testing.T) {
 		if err := Save(&out, f); err != nil {
 			t.Fatal(err)
 		}
-		// As the lab is called by itself.
+		// The recording must not depend on the names of this lab, so it gets the default names.
 		tag := e.Setting("LAB_TAG")
 		text := strings.NewReplacer(`: "`+e.Project+`"`, `: "`+lab.Project+`"`, e.Project+"-", lab.Project+"-", e.Project+"_", lab.Project+"_", `:`+tag+`"`, `:local"`, `:`+tag+` `, `:local `,
 			`"labTag": "`+tag+`"`, `"labTag": "local"`).Replace(out.String())

@@ -11,14 +11,15 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/facts"
 )
 
-// takenOut stands where a secret was.
+// takenOut replaces a secret.
 const takenOut = "(taken out)"
 
-// Shapes of secrets. What is not recognized by its own shape is recognized by what stands before it.
+// These expressions match secrets. A secret that has no special form is recognized by the text before it.
 var (
 	pemKey = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|$)`)
 
-	// Tokens that begin as their makers have them begin: JWTs; GitHub, GitLab, Docker, npm, PyPI; AWS, Google; Slack, Stripe, OpenAI; Vault; age.
+	// tokens matches tokens with a known prefix, which are JWTs and the tokens of GitHub, GitLab, Docker, npm, PyPI, AWS, Google, Slack,
+	// Stripe, OpenAI, Vault and age.
 	tokens = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*|\bgh[a-z]_[A-Za-z0-9_]{10,}|\bgithub_pat_[A-Za-z0-9_]{10,}|\bgl[a-z]{2,5}-[A-Za-z0-9_-]{10,}|` +
 		`\bdckr_[a-z]+_[A-Za-z0-9_-]{10,}|\bnpm_[A-Za-z0-9]{10,}|\bpypi-[A-Za-z0-9_-]{10,}|\b(AKIA|ASIA|AIza)[A-Za-z0-9_-]{12,}|\bya29\.[A-Za-z0-9_-]{10,}|` +
 		`\bxox[a-z]-[A-Za-z0-9-]{8,}|\b[sr]k[-_](live|test|proj|ant)?[-_]?[A-Za-z0-9_-]{16,}|\bhv[sbr]\.[A-Za-z0-9_-]{8,}|\bAGE-SECRET-KEY-[A-Z0-9]{8,}`)
@@ -27,7 +28,7 @@ var (
 	userInfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*:(?:\\?/){2})([^\s"'<>/?#\\]+@|[^\s"'<>/?#@:\\]+:[^\s"'<>]*@)`)
 	portPath = regexp.MustCompile(`^[^:@]+:[0-9]{1,5}/`)
 
-	// Headers, of which the whole value is secret.
+	// Headers whose whole value is a secret.
 	headers = regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-(?:[a-z]+-)*(?:token|auth|key|secret)|x-amz-[a-z-]*signature)(["']?\s*[:=]\s*["']?)(?:(basic|bearer|digest|negotiate|token)\s+)?([^"'\r\n]*)`)
 	bearer  = regexp.MustCompile(`(?i)\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]{6,})`)
 
@@ -41,7 +42,7 @@ var (
 	isFlag   = regexp.MustCompile(`(?i)^--?[a-z0-9-]*(?:password|passwd|passphrase|secret|join_?token|token|api-?key|private-?key)$`)
 )
 
-// Secrets takes passwords, tokens and keys out of a text, and leaves the rest as it is.
+// Secrets removes passwords, tokens and keys from a text, and changes nothing else.
 func Secrets(text string) string {
 	text = pemKey.ReplaceAllString(text, "(a private key, taken out)")
 	text = tokens.ReplaceAllString(text, takenOut)
@@ -78,8 +79,8 @@ func Secrets(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// withoutValues takes out what follows a name. The last two groups of the expression are what separates it from its value, and the rest
-// of the line.
+// withoutValues removes each value whose name the expression matches. The second-last group of the expression is the separator between a
+// name and its value, and the last group is the rest of the line.
 func withoutValues(line string, expression *regexp.Regexp) string {
 	var done strings.Builder
 	for {
@@ -101,7 +102,7 @@ func withoutValues(line string, expression *regexp.Regexp) string {
 	}
 }
 
-// quotes are those around a value.
+// quotes returns the quotation marks around a value.
 func quotes(value string) (opening, closing string) {
 	for _, quote := range []string{`\"`, `"`, `'`} {
 		if strings.HasPrefix(value, quote) {
@@ -117,8 +118,9 @@ func quotes(value string) (opening, closing string) {
 
 var nextPair = regexp.MustCompile(`[,;&]\s*["']?[A-Za-z_][A-Za-z0-9_.-]*["']?\s*[:=]|\s["']?[A-Za-z_][A-Za-z0-9_.-]*=|["'}\]]\s*$|",`)
 
-// valueLength is how long the value is with which a text begins: to its closing quote; without quotes one word, or, of a password, which
-// may have several words, all until the next name or the end.
+// valueLength returns the length of the value at the beginning of a text. A quoted value ends at its closing quote. A value without quotes
+// is one word. But if the parameter several is true, a value without quotes may have several words, as some passwords do. Such a value ends
+// at the next name or at the end of the text.
 func valueLength(text string, several bool) int {
 	for _, quote := range []string{`\"`, `"`, `'`} {
 		if strings.HasPrefix(text, quote) {
@@ -145,7 +147,7 @@ func valueLength(text string, several bool) int {
 	return len(text)
 }
 
-// harmless values say that there is none, or are words of SPIRE's own configuration.
+// harmless reports whether a value cannot be a secret: it is empty, or says yes or no, or is the beginning of a list or block.
 func harmless(name, value string) bool {
 	switch strings.Trim(strings.ToLower(value), `"'\,`) {
 	case "", "true", "false", "null", "nil", "none", "0", "{", "[", "[]", "{}":
@@ -154,7 +156,7 @@ func harmless(name, value string) bool {
 	return false
 }
 
-// places are what a text may name on a machine: its user's home and the lab's folder.
+// places has two folders: the user's home and the lab's folder. The function redact replaces the paths of these folders in a text.
 type places struct{ home, lab string }
 
 var (
@@ -162,7 +164,7 @@ var (
 	windowsHomes = regexp.MustCompile(`(?i)(?:[a-z]:)?[\\/]+(?:users|home|documents and settings)\\+(?:[^\\"':,;<>|\r\n]+\\|[^\\\s"':,;<>|]+)`)
 )
 
-// Redact takes out what must not leave this machine: passwords, tokens, keys, and whose it is.
+// Redact removes what must not leave this machine: passwords, tokens, keys, and the user's name.
 func Redact(text string) string {
 	home, _ := os.UserHomeDir()
 	return places{home: home}.redact(text)
@@ -181,7 +183,7 @@ func (p places) redact(text string) string {
 	return unixHomes.ReplaceAllString(text, "~")
 }
 
-// without replaces a folder at the beginning of a path, and nowhere else.
+// without replaces a folder in a text, but only at the beginning of a path, and only as a whole name: /root, but not x/root or /rootless.
 func without(text, folder, by string) string {
 	if len(folder) < 2 {
 		return text
@@ -207,7 +209,7 @@ func nameByte(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_' || b == '-'
 }
 
-// lines redacts lines of one text: a key has several.
+// lines redacts the lines of one text together, because a key has several lines.
 func (p places) lines(lines []string) []string {
 	if len(lines) == 0 {
 		return lines
@@ -215,7 +217,7 @@ func (p places) lines(lines []string) []string {
 	return strings.Split(p.redact(strings.Join(lines, "\n")), "\n")
 }
 
-// json redacts each text of a JSON value, and keeps the order of its fields.
+// json redacts each text in a JSON value, and keeps the order of the fields.
 func (p places) json(text json.RawMessage) json.RawMessage {
 	if len(text) == 0 {
 		return text
@@ -229,7 +231,7 @@ func (p places) json(text json.RawMessage) json.RawMessage {
 	return out.Bytes()
 }
 
-// value redacts the next value; name is what it is called, or, in a list, the text before it.
+// value redacts the next value of the decoder. The parameter name is the name of this value. In a list, name is the text before this value.
 func (p places) value(decoder *json.Decoder, out *bytes.Buffer, name string) error {
 	token, err := decoder.Token()
 	if err != nil {
@@ -287,9 +289,8 @@ func write(out *bytes.Buffer, value any) {
 	out.Truncate(out.Len() - 1)
 }
 
-// redacted redacts all that goes into facts.
 func (p places) redacted(host facts.Host, preflight []facts.Problem, start *facts.Problem, sections []*facts.Section) (facts.Host, []facts.Problem, *facts.Problem, []*facts.Section) {
-	host.Cut = p.redact(host.Cut)
+	host.Cut, host.Override = p.redact(host.Cut), p.redact(host.Override)
 	for i := range preflight {
 		preflight[i] = p.problem(preflight[i])
 	}
@@ -308,13 +309,13 @@ func (p places) problem(problem facts.Problem) facts.Problem {
 	return facts.Problem{Code: problem.Code, What: p.redact(problem.What), Remedy: p.redact(problem.Remedy)}
 }
 
-// Writer passes on whole lines, without the secrets in them.
+// Writer removes the secrets from each line, and writes the line to Out.
 type Writer struct {
 	Out  io.Writer
 	rest []byte
 }
 
-// Write keeps what comes after the last line break for the next call.
+// Write keeps the text after the last line break for the next call.
 func (w *Writer) Write(text []byte) (int, error) {
 	w.rest = append(w.rest, text...)
 	end := bytes.LastIndexByte(w.rest, '\n') + 1

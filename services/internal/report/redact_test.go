@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestSecrets has each shape of a secret, and at least two more of its kind. @ stands for the secret.
+// TestSecrets: every form of a secret must be hidden. @ marks the secret. Each kind has at least three examples.
 func TestSecrets(t *testing.T) {
 	for kind, lines := range map[string][]string{
 		"a URL": {
@@ -48,7 +48,7 @@ func TestSecrets(t *testing.T) {
 		for _, line := range lines {
 			text := strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(line, "@@", "\x00"), "@", "S3CRET"), "\x00", "S3CRET@")
 			quoted, _ := json.Marshal(map[string]any{"line": text, "token": "S3CRET", "list": []string{"-joinToken", "S3CRET", "--password", "S3CRET"}})
-			for range 2 { // what has been taken out once stays as it is
+			for range 2 { // a second redaction must change nothing
 				if text = Redact(text); strings.Contains(text, "S3CRET") {
 					t.Errorf("%s: %q becomes %q", kind, line, text)
 					break
@@ -64,7 +64,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestKept has what a diagnosis is made of, and what only looks like a secret.
+// TestKept: redaction must keep a text that a diagnosis needs, and a text that only looks like a secret.
 func TestKept(t *testing.T) {
 	for _, line := range []string{
 		`time="2026-11-25T19:31:53Z" level=info msg="Plugin loaded" external=false plugin_name=join_token plugin_type=NodeAttestor subsystem_name=catalog`,

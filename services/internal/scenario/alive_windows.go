@@ -2,7 +2,7 @@ package scenario
 
 import "golang.org/x/sys/windows"
 
-// alive reports whether there is a process of this number.
+// alive reports whether a process with this PID exists.
 func alive(pid int) bool {
 	process, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, uint32(pid))
 	if err != nil {

@@ -15,22 +15,22 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// serverCLI runs the command line of the SPIRE server, unseen.
+// serverCLI runs the SPIRE server's command line without printing the command.
 func (r *run) serverCLI(ctx context.Context, out io.Writer, args ...string) error {
 	return r.lab.Exec(ctx, out, out, lab.SPIREServer, "", append([]string{lab.SPIREServerCLI}, args...)...)
 }
 
-// runServerCLI is serverCLI for a script.
+// runServerCLI is the helper function that calls serverCLI.
 func (r *run) runServerCLI(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	return exited(hc, r.serverCLI(ctx, hc.Stdout, args...))
 }
 
-// inside runs a program in the container of a service, as a user, unseen.
+// inside runs a program in the container of a service, as a user, without printing the command.
 func (r *run) inside(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	return exited(hc, r.lab.Exec(ctx, hc.Stdout, hc.Stderr, args[0], args[1], args[2:]...))
 }
 
-// exited returns the exit status of a program that was run.
+// exited returns the exit status of a program as an error for the interpreter.
 func exited(hc interp.HandlerContext, err error) error {
 	var exit *exec.ExitError
 	switch {
@@ -42,7 +42,7 @@ func exited(hc interp.HandlerContext, err error) error {
 	return answer(hc, err)
 }
 
-// served asks whether a client that starts now is served, and the running one too.
+// served asks whether a new client and the running client are both served.
 func (r *run) served(ctx context.Context, _ []string) error {
 	if err := r.lab.Exec(ctx, io.Discard, io.Discard, lab.Client, lab.ClientUser, "client", "-wait", "2s", "-timeout", "2s"); err != nil {
 		return err
@@ -50,7 +50,6 @@ func (r *run) served(ctx context.Context, _ []string) error {
 	return r.lab.ClientServed(ctx)
 }
 
-// uidOf prints the number of a user of the host.
 func (r *run) uidOf(_ context.Context, args []string) ([]string, error) {
 	text, err := os.ReadFile(filepath.Join(r.Dir, "spire", "host", "passwd"))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"mvdan.cc/sh/v3/interp"
 )
 
-// passed counts a check that held.
+// passed is for a check that held: it counts and prints the check.
 func (r *run) passed(_ context.Context, args []string) error {
 	r.checks++
 	r.out.Say("  %sok%s %s", r.out.Green, r.out.Plain, args[0])
@@ -20,10 +20,9 @@ func (r *run) ok(format string, args ...any) error {
 	return r.passed(context.Background(), []string{fmt.Sprintf(format, args...)})
 }
 
-// fail ends the scenario.
 func (r *run) fail(_ context.Context, args []string) error { return &failure{args[0]} }
 
-// expectExit wants an exit status of the last command.
+// expectExit checks the exit status of the last command.
 func (r *run) expectExit(_ context.Context, args []string) error {
 	if want := number(args[0]); r.exitStatus != want {
 		return failf("%s: exit status is %d, not %d", args[1], r.exitStatus, want)
@@ -31,12 +30,11 @@ func (r *run) expectExit(_ context.Context, args []string) error {
 	return r.ok("%s", args[1])
 }
 
-// expectSuccess wants the exit status 0.
+// expectSuccess checks that the last command had the exit status 0.
 func (r *run) expectSuccess(ctx context.Context, args []string) error {
 	return r.expectExit(ctx, []string{"0", args[0]})
 }
 
-// expectOutput wants a text in what the last command printed.
 func (r *run) expectOutput(_ context.Context, args []string) error {
 	if !strings.Contains(r.output, args[0]) {
 		return failf("%s: the output lacks: %s", args[1], args[0])
@@ -44,7 +42,6 @@ func (r *run) expectOutput(_ context.Context, args []string) error {
 	return r.ok("%s", args[1])
 }
 
-// expectNoOutput wants a text not to be in what the last command printed.
 func (r *run) expectNoOutput(_ context.Context, args []string) error {
 	if strings.Contains(r.output, args[0]) {
 		return failf("%s: the output has: %s", args[1], args[0])
@@ -52,7 +49,7 @@ func (r *run) expectNoOutput(_ context.Context, args []string) error {
 	return r.ok("%s", args[1])
 }
 
-// expectSoon shows a command and repeats it until it prints a text.
+// expectSoon prints a command and repeats it until its output has a text.
 func (r *run) expectSoon(ctx context.Context, args []string) error {
 	seconds, text, why, command := number(args[0]), args[1], args[2], args[3:]
 	r.showCommand(command)
@@ -70,7 +67,7 @@ func (r *run) expectSoon(ctx context.Context, args []string) error {
 	return r.ok("%s", why)
 }
 
-// expect wants a condition to hold now. A condition is a command of the script: a function or a helper function.
+// expect checks that a condition holds now. A condition is a command of the script: a function or a helper function.
 func (r *run) expect(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	held, err := r.condition(ctx, hc, args[1:])
 	if err != nil {
@@ -82,7 +79,7 @@ func (r *run) expect(ctx context.Context, hc interp.HandlerContext, args []strin
 	return r.ok("%s", args[0])
 }
 
-// eventually wants a condition to hold within a time.
+// eventually checks that a condition holds within a time.
 func (r *run) eventually(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	seconds, why, command := number(args[0]), args[1], args[2:]
 	held, err := r.wait(ctx, seconds, why, func() (bool, error) { return r.condition(ctx, hc, command) })
@@ -95,8 +92,8 @@ func (r *run) eventually(ctx context.Context, hc interp.HandlerContext, args []s
 	return r.ok("%s", why)
 }
 
-// condition reports whether a command of the script succeeds; what it prints is dropped. The interpreter has to run it, because it may be a
-// function of the script.
+// condition reports whether a command of the script succeeds, and drops its output. The interpreter must run the command, because it may be
+// a function of the script.
 func (r *run) condition(ctx context.Context, hc interp.HandlerContext, command []string) (bool, error) {
 	line, err := quoted(command)
 	if err != nil {
@@ -111,7 +108,7 @@ func (r *run) condition(ctx context.Context, hc interp.HandlerContext, command [
 	return r.held, nil
 }
 
-// conditionHeld is what condition calls where the command succeeded.
+// conditionHeld implements the command __held. The function condition runs __held if the command of the script has succeeded.
 func (r *run) conditionHeld(context.Context, interp.HandlerContext, []string) error {
 	r.setHeld(true)
 	return nil
@@ -123,7 +120,7 @@ func (r *run) setHeld(held bool) {
 	r.held = held
 }
 
-// wait polls a condition, and says what it waits for while it lasts.
+// wait polls a condition, and prints what it waits for.
 func (r *run) wait(ctx context.Context, seconds int, what string, condition func() (bool, error)) (bool, error) {
 	wait := r.out.NewWait()
 	defer wait.End()

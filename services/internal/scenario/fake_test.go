@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -20,21 +21,21 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// noon is when the fake lab's clock stands.
+// noon is the time that the fake lab's clock always shows.
 var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
-// fakeLab answers commands by rules, and has logs.
+// fakeLab is a lab that answers commands by rules, and that has logs.
 type fakeLab struct {
 	rules      []rule
 	logs       map[string][]engine.Line
 	containers []engine.Container
 	restarts   int
 	unserved   error
-	ran        []string // every command
+	ran        []string // every command that has run
 	resets     int
 }
 
-// rule answers commands that contain a text. With a negative status the command cannot be started, and the output says why.
+// rule answers each command that contains a text. A negative status means that the command cannot be started. The output then says why.
 type rule struct {
 	command string
 	status  int
@@ -105,14 +106,13 @@ func (f *fakeLab) Inspect(context.Context, string) (*engine.Inspection, error) {
 }
 
 func (f *fakeLab) Process(_ context.Context, service string) (engine.Process, error) {
-	f.restarts++ // each look finds another process, if the test says so below
+	f.restarts++ // a test sets restarts to 998, so that the second call returns a different process
 	return engine.Process{Service: service, PID: 7, Restarts: f.restarts / 1000}, nil
 }
 
 func (f *fakeLab) ClientServed(context.Context) error     { return f.unserved }
 func (f *fakeLab) Now(context.Context) (time.Time, error) { return noon, nil }
 
-// healthy is a lab whose client is served.
 func healthy() *fakeLab {
 	return &fakeLab{
 		rules: []rule{
@@ -127,7 +127,6 @@ func healthy() *fakeLab {
 	}
 }
 
-// root is the lab's folder.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("../../..")
@@ -137,7 +136,6 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// play runs a script in a fake lab, and returns whether it passed and what it printed.
 func play(t *testing.T, l Lab, script Script) (bool, string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -146,11 +144,10 @@ func play(t *testing.T, l Lab, script Script) (bool, string) {
 	return passed, out.String()
 }
 
-// script writes a script with these lines.
 func script(t *testing.T, lines string) Script {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "try.sh")
-	if err := os.WriteFile(file, []byte("# scripts/lab script try.sh\n# it must do this\n\n"+lines+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte("# scripts/lab scenario try\n# it must do this\n\n"+lines+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Read(file)
@@ -160,13 +157,13 @@ func script(t *testing.T, lines string) Script {
 	return s
 }
 
-// TestHelpers has, for each helper function, a case in which it passes and one in which it fails.
+// TestHelpers: each helper function must pass in one case, and fail in another case.
 func TestHelpers(t *testing.T) {
 	ran := "run docker compose exec --user client-workload client client\n"
 	refused := "run docker compose exec --user server-workload client client\n"
 	for _, c := range []struct {
 		name, lines string
-		want        string // of the output; "FAIL try: " if it must fail
+		want        string // a text of the output; it begins with "FAIL try: " if the script must fail
 		change      func(*fakeLab)
 	}{
 		{"expect_success", ran + "expect_success why", "ok why", nil},
@@ -235,7 +232,7 @@ func TestHelpers(t *testing.T) {
 		{"expect_outage with other words", "traffic_begins\ntraffic_ends\nexpect_outage ': EOF$' why 2026-11-28T12:00:00Z", "FAIL try: why: ", trafficWithOutage},
 		{"expect_lossless of what was lost", "traffic_begins\ntraffic_ends\nexpect_lossless why", "FAIL try: why: ", trafficWithOutage},
 		{"expect_same_processes", "see_processes client\nexpect_same_processes why", "ok why", nil},
-		{"expect_same_processes of another one", "see_processes client\nexpect_same_processes why", "FAIL try: why: it was: client is process 7", func(f *fakeLab) { f.restarts = 998 }},
+		{"expect_same_processes of another one", "see_processes client\nexpect_same_processes why", "FAIL try: why: before: client is process 7", func(f *fakeLab) { f.restarts = 998 }},
 		{"expect_same_processes without one", "expect_same_processes why", "FAIL try: there is no process to compare", nil},
 		{"extras", "extras tools\npassed why", "ok why", nil},
 		{"extras of what is not one", "extras server", "FAIL try: extras: server is not a service of", nil},
@@ -249,7 +246,7 @@ func TestHelpers(t *testing.T) {
 			f.logs[lab.Server] = f.logs[lab.Client]
 			f.rules = []rule{{"-entryID server", 1, ""}}
 		}},
-		{"usual_lives where the update fails", "usual_lives", "FAIL try: the entry of server has the default TTL again: exit status", func(f *fakeLab) { f.rules = []rule{{"entry update", 1, ""}} }},
+		{"usual_lives where the update fails", "usual_lives", "FAIL try: the entry for server has the default TTL again: exit status", func(f *fakeLab) { f.rules = []rule{{"entry update", 1, ""}} }},
 		{"forge", "forge tools name spiffe://example.org/client\npassed why", "ok why", nil},
 		{"forge without openssl", "forge tools name id", "FAIL try: the home-made CA could not be made", func(f *fakeLab) { f.rules = []rule{{"openssl", 127, ""}} }},
 		{"join without a token", "join host-b spire-server id", "FAIL try: spire-server generated no token", nil},
@@ -288,7 +285,7 @@ func TestHelpers(t *testing.T) {
 		{"captured without parentheses", `log_of client | captured serial`, "FAIL try: captured: want one pair of parentheses", nil},
 		{"another program", "curl example.org", "FAIL try: curl is not a helper function", nil},
 		{"a wrong argument", "expect_log server '(' why", "FAIL try: want: expect_log SERVICE REGEX WHY, and REGEX is", nil},
-		{"no check", "step nothing", "FAIL try: it checked nothing", nil},
+		{"no check", "step nothing", "FAIL try: it has no check", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := healthy()
@@ -299,20 +296,20 @@ func TestHelpers(t *testing.T) {
 			if want := strings.HasPrefix(c.want, "ok") || strings.HasPrefix(c.want, "server logs"); passed != want || !strings.Contains(said, c.want) {
 				t.Errorf("passed is %t, want %t and %q in:\n%s", passed, want, c.want, said)
 			}
-			if !passed && !strings.Contains(c.want, "checked nothing") && !strings.Contains(said, "try.sh:") && !strings.Contains(said, "exit status 1") {
+			if !passed && !strings.Contains(c.want, "it has no check") && !strings.Contains(said, "try.sh:") && !strings.Contains(said, "exit status 1") {
 				t.Errorf("the failure does not name file and line:\n%s", said)
 			}
 		})
 	}
 }
 
-// traffic1 is one request, which is served.
+// traffic1 sets logs with one request, which was served.
 func traffic1(f *fakeLab) {
 	f.logs[lab.Steady] = []engine.Line{{Time: noon, Text: "Success!!!"}, {Time: noon, Text: "1 requests sent: 1 served, 0 failed"}}
 	f.logs[lab.Server] = []engine.Line{{Time: noon, Text: `2026/11/28 12:00:00 Request received from "spiffe://example.org/client": GET "/steady"`}}
 }
 
-// trafficWithOutage is a refused request between two that are served.
+// trafficWithOutage sets logs with a refused request between two served requests.
 func trafficWithOutage(f *fakeLab) {
 	f.logs[lab.Steady] = []engine.Line{{Time: noon, Text: "Success!!!"},
 		{Time: noon.Add(time.Second), Text: `Error connecting to "https://server:8443/steady": Get "https://server:8443/steady": remote error: tls: bad certificate`},
@@ -321,7 +318,7 @@ func trafficWithOutage(f *fakeLab) {
 	f.logs[lab.Server] = []engine.Line{received, {Time: noon, Text: "http: TLS handshake error from 172.30.0.9:1: unexpected ID"}, received}
 }
 
-// TestEveryHelperHasACase sees that TestHelpers leaves none out.
+// TestEveryHelperHasACase: TestHelpers must test every helper function.
 func TestEveryHelperHasACase(t *testing.T) {
 	text, err := os.ReadFile("fake_test.go")
 	if err != nil {
@@ -330,7 +327,7 @@ func TestEveryHelperHasACase(t *testing.T) {
 	for name := range helpers {
 		switch name {
 		case "step", "explain", "say", "run", "mark_logs", "__held", "see_processes":
-			continue // every scenario calls them, and they have no check of their own
+			continue // these functions check nothing, and every scenario calls them
 		}
 		if !strings.Contains(string(text), `"`+name) && !strings.Contains(string(text), name+`\n`) {
 			t.Errorf("no case is for %s", name)
@@ -338,7 +335,7 @@ func TestEveryHelperHasACase(t *testing.T) {
 	}
 }
 
-// TestQuick: the short form is asked for by an option.
+// TestQuick: the option Quick must select the quick form of a scenario.
 func TestQuick(t *testing.T) {
 	for quick, want := range map[bool]string{true: "a", false: "b"} {
 		var out bytes.Buffer
@@ -349,7 +346,7 @@ func TestQuick(t *testing.T) {
 	}
 }
 
-// endless is a lab whose commands end only when they are ended.
+// endless is a lab whose commands never exit by themselves.
 type endless struct{ *fakeLab }
 
 func (e endless) Run(ctx context.Context, _, _ []string, _ io.Reader, _, _ io.Writer) (int, error) {
@@ -357,7 +354,7 @@ func (e endless) Run(ctx context.Context, _, _ []string, _ io.Reader, _, _ io.Wr
 	return 143, nil
 }
 
-// TestRunLimit: a command that does not end is ended, and the scenario fails.
+// TestRunLimit: a command that does not exit must be stopped, and the scenario must fail.
 func TestRunLimit(t *testing.T) {
 	var out bytes.Buffer
 	place := Place{Dir: root(t), Cache: t.TempDir(), Project: "p"}
@@ -367,7 +364,8 @@ func TestRunLimit(t *testing.T) {
 	}
 }
 
-// TestAFailureResetsTheLab: a scenario that has changed the lab and fails leaves no marker, because the lab was reset.
+// TestAFailureResetsTheLab: if a scenario has changed the lab and fails, the lab must be reset. If a scenario fails without a change, the
+// lab must not be reset.
 func TestAFailureResetsTheLab(t *testing.T) {
 	l := healthy()
 	if passed, said := play(t, l, script(t, "run docker compose stop server\nfail why")); passed || l.resets != 1 {
@@ -379,7 +377,7 @@ func TestAFailureResetsTheLab(t *testing.T) {
 	}
 }
 
-// TestBadID runs the real script: it passes where the server refuses, and fails where the server lets the client in or is silent.
+// TestBadID: the real script must pass if the server refuses the client. It must fail if the server accepts the client or logs nothing.
 func TestBadID(t *testing.T) {
 	bad, err := Find(root(t), "bad-id")
 	if err != nil {
@@ -400,22 +398,11 @@ func TestBadID(t *testing.T) {
 	}
 }
 
-// TestScenarios lints every script: the scenarios, and those checks that are written in their helper functions.
+// TestScenarios: every scenario must satisfy Lint.
 func TestScenarios(t *testing.T) {
 	all, err := List(root(t))
 	if err != nil {
 		t.Fatal(err)
-	}
-	checks, err := filepath.Glob(filepath.Join(root(t), "scripts", "dev", "checks", "*.sh"))
-	if err != nil || len(checks) == 0 {
-		t.Fatal("there are no checks:", err)
-	}
-	for _, file := range checks {
-		check, err := Read(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, check)
 	}
 	for _, script := range all {
 		problems, err := Lint(script)
@@ -428,13 +415,13 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestFind: a mistyped name gets a proposal.
+// TestFind: for a mistyped name, the error must propose the right name.
 func TestFind(t *testing.T) {
 	for name, want := range map[string]string{
-		"Bad-ID": "did you mean bad-id? make scenarios lists them",
-		"bad":    "did you mean bad-id or bad-server-id? make scenarios lists them",
-		"xyz":    "make scenarios lists them",
-		"":       "make scenarios lists them",
+		"Bad-ID": "did you mean bad-id? \"make scenarios\" lists them",
+		"bad":    "did you mean bad-id or bad-server-id? \"make scenarios\" lists them",
+		"xyz":    "\"make scenarios\" lists them",
+		"":       "\"make scenarios\" lists them",
 	} {
 		_, err := Find(root(t), name)
 		var problem *engine.Problem
@@ -444,9 +431,13 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestNames: a scenario may have any name of letters, digits and dashes, in any folder.
+// TestNames: the name of a scenario may have letters, digits and dashes, and its folder may have any name.
 func TestNames(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), `my [lab]* \1`)
+	odd := `my [lab]* \1`
+	if runtime.GOOS == "windows" { // Windows does not allow these names
+		odd = "my [lab] 1"
+	}
+	dir := filepath.Join(t.TempDir(), odd)
 	if err := os.MkdirAll(filepath.Join(dir, filepath.FromSlash(folder)), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -466,7 +457,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestLint has a line for each thing that a script must not have.
+// TestLint: each thing that a script must not have must be found.
 func TestLint(t *testing.T) {
 	for lines, want := range map[string]string{
 		"curl example.org":           "try.sh:4: curl is not a helper function",
@@ -476,8 +467,8 @@ func TestLint(t *testing.T) {
 		"grep a < <(say a)":          "process substitution",
 		"say a >file":                "reads and writes no files",
 		"say a 3>&1":                 "no file descriptor 3",
-		"path=/tmp":                  "the variable path is another one on Windows",
-		"Path=/tmp":                  "must have small letters only",
+		"path=/tmp":                  "the variable path has a different meaning on Windows",
+		"Path=/tmp":                  "must have lower-case letters only",
 		"export x=1":                 "export is not allowed",
 		"step() { true; }":           "hides the helper function",
 		`"$1" a`:                     "must not come from a variable",
@@ -498,7 +489,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestLock: a lock is held by one process, released by its holder alone, and taken over from a process that has died.
+// TestLock: only one process can hold a lock, and only this process can release it. After the death of this process, another process must
+// be able to take over the lock.
 func TestLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	unlock, err := Lock(path, "it is in use")
@@ -525,7 +517,7 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// TestReadsOnly: a command that is not known to leave the lab as it is counts as a change.
+// TestReadsOnly: a command must count as a change unless it is in the list of commands that change nothing.
 func TestReadsOnly(t *testing.T) {
 	for line, want := range map[string]bool{
 		"docker compose exec spire-server /opt/spire/bin/spire-server entry show":   true,
@@ -543,7 +535,7 @@ func TestReadsOnly(t *testing.T) {
 	}
 }
 
-// TestTyped: a command is shown as it can be typed.
+// TestTyped: a command must be printed in a form that a learner can type.
 func TestTyped(t *testing.T) {
 	for _, c := range []struct {
 		words []string
@@ -559,7 +551,7 @@ func TestTyped(t *testing.T) {
 	}
 }
 
-// TestWritingNamesEveryHelper: the page for authors names every helper function and filter, and none that does not exist.
+// TestWritingNamesEveryHelper: the page for authors must name every helper function and filter, and no others.
 func TestWritingNamesEveryHelper(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root(t), "scripts", "scenarios", "WRITING.md"))
 	if err != nil {

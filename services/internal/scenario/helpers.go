@@ -16,8 +16,8 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// helper is a helper function of the scripts: how it is called, and the Go function behind it. The arguments are checked against
-// the usage before the function is called.
+// helper is a helper function of the scripts: its usage, and its Go function. The arguments are checked against the usage before the
+// function is called.
 type helper struct {
 	usage string
 	do    func(r *run, ctx context.Context, hc interp.HandlerContext, args []string) error
@@ -28,14 +28,14 @@ var helpers = map[string]*helper{}
 
 func init() {
 	for _, h := range []*helper{
-		// What the scenario tells (tell.go).
+		// Printing and running commands (tell.go).
 		tells("step SENTENCE", (*run).step),
 		tells("explain TEXT", (*run).explain),
 		prints("say TEXT ...", (*run).say),
 		tells("run COMMAND ...", (*run).command),
 		tells("mark_logs", func(r *run, ctx context.Context, _ []string) error { return r.markLogs(ctx) }),
 
-		// What must be true of a command (expect.go).
+		// Checks of a command (expect.go).
 		tells("expect_success WHY", (*run).expectSuccess),
 		tells("expect_exit STATUS WHY", (*run).expectExit),
 		tells("expect_output TEXT WHY", (*run).expectOutput),
@@ -46,7 +46,7 @@ func init() {
 		{"expect WHY CONDITION ...", (*run).expect},
 		{"eventually SECONDS WHY CONDITION ...", (*run).eventually},
 
-		// What must be in a log (logs.go).
+		// Checks of a log (logs.go).
 		tells("expect_log SERVICE REGEX WHY", (*run).expectLog),
 		tells("expect_log_within SECONDS TIME SERVICE REGEX WHY", (*run).expectLogWithin),
 		tells("expect_no_log SERVICE REGEX WHY", (*run).expectNoLog),
@@ -54,7 +54,7 @@ func init() {
 		prints("new_lines SERVICE", (*run).newLines),
 		asks("logged SERVICE REGEX", (*run).logged),
 
-		// How long SVIDs are valid (times.go).
+		// Lifetimes of SVIDs (times.go).
 		prints("engine_time", (*run).engineTime),
 		prints("held_until SERVICE", (*run).heldUntil),
 		prints("quick QUICK FULL", (*run).quick),
@@ -63,7 +63,7 @@ func init() {
 		tells("countdown SERVICE", (*run).countdown),
 		tells("expect_rotations SERVICE ID", (*run).expectRotations),
 
-		// Requests that are sent all the time (requests.go).
+		// Continuous requests (requests.go).
 		tells("traffic_begins", (*run).trafficBegins),
 		tells("traffic_ends", (*run).trafficEnds),
 		tells("expect_lossless WHY", (*run).expectLossless),
@@ -80,7 +80,7 @@ func init() {
 		tells("join SERVICE SERVICE ID", (*run).join),
 		tells("expect_refused ALERT REGEX WHY ...", (*run).expectRefused),
 
-		// What a condition asks (ask.go).
+		// Questions, for use as conditions (ask.go).
 		asks("client_served", func(r *run, ctx context.Context, _ []string) error { return r.lab.ClientServed(ctx) }),
 		asks("served", (*run).served),
 		asks("spire_server_answers", func(r *run, ctx context.Context, _ []string) error {
@@ -99,14 +99,14 @@ func init() {
 	}
 }
 
-// tells is a helper function that needs its arguments alone.
+// tells returns a helper function that needs only its arguments.
 func tells(usage string, do func(r *run, ctx context.Context, args []string) error) *helper {
 	return &helper{usage, func(r *run, ctx context.Context, _ interp.HandlerContext, args []string) error {
 		return do(r, ctx, args)
 	}}
 }
 
-// prints is a helper function whose answer is lines, for $(...).
+// prints returns a helper function that prints lines, for use in $(...).
 func prints(usage string, do func(r *run, ctx context.Context, args []string) ([]string, error)) *helper {
 	return &helper{usage, func(r *run, ctx context.Context, hc interp.HandlerContext, args []string) error {
 		lines, err := do(r, ctx, args)
@@ -117,14 +117,13 @@ func prints(usage string, do func(r *run, ctx context.Context, args []string) ([
 	}}
 }
 
-// asks is a helper function that is a question: its exit status is 0 for yes and 1 for no.
+// asks returns a helper function that is a question. Its exit status is 0 for yes and 1 for no.
 func asks(usage string, do func(r *run, ctx context.Context, args []string) error) *helper {
 	return &helper{usage, func(r *run, ctx context.Context, hc interp.HandlerContext, args []string) error {
 		return answer(hc, do(r, ctx, args))
 	}}
 }
 
-// answer makes the exit status 1 of an error.
 func answer(hc interp.HandlerContext, err error) error {
 	if err == nil {
 		return nil
@@ -133,8 +132,8 @@ func answer(hc interp.HandlerContext, err error) error {
 	return interp.ExitStatus(1)
 }
 
-// checkArguments compares arguments with a usage such as "expect_log SERVICE REGEX WHY". The last word may be "...", for any number
-// more of the word before it, or of anything.
+// checkArguments compares arguments with a usage such as "expect_log SERVICE REGEX WHY". If the usage ends with "...", any number of
+// further arguments is allowed.
 func checkArguments(usage string, args []string) error {
 	words := strings.Fields(usage)[1:]
 	many := len(words) > 0 && words[len(words)-1] == "..."
@@ -154,7 +153,7 @@ func checkArguments(usage string, args []string) error {
 	return nil
 }
 
-// argumentChecks has what an argument must be, by its word in a usage.
+// argumentChecks has the check for each word of a usage.
 var argumentChecks = map[string]func(string) error{
 	"SECONDS": wholeNumber,
 	"LIMIT":   wholeNumber,
@@ -181,13 +180,13 @@ func oneOf(words ...string) func(string) error {
 	}
 }
 
-// number returns an argument that checkArguments has found to be a whole number.
+// number returns an argument as a whole number. checkArguments has checked it.
 func number(text string) int {
 	n, _ := strconv.Atoi(text)
 	return n
 }
 
-// moment returns an argument that checkArguments has found to be a time.
+// moment returns an argument as a time. checkArguments has checked it.
 func moment(text string) time.Time {
 	at, _ := time.Parse(time.RFC3339Nano, text)
 	return at

@@ -9,16 +9,17 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// builtins are the commands of the shell itself that a script may use.
+// builtins are the commands of the shell that a script may use.
 var builtins = []string{"[", "echo", "false", "local", "printf", "return", "shift", "test", "true"}
 
-// onWindows are names that mean something else there: names of variables ignore case, and these exist.
+// onWindows are names that a script must not use for its variables. On Windows, variables with these names already exist, and the names of
+// variables ignore case.
 var onWindows = []string{"comspec", "euid", "gid", "home", "path", "pathext", "pwd", "temp", "tmp", "uid", "username"}
 
 var variableName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-// Lint returns what a script must not have: another program, a feature of bash that the interpreter lacks or understands in another way
-// on some system, or a function that hides a helper function. Each problem names file and line.
+// Lint returns the parts that a script must not have: a call of a program of the operating system, a feature of bash that the interpreter
+// lacks or treats differently on some system, or a function that hides a helper function. Each problem names file and line.
 func Lint(script Script) ([]string, error) {
 	file, err := script.parse()
 	if err != nil {
@@ -32,8 +33,8 @@ func Lint(script Script) ([]string, error) {
 
 type linter struct {
 	script    Script
-	functions map[string]bool        // that the script defines
-	known     func(name string) bool // is it a helper function?
+	functions map[string]bool        // the functions that the script defines
+	known     func(name string) bool // whether a name is a helper function
 	problems  []string
 }
 
@@ -56,7 +57,6 @@ func (l *linter) problem(at syntax.Node, format string, args ...any) {
 	l.problems = append(l.problems, fmt.Sprintf("%s:%d: %s", l.script.Name+".sh", at.Pos().Line(), fmt.Sprintf(format, args...)))
 }
 
-// header wants the two comments with which every script begins.
 func (l *linter) header() {
 	if !regexp.MustCompile(`\bmust\b`).MatchString(l.script.Expectation) {
 		l.problems = append(l.problems, l.script.Name+".sh:2: the second line must say what is expected, as \"# X must Y\"")
@@ -79,7 +79,7 @@ func (l *linter) node(node syntax.Node) {
 		}
 	case *syntax.Stmt:
 		if n.Background {
-			l.problem(n, "& is not allowed: nothing may run beside the script")
+			l.problem(n, "& is not allowed: a script has no background processes")
 		}
 	case *syntax.Redirect:
 		if n.N != nil && n.N.Value != "1" && n.N.Value != "2" {
@@ -105,9 +105,9 @@ func (l *linter) variable(assign *syntax.Assign) {
 	}
 	switch name := assign.Name.Value; {
 	case !variableName.MatchString(name):
-		l.problem(assign, "the variable %s must have small letters only: on Windows case does not count", name)
+		l.problem(assign, "the variable %s must have lower-case letters only, because Windows ignores case", name)
 	case slices.Contains(onWindows, name):
-		l.problem(assign, "the variable %s is another one on Windows", name)
+		l.problem(assign, "the variable %s has a different meaning on Windows", name)
 	}
 }
 

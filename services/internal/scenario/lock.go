@@ -14,9 +14,9 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 )
 
-// Lock makes a file that only one process can make, with the number of that process in it; this works on every file system. A file
-// whose process has died is taken over. The returned function removes the file, unless another process has made it since. what says
-// what is in the way if the lock is held.
+// Lock creates a file with the PID of this process. Only one process can create the file, on every file system. If the process whose PID is
+// in the file no longer runs, the caller gets the lock. The function unlock removes the file if the file still has the PID of this process.
+// If a different process holds the lock, the error message begins with the text of the parameter what.
 func Lock(path, what string) (unlock func(), err error) {
 	me := strconv.Itoa(os.Getpid())
 	for range 3 {
@@ -48,17 +48,16 @@ func Lock(path, what string) (unlock func(), err error) {
 		if pid == "" {
 			pid = "unknown"
 		}
-		return nil, &engine.Problem{What: what + " (process " + pid + ")", Remedy: "wait until it has ended; if it never does: rm " + path}
+		return nil, &engine.Problem{What: what + " (process " + pid + ")", Remedy: "wait until it has exited. If it never does: rm " + path}
 	}
 	return nil, &engine.Problem{What: what, Remedy: "try again"}
 }
 
-// unwritable explains an error of writing a file in .cache.
 func unwritable(path string, err error) error {
 	return engine.Unwritable(filepath.Dir(filepath.Dir(path)), path, err)
 }
 
-// holder returns the process that holds a lock.
+// holder returns the PID of the process that holds a lock.
 func holder(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -73,7 +72,7 @@ func Held(path string) bool {
 	return err == nil && alive(number)
 }
 
-// WaitForLock tries to lock again and again until the limit.
+// WaitForLock retries [Lock] until the limit.
 func WaitForLock(ctx context.Context, path string, limit time.Duration, what string) (unlock func(), err error) {
 	for began := time.Now(); ; {
 		if unlock, err = Lock(path, what); err == nil || time.Since(began) > limit {
@@ -87,7 +86,7 @@ func WaitForLock(ctx context.Context, path string, limit time.Duration, what str
 	}
 }
 
-// CutOff is what is known of a scenario of this lab that was cut off, so that what it changed is not yet restored; empty if there is none.
+// CutOff returns the name of the scenario that was interrupted before it restored this lab, or an empty text if there is none.
 func CutOff(e *engine.Engine) string {
 	what, err := os.ReadFile(e.Cache("unfinished-" + e.Project))
 	if err != nil {

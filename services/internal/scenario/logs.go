@@ -10,7 +10,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
 )
 
-// markLogs begins a new count: only what is logged from here on counts.
+// markLogs sets the time from which log lines count.
 func (r *run) markLogs(ctx context.Context) error {
 	now, err := r.lab.Now(ctx)
 	if err == nil {
@@ -19,7 +19,7 @@ func (r *run) markLogs(ctx context.Context) error {
 	return err
 }
 
-// matching returns the lines that a service has logged since the step began and that match.
+// matching returns the matching lines that a service has logged since the step began.
 func (r *run) matching(ctx context.Context, service, regex string) ([]engine.Line, error) {
 	expression, err := regexp.Compile(regex)
 	if err != nil {
@@ -39,7 +39,6 @@ func (r *run) matching(ctx context.Context, service, regex string) ([]engine.Lin
 	return found, err
 }
 
-// await waits until a line matches, and returns those that do.
 func (r *run) await(ctx context.Context, service, regex, why string) ([]engine.Line, error) {
 	for began := time.Now(); ; {
 		found, err := r.matching(ctx, service, regex)
@@ -60,7 +59,7 @@ func (r *run) await(ctx context.Context, service, regex, why string) ([]engine.L
 	}
 }
 
-// expectLog wants a line that a service has logged since the step began to match; it waits for it. The last such line is shown.
+// expectLog waits until a service has logged a matching line since the step began. It prints the last matching line.
 func (r *run) expectLog(ctx context.Context, args []string) error {
 	service, why := args[0], args[2]
 	found, err := r.await(ctx, service, args[1], why)
@@ -71,14 +70,14 @@ func (r *run) expectLog(ctx context.Context, args []string) error {
 	return r.ok("%s", why)
 }
 
-// expectLogWithin wants the first such line to come within so many seconds after a time.
+// expectLogWithin checks that the first matching line is at most a number of seconds later than a time.
 func (r *run) expectLogWithin(ctx context.Context, args []string) error {
 	most, from, service, why := number(args[0]), moment(args[1]), args[2], args[4]
 	found, err := r.await(ctx, service, args[3], why)
 	if err != nil {
 		return err
 	}
-	// A line that came before the clock was asked counts as 0.
+	// For a line from before that time, the delay counts as 0 s.
 	took := max(found[0].Time.Sub(from), 0)
 	if took > time.Duration(most)*time.Second {
 		return failf("%s: it took %.2f s, not %d s at most", why, took.Seconds(), most)
@@ -87,7 +86,8 @@ func (r *run) expectLogWithin(ctx context.Context, args []string) error {
 	return r.ok("%s", why)
 }
 
-// expectNoLog wants no line since the step began to match. Without a log it fails.
+// expectNoLog checks that a service has logged no matching line since the step began. If there is no log, the check
+// fails.
 func (r *run) expectNoLog(ctx context.Context, args []string) error {
 	service, why := args[0], args[2]
 	found, err := r.matching(ctx, service, args[1])
@@ -100,7 +100,7 @@ func (r *run) expectNoLog(ctx context.Context, args []string) error {
 	return r.ok("%s", why)
 }
 
-// logged reports whether a line since the step began matches.
+// logged reports whether a service has logged a matching line since the step began.
 func (r *run) logged(ctx context.Context, args []string) error {
 	found, err := r.matching(ctx, args[0], args[1])
 	if err == nil && len(found) == 0 {
@@ -109,12 +109,10 @@ func (r *run) logged(ctx context.Context, args []string) error {
 	return err
 }
 
-// logOf prints all that a service has logged.
 func (r *run) logOf(ctx context.Context, args []string) ([]string, error) {
 	return r.texts(ctx, args[0], time.Time{})
 }
 
-// newLines prints what a service has logged since the step began.
 func (r *run) newLines(ctx context.Context, args []string) ([]string, error) {
 	return r.texts(ctx, args[0], r.stepBegan)
 }

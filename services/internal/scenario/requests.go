@@ -13,7 +13,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/traffic"
 )
 
-// trafficBegins starts the client `steady`, which sends a request every 250 ms, each over a new connection.
+// trafficBegins starts the client "steady", which sends a request every 250 ms, each over a new connection.
 func (r *run) trafficBegins(ctx context.Context, _ []string) error {
 	now, err := r.lab.Now(ctx)
 	if err != nil {
@@ -39,7 +39,7 @@ func (r *run) trafficBegins(ctx context.Context, _ []string) error {
 		return err
 	}
 	if !held {
-		return failf("the traffic does not begin: %s", last)
+		return failf("the first request of the traffic was not served: %s", last)
 	}
 	inspection, err := r.lab.Inspect(ctx, lab.Steady)
 	if err != nil {
@@ -52,7 +52,8 @@ func (r *run) trafficBegins(ctx context.Context, _ []string) error {
 	return nil
 }
 
-// trafficEnds stops the client, and accounts for every request: each reason with its number, and what the server received and refused.
+// trafficEnds stops the client, and prints the results of all requests: how many were served, how often each error occurred, and how
+// many requests the server received and refused.
 func (r *run) trafficEnds(ctx context.Context, _ []string) error {
 	if r.trafficBegan.IsZero() {
 		return failf("there is no traffic: traffic_begins comes first")
@@ -88,7 +89,6 @@ func (r *run) trafficEnds(ctx context.Context, _ []string) error {
 
 var errNoTraffic = failf("there is no traffic to judge: traffic_begins and traffic_ends come first")
 
-// expectLossless wants nothing of the traffic to have failed, and the server to have received all of it.
 func (r *run) expectLossless(_ context.Context, args []string) error {
 	if r.traffic == nil {
 		return errNoTraffic
@@ -100,7 +100,7 @@ func (r *run) expectLossless(_ context.Context, args []string) error {
 	return r.ok("%s: %s", args[0], said)
 }
 
-// expectOutage wants all failures of the traffic to be consecutive, for this reason, and none of them before a time.
+// expectOutage checks that all failures of the traffic are consecutive, have a matching reason, and began after a time.
 func (r *run) expectOutage(_ context.Context, args []string) error {
 	if r.traffic == nil {
 		return errNoTraffic
@@ -113,7 +113,7 @@ func (r *run) expectOutage(_ context.Context, args []string) error {
 	return r.ok("%s: %s", args[1], r.traffic.Sums())
 }
 
-// seeProcesses shows which process each service is, and remembers it.
+// seeProcesses prints the process of each service, and remembers it.
 func (r *run) seeProcesses(ctx context.Context, args []string) error {
 	var err error
 	if r.processes, err = r.processesOf(ctx, args); err != nil {
@@ -137,7 +137,7 @@ func (r *run) processesOf(ctx context.Context, services []string) ([]engine.Proc
 	return all, nil
 }
 
-// expectSameProcesses wants each of these services to be the same process still.
+// expectSameProcesses checks that each of these services still has the process that was remembered.
 func (r *run) expectSameProcesses(ctx context.Context, args []string) error {
 	if len(r.processes) == 0 {
 		return failf("there is no process to compare: see_processes comes first")
@@ -152,7 +152,7 @@ func (r *run) expectSameProcesses(ctx context.Context, args []string) error {
 	}
 	for i := range now {
 		if now[i] != r.processes[i] {
-			changed = append(changed, fmt.Sprintf("it was: %s; it is: %s", r.processes[i], now[i]))
+			changed = append(changed, fmt.Sprintf("before: %s; now: %s", r.processes[i], now[i]))
 		}
 	}
 	if len(changed) > 0 {

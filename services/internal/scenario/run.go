@@ -21,13 +21,13 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/traffic"
 )
 
-// Lab is what a scenario needs of the lab that it runs in.
+// Lab is the lab in which a scenario runs, with the functions that a scenario needs.
 type Lab interface {
-	// Ready makes sure that the lab runs and its client is served; it starts the lab if need be. Progress goes to out.
+	// Ready checks that the lab runs and its client is served, and starts the lab if necessary. Progress goes to out.
 	Ready(ctx context.Context, out io.Writer) error
-	// Reset removes the lab and starts a new one. What it prints goes to out.
+	// Reset removes the lab and starts a new one. Its output goes to out.
 	Reset(ctx context.Context, out io.Writer) error
-	// NeedTools makes sure that the tools' image is here, with which the extras run.
+	// NeedTools builds the image tools if it is missing. The extras need it.
 	NeedTools(ctx context.Context, out io.Writer) error
 
 	Run(ctx context.Context, extra, words []string, in io.Reader, out, errOut io.Writer) (int, error)
@@ -40,10 +40,10 @@ type Lab interface {
 	Now(ctx context.Context) (time.Time, error)
 }
 
-// Options are what the learner may say.
+// Options are the options of the learner.
 type Options struct {
 	Quick    bool      // the short form, with shorter waits
-	Pause    io.Reader // wait for Enter from here between the steps; nil does not wait
+	Pause    io.Reader // the input on which the scenario waits for Enter between the steps; nil does not wait
 	Keep     bool      // leave the lab as it is when the scenario fails
 	RunLimit time.Duration
 	LogLimit time.Duration
@@ -55,14 +55,23 @@ const (
 	DefaultLogLimit = 20 * time.Second
 )
 
-// Place is where a scenario keeps what it needs between two commands.
+// Place has the folders and names that a scenario needs.
 type Place struct {
 	Dir     string // the lab's folder
 	Cache   string // the folder for the files below
-	Project string // what Compose calls this lab
+	Project string // the Compose project of this lab
+	Folder  string // the folder of compose.yaml; Dir if empty
 }
 
-// run is one run of a script. Helper functions that stand in a pipe run at the same time, so what they share has a lock.
+// ComposeFile returns the path of a file in the folder of compose.yaml.
+func (p Place) ComposeFile(name string) string {
+	if p.Folder != "" {
+		return filepath.Join(p.Folder, name)
+	}
+	return filepath.Join(p.Dir, name)
+}
+
+// run is one run of a script. Helper functions in a pipe run at the same time, so a lock guards the fields that they share.
 type run struct {
 	Place
 	script  Script
@@ -74,26 +83,26 @@ type run struct {
 	mu         sync.Mutex
 	steps      int
 	checks     int
-	stepBegan  time.Time // by the engine's clock; only what was logged since counts
-	output     string    // of the last command
-	exitStatus int       // of the last command
-	held       bool      // what a condition has found
+	stepBegan  time.Time // by the engine's clock; only later log lines count
+	output     string    // the output of the last command
+	exitStatus int       // the exit status of the last command
+	held       bool      // whether the last condition held
 
 	trafficBegan   time.Time // by the engine's clock; zero without traffic
 	trafficAddress string
 	traffic        *traffic.Traffic
 	processes      []engine.Process
-	token          string // with which a host has joined
+	token          string // the last join token of a host
 }
 
-// failure ends a script because a check did not hold.
+// failure ends a script, because a check did not hold.
 type failure struct{ why string }
 
 func (f *failure) Error() string { return f.why }
 
 func failf(format string, args ...any) error { return &failure{fmt.Sprintf(format, args...)} }
 
-// atLine is an error with the line of the script that caused it.
+// atLine is an error with the line of the script at which it happened.
 type atLine struct {
 	line uint
 	error
@@ -101,7 +110,7 @@ type atLine struct {
 
 func (a *atLine) Unwrap() error { return a.error }
 
-// Run runs a script in a lab. It returns whether every check held; what happened has been printed.
+// Run runs a script in a lab. It returns whether every check held, after it has printed the result.
 func Run(ctx context.Context, l Lab, place Place, script Script, out *screen.Screen, options Options) bool {
 	r := &run{Place: place, script: script, lab: l, out: out, options: options, began: time.Now()}
 	out.Say("%s%s%s: %s", out.Bold, script.Name, out.Plain, script.Expectation)
@@ -109,7 +118,7 @@ func Run(ctx context.Context, l Lab, place Place, script Script, out *screen.Scr
 	if err != nil {
 		return r.finish(ctx, err)
 	}
-	unlock, err := Lock(filepath.Join(place.Cache, "lock-scenario-"+place.Project), "another scenario or fault is at work on this lab")
+	unlock, err := Lock(filepath.Join(place.Cache, "lock-scenario-"+place.Project), "another scenario or fault is running in this lab")
 	if err != nil {
 		return r.refuse(err)
 	}
@@ -123,7 +132,7 @@ func Run(ctx context.Context, l Lab, place Place, script Script, out *screen.Scr
 	return r.finish(ctx, err)
 }
 
-// shell returns the interpreter: with set -euo pipefail, with the helper functions, and with no other program.
+// shell returns the interpreter, with set -euo pipefail and the helper functions, and without other programs.
 func (r *run) shell() (*interp.Runner, error) {
 	return interp.New(
 		interp.Params("-e", "-u", "-o", "pipefail"),
@@ -143,7 +152,6 @@ func (r *run) shell() (*interp.Runner, error) {
 		}))
 }
 
-// call runs a helper function or a tool.
 func (r *run) call(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	if tool := tools[args[0]]; tool != nil {
 		return tool(input(hc), hc.Stdout, args[1:])
@@ -158,10 +166,10 @@ func (r *run) call(ctx context.Context, hc interp.HandlerContext, args []string)
 	return helper.do(r, ctx, hc, args[1:])
 }
 
-// variables are those that a script can read beside its own. They are looked up when they are read.
+// variables has the variables that helper functions set for a script. Each value is computed when the script reads it.
 type variables struct{ *run }
 
-// names of the variables that helper functions set, with how each is read.
+// readVariables has, for each of these variables, the function that computes its value.
 var readVariables = map[string]func(r *run) string{
 	"output":      func(r *run) string { return r.output },
 	"exit_status": func(r *run) string { return strconv.Itoa(r.exitStatus) },
@@ -205,7 +213,6 @@ func (v variables) Each(f func(string, expand.Variable) bool) {
 	}
 }
 
-// begin makes sure that the lab runs and its client is served.
 func (r *run) begin(ctx context.Context) error {
 	r.onScreen("begin", r.script.Name+": "+r.script.Expectation)
 	var said bytes.Buffer
@@ -226,10 +233,9 @@ func (r *run) unready(what, said string, err error) error {
 	return failf("%s: %v", what, err)
 }
 
-// marker is the file that exists while the lab is not as the scenario found it.
+// marker is a file that exists while the lab differs from its state before the scenario.
 func (r *run) marker() string { return filepath.Join(r.Cache, "unfinished-"+r.Project) }
 
-// changes makes the marker.
 func (r *run) changes() error {
 	if _, err := os.Stat(r.marker()); err == nil {
 		return nil
@@ -237,8 +243,8 @@ func (r *run) changes() error {
 	return os.WriteFile(r.marker(), []byte(r.script.Name+"\n"), 0o644)
 }
 
-// onScreen tells the console what the scenario does: lines that begin with a word. Without the file the console shows less, and the
-// scenario is the same, so errors are ignored.
+// onScreen writes an event of the scenario into a file that the console reads. Each line begins with the kind of the event, which is
+// the parameter word. Errors are ignored: without this file the scenario works as usual, and the console only shows less.
 func (r *run) onScreen(word, text string) {
 	mode := os.O_APPEND
 	if word == "begin" {
@@ -265,7 +271,6 @@ func (r *run) refuse(err error) bool {
 	return false
 }
 
-// finish removes what every scenario may leave, and says how it ended.
 func (r *run) finish(ctx context.Context, err error) bool {
 	interrupted := ctx.Err() != nil
 	ctx = context.WithoutCancel(ctx)
@@ -273,7 +278,7 @@ func (r *run) finish(ctx context.Context, err error) bool {
 	_, marked := os.Stat(r.marker())
 	if why == "" && marked == nil {
 		if err := r.tidy(ctx); err != nil {
-			why = "what it made cannot be removed: " + err.Error()
+			why = "what the scenario created cannot be removed: " + err.Error()
 		} else if err := os.Remove(r.marker()); err != nil {
 			why = err.Error()
 		}
@@ -303,7 +308,7 @@ func (r *run) finish(ctx context.Context, err error) bool {
 	return false
 }
 
-// reason says why a run failed; nothing if it passed.
+// reason says why a run failed. It is empty if the run passed.
 func (r *run) reason(err error, interrupted bool) string {
 	var status interp.ExitStatus
 	switch {
@@ -314,12 +319,12 @@ func (r *run) reason(err error, interrupted bool) string {
 	case err != nil:
 		return err.Error()
 	case r.checks == 0:
-		return "it checked nothing"
+		return "it has no check"
 	}
 	return ""
 }
 
-// lastLines shows what each container logged last.
+// lastLines prints the last log lines of each container.
 func (r *run) lastLines(ctx context.Context) {
 	containers, err := r.lab.Containers(ctx)
 	if err != nil {
@@ -344,14 +349,14 @@ func (r *run) leave(ctx context.Context) {
 		r.out.Say("Nothing was cleaned up, so that you can inspect what failed:")
 		r.out.Say("  docker compose --profile '*' ps --all")
 		r.out.Say("  docker compose --profile '*' logs --timestamps SERVICE")
-		r.out.Say("The next scenario resets the lab. make down and make up do so too.")
+		r.out.Say("The next scenario resets the lab. So do \"make down\" and \"make up\".")
 		return
 	}
 	r.out.Say("Resetting the lab: registration entries that you created by hand will be lost ... (KEEP=1 keeps the failed state)")
 	var said bytes.Buffer
 	if err := r.lab.Reset(ctx, &said); err != nil {
 		r.out.Say("%s%v", said.String(), err)
-		r.out.Say("The reset failed: make down, then make up, or the next scenario.")
+		r.out.Say("The reset failed. Run \"make down\", then \"make up\", or run the next scenario.")
 		return
 	}
 	if err := os.Remove(r.marker()); err != nil && !errors.Is(err, os.ErrNotExist) {

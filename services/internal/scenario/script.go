@@ -1,6 +1,6 @@
-// Package scenario runs the scripts of scripts/scenarios. They are shell scripts which an interpreter within this program runs, so
-// that no bash, grep or sed is needed on the learner's machine. What they can call are the helper functions of this package: each
-// is a Go function, found by its name in helpers.go.
+// Package scenario runs the shell scripts of scripts/scenarios. An interpreter within this program runs them, so that the
+// learner's machine needs no bash, grep or sed. The scripts can call the helper functions of this package. Each is a Go function
+// with a name in helpers.go.
 package scenario
 
 import (
@@ -19,7 +19,7 @@ const folder = "scripts/scenarios"
 // Script is one scenario, as it is in its file.
 type Script struct {
 	Name        string
-	Expectation string // its second line: what must be true
+	Expectation string // the second line of the file: the expectation
 	Lesson      string // the file that explains it, relative to the lab's folder; empty if there is none
 	file        string
 }
@@ -47,7 +47,7 @@ func List(dir string) ([]Script, error) {
 	return all, nil
 }
 
-// Find returns the scenario of a name.
+// Find returns the scenario with a name.
 func Find(dir, name string) (Script, error) {
 	all, err := List(dir)
 	if err != nil {
@@ -58,10 +58,10 @@ func Find(dir, name string) (Script, error) {
 			return script, nil
 		}
 	}
-	return Script{}, &engine.Problem{What: fmt.Sprintf("there is no scenario %q", name), Remedy: didYouMean(name, all) + "make scenarios lists them"}
+	return Script{}, &engine.Problem{What: fmt.Sprintf("there is no scenario %q", name), Remedy: didYouMean(name, all) + "\"make scenarios\" lists them"}
 }
 
-// didYouMean proposes the scenarios whose names have the mistyped one in them, or are in it.
+// didYouMean proposes scenarios whose names contain the mistyped name, or are contained in it.
 func didYouMean(name string, all []Script) string {
 	var near []string
 	for _, script := range all {
@@ -75,7 +75,7 @@ func didYouMean(name string, all []Script) string {
 	return "did you mean " + strings.Join(near, " or ") + "? "
 }
 
-// Read returns the script of a file.
+// Read returns the script in a file.
 func Read(file string) (Script, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -91,7 +91,7 @@ func Read(file string) (Script, error) {
 	return script, nil
 }
 
-// path returns the script's file, relative to the lab's folder if it is there.
+// path returns the path of the script's file, relative to the lab's folder if the file is in it.
 func (s Script) path(dir string) string {
 	if path, err := filepath.Rel(dir, s.file); err == nil && filepath.IsLocal(path) {
 		return filepath.ToSlash(path)
@@ -99,7 +99,6 @@ func (s Script) path(dir string) string {
 	return s.file
 }
 
-// parse returns the syntax tree. Positions in it name the file by its last part.
 func (s Script) parse() (*syntax.File, error) {
 	file, err := os.Open(s.file)
 	if err != nil {

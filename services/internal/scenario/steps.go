@@ -14,7 +14,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 )
 
-// must runs a command that is not a check of its own; otherwise is what is said if it fails.
+// must runs a command that is not a check. If the exit status is not 0, must returns an error with the text of the parameter otherwise.
 func (r *run) must(ctx context.Context, otherwise string, words ...string) error {
 	if err := r.command(ctx, words); err != nil {
 		return err
@@ -25,7 +25,6 @@ func (r *run) must(ctx context.Context, otherwise string, words ...string) error
 	return nil
 }
 
-// succeeds runs a command whose success is a check.
 func (r *run) succeeds(ctx context.Context, why string, words ...string) error {
 	if err := r.command(ctx, words); err != nil {
 		return err
@@ -33,7 +32,7 @@ func (r *run) succeeds(ctx context.Context, why string, words ...string) error {
 	return r.expectSuccess(ctx, []string{why})
 }
 
-// inServer returns a command line of the SPIRE server's own program.
+// inServer returns a command line that runs the SPIRE server's program.
 func inServer(service string, args ...string) []string {
 	return append([]string{"docker", "compose", "exec", service, lab.SPIREServerCLI}, args...)
 }
@@ -51,7 +50,7 @@ func (r *run) extras(ctx context.Context, services []string) error {
 	return r.must(ctx, "could not start "+strings.Join(services, " "), append(strings.Fields("docker compose up --detach --no-deps"), services...)...)
 }
 
-// present starts what was stopped, and waits until the clients are served.
+// present starts a stopped service, and waits until a new client and the running client are served.
 func (r *run) present(ctx context.Context, args []string) error {
 	if err := r.command(ctx, append(strings.Fields("docker compose up --detach --no-deps"), args[0])); err != nil {
 		return err
@@ -71,8 +70,8 @@ func (r *run) present(ctx context.Context, args []string) error {
 	return r.ok(why)
 }
 
-// labEntry gives the registration entry of a workload every field that bootstrap gave it, and these fields beside. An update without a
-// mask replaces every field, so the command names all of them.
+// labEntry sets every field of a workload's registration entry to bootstrap's value, and adds the fields that the caller passes. An update
+// without a mask replaces every field, so the command has all fields.
 func (r *run) labEntry(ctx context.Context, service, why string, fields ...string) error {
 	for _, workload := range lab.Workloads {
 		if workload.Service == service {
@@ -83,7 +82,6 @@ func (r *run) labEntry(ctx context.Context, service, why string, fields ...strin
 	return failf("%s has no registration entry of the lab: want server or client", service)
 }
 
-// both returns the services that were named, or both workloads.
 func both(services []string) []string {
 	if len(services) == 0 {
 		return []string{lab.Server, lab.Client}
@@ -91,7 +89,8 @@ func both(services []string) []string {
 	return services
 }
 
-// shortLived makes the SVIDs of the services valid for so many seconds, and waits until the running programs hold such SVIDs.
+// shortLived limits the lifetime of the services' SVIDs to a number of seconds, and waits until the running programs hold SVIDs with that
+// lifetime.
 func (r *run) shortLived(ctx context.Context, args []string) error {
 	seconds, services := args[0], both(args[1:])
 	for _, service := range services {
@@ -102,21 +101,21 @@ func (r *run) shortLived(ctx context.Context, args []string) error {
 	return r.expectLeft(ctx, append([]string{"most", seconds, "15", "the running " + strings.Join(services, " and ") + " hold SVIDs with that lifetime"}, services...))
 }
 
-// usualLives is a step that gives SVIDs their usual lifetime again.
+// usualLives is a step that restores the usual lifetime of SVIDs.
 func (r *run) usualLives(ctx context.Context, args []string) error {
 	if err := r.step(ctx, []string{"SVIDs have their usual lifetime again"}); err != nil {
 		return err
 	}
 	for _, service := range both(args) {
-		if err := r.labEntry(ctx, service, "the entry of "+service+" has the default TTL again"); err != nil {
+		if err := r.labEntry(ctx, service, "the entry for "+service+" has the default TTL again"); err != nil {
 			return err
 		}
 	}
 	return r.expectLeft(ctx, []string{"least", "600", "60", "both programs hold an SVID with the usual lifetime", lab.Server, lab.Client})
 }
 
-// forge makes with openssl, in an extra service, a CA of its own (ca.pem) and a certificate under it (NAME.pem, NAME.key) which is an
-// X.509-SVID in everything but its CA.
+// forge uses openssl in an extra service to create a separate CA (ca.pem), and a certificate from this CA (NAME.pem, NAME.key). Except for
+// its CA, the certificate is a correct X.509-SVID.
 func (r *run) forge(ctx context.Context, args []string) error {
 	service, name, id := args[0], args[1], args[2]
 	openssl := append([]string{"docker", "compose", "exec", service}, strings.Fields("openssl req -x509 -batch -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc")...)
@@ -131,7 +130,8 @@ func (r *run) forge(ctx context.Context, args []string) error {
 
 var tokenLine = regexp.MustCompile(`(?m)^Token: (\S+)`)
 
-// join starts an extra host, and its agent joins a SPIRE server with a join token, which is then $token. The agent gets an alias.
+// join starts an extra host. The agent of this host attests to a SPIRE server with a join token, and gets an alias. The script can read the
+// token as $token.
 func (r *run) join(ctx context.Context, args []string) error {
 	host, server, alias := args[0], args[1], args[2]
 	if err := r.extras(ctx, []string{host}); err != nil {
@@ -167,7 +167,7 @@ func (r *run) join(ctx context.Context, args []string) error {
 	}
 	for _, expected := range [][]string{
 		{host, "Node attestation was successful.*/spire/agent/join_token/" + r.token + `"`, "its agent has joined"},
-		{server, "Agent attestation request completed.*/spire/agent/join_token/" + r.token + `"`, server + " knows it by the token"},
+		{server, "Agent attestation request completed.*/spire/agent/join_token/" + r.token + `"`, server + " has authenticated it by the token"},
 		{host, "Starting agent APIs", "it serves the Workload API to the workloads of " + host},
 	} {
 		if err := r.expectLog(ctx, expected); err != nil {
@@ -177,8 +177,9 @@ func (r *run) join(ctx context.Context, args []string) error {
 	return nil
 }
 
-// expectRefused wants curl to get nothing from the server with this certificate, or with none, and openssl to read this alert. For both
-// the server must log that the handshake failed, and a reason that matches.
+// expectRefused checks that the server refuses a client with the certificate in the arguments, or without a certificate. The command curl
+// must not be served, and openssl must read the alert in the arguments. For each of these two commands, the server must log a failed
+// handshake with a matching reason.
 func (r *run) expectRefused(ctx context.Context, args []string) error {
 	alert, why, certificate := args[0], args[2], args[3:]
 	regex := "TLS handshake error from [^ ]+: " + args[1]
@@ -196,7 +197,7 @@ func (r *run) expectRefused(ctx context.Context, args []string) error {
 	if err := r.expectNoLog(ctx, []string{lab.Server, `"` + path + `"`, "no request came through"}); err != nil {
 		return err
 	}
-	if err := r.explain(ctx, []string{"curl sends its request before it reads the refusal, so its message differs from run to run. openssl sends nothing, and reads the alert."}); err != nil {
+	if err := r.explain(ctx, []string{"curl sends its request before it reads the refusal, so its message differs from run to run. The next command sends nothing and reads the alert. It prints CONNECTION ESTABLISHED first, because in TLS 1.3 the client's part of the handshake is complete when the refusal arrives."}); err != nil {
 		return err
 	}
 	if err := r.markLogs(ctx); err != nil {
@@ -208,13 +209,13 @@ func (r *run) expectRefused(ctx context.Context, args []string) error {
 	if err := r.expectExit(ctx, []string{"1", "the connection failed"}); err != nil {
 		return err
 	}
-	if err := r.expectOutput(ctx, []string{"alert " + alert, "openssl is told by an alert: " + alert}); err != nil {
+	if err := r.expectOutput(ctx, []string{"alert " + alert, "openssl reads the alert: " + alert}); err != nil {
 		return err
 	}
 	return r.expectLog(ctx, []string{lab.Server, regex, "the server refused it for the same reason"})
 }
 
-// tidy removes what every scenario may leave: the extras, entries whose ID begins with "scenario-", and the empty disk. Entries that a
+// tidy removes what any scenario may leave behind: the extras, entries whose ID begins with "scenario-", and two volumes. Entries that a
 // learner created stay.
 func (r *run) tidy(ctx context.Context) error {
 	containers, err := r.lab.Containers(ctx)
@@ -248,16 +249,16 @@ func (r *run) tidy(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.quietly(ctx, "docker", "volume", "rm", "--force", r.Project+"_spire-server-empty-disk")
+	return r.quietly(ctx, "docker", "volume", "rm", "--force", r.Project+"_spire-server-empty-disk", r.Project+"_trust-bundle")
 }
 
 var scenarioEntry = regexp.MustCompile(`(?m)^Entry ID *: (` + regexp.QuoteMeta(lab.ScenarioEntry) + `\S*)`)
 
-// quietly runs a docker command that is not part of the story.
+// quietly runs a docker command without printing it.
 func (r *run) quietly(ctx context.Context, words ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	var out lockedBuffer
+	var out LockedBuffer
 	status, err := r.lab.Run(ctx, nil, words, nil, &out, &out)
 	if err == nil && status != 0 {
 		err = failf("%s: exit status %s: %s", typed(words), strconv.Itoa(status), engine.LastLine(out.String()))

@@ -19,7 +19,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/screen"
 )
 
-// step begins the next step: from here on only new log lines count.
+// step begins the next step. From then on, checks of a log use only new lines.
 func (r *run) step(ctx context.Context, args []string) error {
 	r.steps++
 	title := fmt.Sprintf("%d. %s", r.steps, args[0])
@@ -35,7 +35,6 @@ func (r *run) step(ctx context.Context, args []string) error {
 	return r.markLogs(ctx)
 }
 
-// explain says what the step has shown.
 func (r *run) explain(_ context.Context, args []string) error {
 	for _, line := range screen.Fold(args[0], r.out.Width) {
 		r.out.Say("  %s", line)
@@ -43,13 +42,12 @@ func (r *run) explain(_ context.Context, args []string) error {
 	return nil
 }
 
-// say prints a line.
 func (r *run) say(_ context.Context, args []string) ([]string, error) {
 	return []string{strings.Join(args, " ")}, nil
 }
 
-// command shows a command as it can be typed, runs it, and keeps $output and $exit_status. A variable may be set before it, and '|' may be
-// between two commands. It fails if the command does not end in time.
+// command prints a command as it can be typed, runs it, and sets $output and $exit_status. The arguments may begin with variables such as
+// NAME=value, and may be several commands with '|' between them. If a command does not exit in time, the script fails.
 func (r *run) command(ctx context.Context, args []string) error {
 	began := time.Now()
 	r.showCommand(args)
@@ -63,7 +61,7 @@ func (r *run) command(ctx context.Context, args []string) error {
 	return nil
 }
 
-// typed returns a command as it can be typed in a shell. A pipe is a word of its own.
+// typed returns a command as it can be typed in a shell. Each '|' is a separate word.
 func typed(words []string) string {
 	var all []string
 	for _, word := range words {
@@ -84,7 +82,7 @@ func (r *run) showCommand(words []string) {
 	r.onScreen("command", typed(words))
 }
 
-// composeProgress matches Compose's own messages, which are not what a step is about.
+// composeProgress matches Compose's own messages, which a step does not need.
 var composeProgress = regexp.MustCompile(`^( (Container|Volume|Network) |Going to |$)`)
 
 func (r *run) showResult() {
@@ -99,7 +97,7 @@ func (r *run) showResult() {
 	}
 }
 
-// execute runs a command line and keeps what it prints. Unless the command is known to leave the lab as it is, the lab counts as changed.
+// execute runs a command line and keeps its output. Unless the command is known to change nothing, the lab counts as changed.
 func (r *run) execute(ctx context.Context, words []string) error {
 	if !readsOnly(words) {
 		if err := r.changes(); err != nil {
@@ -107,9 +105,9 @@ func (r *run) execute(ctx context.Context, words []string) error {
 		}
 	}
 	if slices.Contains(words, "pause") {
-		// Docker Engine 20.10 never lets go of a container that is paused while a process is being started in it, so the console must
-		// not ask anything at this moment.
-		unlock, err := WaitForLock(ctx, filepath.Join(r.Cache, "lock-asks-"+r.Project), 20*time.Second, "the console is asking the lab something")
+		// In Docker Engine 20.10, a container that is paused while a process starts in it stays paused forever. The console starts
+		// processes in containers, so it must not read the lab now.
+		unlock, err := WaitForLock(ctx, filepath.Join(r.Cache, "lock-asks-"+r.Project), 20*time.Second, "the console is reading the state of the lab")
 		if err != nil {
 			return err
 		}
@@ -117,7 +115,7 @@ func (r *run) execute(ctx context.Context, words []string) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, r.options.RunLimit)
 	defer cancel()
-	var out lockedBuffer
+	var out LockedBuffer
 	status, err := r.pipeline(limited, words, &out)
 	if err != nil {
 		return err
@@ -132,7 +130,6 @@ func (r *run) execute(ctx context.Context, words []string) error {
 	return nil
 }
 
-// readsOnly reports whether a command is known to leave the lab as it is.
 func readsOnly(words []string) bool {
 	line := " " + strings.Join(words, " ") + " "
 	if strings.Contains(line, " "+lab.SPIREServerCLI+" ") && (strings.Contains(line, " show ") || strings.Contains(line, " mint ")) {
@@ -149,8 +146,7 @@ func readsOnly(words []string) bool {
 	return false
 }
 
-// pipeline runs the commands between the pipes at the same time. Its status is that of the last command that failed, as with
-// pipefail.
+// pipeline runs the commands of a pipe at the same time. As with pipefail, it returns the status of the last command that failed.
 func (r *run) pipeline(ctx context.Context, words []string, out io.Writer) (int, error) {
 	stages := split(words, "|")
 	statuses := make([]int, len(stages))
@@ -170,7 +166,7 @@ func (r *run) pipeline(ctx context.Context, words []string, out io.Writer) (int,
 				end.Close()
 			}
 			if pipe, ok := from.(*io.PipeReader); ok {
-				_, _ = io.Copy(io.Discard, pipe) // else the stage before would wait for ever
+				_, _ = io.Copy(io.Discard, pipe) // otherwise the previous stage would wait forever
 			}
 		})
 	}
@@ -206,7 +202,6 @@ func (r *run) stage(ctx context.Context, words []string, in io.Reader, out, errO
 	return r.lab.Run(ctx, extra, words, in, out, errOut)
 }
 
-// split divides words at a separator.
 func split(words []string, separator string) [][]string {
 	var parts [][]string
 	for {
@@ -218,19 +213,21 @@ func split(words []string, separator string) [][]string {
 	}
 }
 
-// lockedBuffer is a buffer for several writers.
-type lockedBuffer struct {
+// LockedBuffer is a buffer for several writers at the same time.
+type LockedBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
 }
 
-func (b *lockedBuffer) Write(p []byte) (int, error) {
+// Write implements [io.Writer].
+func (b *LockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buffer.Write(p)
 }
 
-func (b *lockedBuffer) String() string {
+// String returns the text that was written so far.
+func (b *LockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buffer.String()

@@ -10,7 +10,7 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/traffic"
 )
 
-// There is one clock, the engine's, because the learner's may be wrong.
+// All times come from the engine's clock, because the learner's clock may be wrong.
 
 // engineTime prints the time by the engine's clock.
 func (r *run) engineTime(ctx context.Context, _ []string) ([]string, error) {
@@ -18,7 +18,6 @@ func (r *run) engineTime(ctx context.Context, _ []string) ([]string, error) {
 	return []string{now.UTC().Format(time.RFC3339Nano)}, err
 }
 
-// clock returns the engine's clock.
 func (r *run) clock(ctx context.Context) (traffic.Clock, error) {
 	now, err := r.lab.Now(ctx)
 	if err != nil {
@@ -29,7 +28,7 @@ func (r *run) clock(ctx context.Context) (traffic.Clock, error) {
 
 func (r *run) waits() traffic.Screen { return traffic.Screen{Out: r.out, Terminal: r.out.Terminal} }
 
-// quick prints the first argument in the short form of the scenario, else the second.
+// quick prints its first argument in the quick form of the scenario, and its second argument in the full form.
 func (r *run) quick(_ context.Context, args []string) ([]string, error) {
 	if r.options.Quick {
 		return args[:1], nil
@@ -37,7 +36,7 @@ func (r *run) quick(_ context.Context, args []string) ([]string, error) {
 	return args[1:], nil
 }
 
-// heldUntil prints when the SVID expires that the running program of a service holds, as the program logged it.
+// heldUntil prints the expiry of the SVID that the running program of a service holds. It reads the expiry from the program's log.
 func (r *run) heldUntil(ctx context.Context, args []string) ([]string, error) {
 	at, err := r.expiry(ctx, args[0])
 	if err != nil || at.IsZero() {
@@ -46,7 +45,8 @@ func (r *run) heldUntil(ctx context.Context, args []string) ([]string, error) {
 	return []string{at.UTC().Format(time.RFC3339Nano)}, nil
 }
 
-// expiry returns the zero time if the service has not logged it.
+// expiry returns the time at which the SVID of a service's running program expires, or the zero time if the service has not logged that
+// time.
 func (r *run) expiry(ctx context.Context, service string) (time.Time, error) {
 	all, err := r.lab.Log(ctx, service, time.Time{})
 	var expires time.Time
@@ -58,7 +58,7 @@ func (r *run) expiry(ctx context.Context, service string) (time.Time, error) {
 	return expires, err
 }
 
-// expectPast waits until a time is over. It fails at once if that is more than so many seconds away.
+// expectPast waits until a time has passed. If the wait would take more than a number of seconds, expectPast fails at once.
 func (r *run) expectPast(ctx context.Context, args []string) error {
 	clock, err := r.clock(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (r *run) expectPast(ctx context.Context, args []string) error {
 	return r.ok("%s", args[2])
 }
 
-// expectLeft waits until the SVIDs that running programs hold are valid for so long: at most, or at least.
+// expectLeft waits until the SVIDs of running programs are valid for at most, or at least, a number of seconds.
 func (r *run) expectLeft(ctx context.Context, args []string) error {
 	bound, seconds, limit, why, services := args[0], time.Duration(number(args[1]))*time.Second, time.Duration(number(args[2]))*time.Second, args[3], args[4:]
 	want := traffic.Left{Least: seconds}
@@ -99,7 +99,7 @@ func (r *run) expectLeft(ctx context.Context, args []string) error {
 	return r.ok("%s", why)
 }
 
-// countdown waits until the SVID that a service holds has expired, and shows how long that still takes.
+// countdown waits until the SVID that a service holds has expired, and prints the remaining time.
 func (r *run) countdown(ctx context.Context, args []string) error {
 	service := args[0]
 	expires, err := r.expiry(ctx, service)
@@ -136,8 +136,8 @@ func (r *run) countdown(ctx context.Context, args []string) error {
 	return r.ok("the SVID of %s has expired, by the clock", service)
 }
 
-// expectRotations wants each rotation of a service since the step began to begin with the serial number at which the one before ended,
-// and to keep the SPIFFE ID.
+// expectRotations checks the rotations of a service since the step began. Each rotation must start with the serial number with which the
+// previous rotation ended, and keep the SPIFFE ID.
 func (r *run) expectRotations(ctx context.Context, args []string) error {
 	service, id := args[0], args[1]
 	found, err := r.matching(ctx, service, " rotated: ")

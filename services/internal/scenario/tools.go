@@ -11,10 +11,9 @@ import (
 	"mvdan.cc/sh/v3/interp"
 )
 
-// tool is a small filter that a script may use in a pipe, in place of a program of the machine.
+// tool is a small filter for a pipe in a script. It replaces a program of the machine.
 type tool func(in io.Reader, out io.Writer, args []string) error
 
-// tools has every tool by its name.
 var tools = map[string]tool{
 	"captured":  captured,
 	"key_id":    keyID,
@@ -25,7 +24,6 @@ var tools = map[string]tool{
 	"count":     count,
 }
 
-// exitStatusOf divides the result of a tool into an exit status and an error.
 func exitStatusOf(err error) (int, error) {
 	var status interp.ExitStatus
 	if errors.As(err, &status) {
@@ -34,7 +32,6 @@ func exitStatusOf(err error) (int, error) {
 	return 0, err
 }
 
-// lines calls a function for each line.
 func lines(in io.Reader, each func(line string)) error {
 	scanner := bufio.NewScanner(in)
 	scanner.Buffer(nil, 1<<20)
@@ -44,7 +41,7 @@ func lines(in io.Reader, each func(line string)) error {
 	return scanner.Err()
 }
 
-// captured REGEX prints, of each line that matches, what is in the first pair of parentheses.
+// captured REGEX prints, for each matching line, the text in the first pair of parentheses.
 func captured(in io.Reader, out io.Writer, args []string) error {
 	if len(args) != 1 {
 		return failf("want: captured REGEX")
@@ -63,7 +60,7 @@ func captured(in io.Reader, out io.Writer, args []string) error {
 	})
 }
 
-// key_id prints the key identifier of a certificate as SPIRE writes it: small letters without colons.
+// keyID is key_id: it prints a key identifier as SPIRE prints it, which is in lower case and without colons.
 func keyID(in io.Reader, out io.Writer, args []string) error {
 	if len(args) != 0 {
 		return failf("key_id takes no arguments")
@@ -73,8 +70,8 @@ func keyID(in io.Reader, out io.Writer, args []string) error {
 	})
 }
 
-// authority STATE prints the ID of the authority that is Active, Prepared or Old, from what `localauthority x509 show` prints; nothing
-// if there is none.
+// authority STATE reads the output of `localauthority x509 show`, and prints the ID of the authority in this state: Active, Prepared
+// or Old. If no authority has this state, it prints nothing.
 func authority(in io.Reader, out io.Writer, args []string) error {
 	if len(args) != 1 {
 		return failf("want: authority Active|Prepared|Old")
@@ -90,7 +87,7 @@ func authority(in io.Reader, out io.Writer, args []string) error {
 	})
 }
 
-// grep -E REGEX prints the lines that match, or with -cE how many there are. The exit status is 1 if there is none.
+// grep -E REGEX prints the matching lines, or with -cE their number. The exit status is 1 if no line matches.
 func grep(in io.Reader, out io.Writer, args []string) error {
 	if len(args) != 2 || args[0] != "-E" && args[0] != "-cE" {
 		return failf("want: grep -E REGEX, or grep -cE REGEX")
@@ -135,7 +132,6 @@ func tail(in io.Reader, out io.Writer, args []string) error {
 	return err
 }
 
-// some reads all lines, and the number in -n N.
 func some(name string, in io.Reader, args []string) (all []string, n int, err error) {
 	if len(args) != 2 || args[0] != "-n" || wholeNumber(args[1]) != nil {
 		return nil, 0, failf("want: %s -n N", name)
@@ -144,7 +140,7 @@ func some(name string, in io.Reader, args []string) (all []string, n int, err er
 	return all, number(args[1]), err
 }
 
-// count prints the number of lines that are not empty.
+// count prints the number of non-empty lines.
 func count(in io.Reader, out io.Writer, args []string) error {
 	if len(args) != 0 {
 		return failf("count takes no arguments")

@@ -4,5 +4,6 @@ package screen
 
 import "os"
 
-// understandsEscapes reports whether the environment says which terminal this is: one that is not named understands nothing.
+// understandsEscapes reports whether the terminal understands escape sequences. If TERM is empty, the terminal counts as
+// one that does not understand them.
 func understandsEscapes(*os.File) bool { return os.Getenv("TERM") != "" }

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// understandsEscapes switches on the escape sequences that a console of Windows knows but does not expect.
+// understandsEscapes switches on escape sequences, which are off by default in a console of Windows.
+// It reports whether this succeeded.
 func understandsEscapes(file *os.File) bool {
 	handle := windows.Handle(file.Fd())
 	var mode uint32

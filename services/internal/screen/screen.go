@@ -1,4 +1,4 @@
-// Package screen knows what the learner's terminal can show: colours, its width, and a line that changes.
+// Package screen knows the abilities of the learner's terminal: colours, width, and a line that can be overwritten.
 package screen
 
 import (
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Screen is where a command prints.
+// Screen is the output of a command.
 type Screen struct {
 	io.Writer
 	Terminal bool // one line may be overwritten
@@ -20,7 +20,8 @@ type Screen struct {
 	Bold, Dim, Red, Green, Cyan, Plain string // escape sequences, or nothing
 }
 
-// New returns the screen of a file. It has no colours with NO_COLOR, with TERM=dumb, without TERM (but on Windows), and where the file is no terminal.
+// New returns the screen for a file. The screen has no colours in these cases: the file is not a terminal, NO_COLOR is set, TERM is dumb,
+// or TERM is empty (except on Windows).
 func New(file *os.File) *Screen {
 	s := &Screen{Writer: file, Width: 92}
 	s.Terminal = term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" && understandsEscapes(file)
@@ -41,20 +42,21 @@ func Plain(out io.Writer) *Screen { return &Screen{Writer: out, Width: 92} }
 // Say prints a line.
 func (s *Screen) Say(format string, args ...any) { fmt.Fprintf(s, format+"\n", args...) }
 
-// Wait shows that something takes time: on a terminal one line that counts the seconds, elsewhere a line every 10 s.
+// Wait shows that something takes time: on a terminal by a line that counts the seconds, elsewhere by a line every 10 s.
 type Wait struct {
 	screen *Screen
 	began  time.Time
-	told   int // seconds after the beginning
+	told   int // when a text was printed last, in seconds after the beginning
 }
 
 // NewWait begins a wait.
 func (s *Screen) NewWait() *Wait { return &Wait{screen: s, began: time.Now()} }
 
-// Seconds returns how many whole seconds have passed.
+// Seconds returns how many whole seconds have passed since the wait began.
 func (w *Wait) Seconds() int { return int(time.Since(w.began).Seconds()) }
 
-// Tell shows a text if it is time for it. The text comes from a function, which gets the seconds that have passed.
+// Tell prints a text at most once a second on a terminal, and at most every 10 s elsewhere. The function text gets the seconds that have
+// passed.
 func (w *Wait) Tell(text func(seconds int) string) {
 	now := w.Seconds()
 	switch {
@@ -71,14 +73,14 @@ func (w *Wait) Tell(text func(seconds int) string) {
 	}
 }
 
-// End removes the line that counts.
+// End removes the line with the seconds from the terminal.
 func (w *Wait) End() {
 	if w.screen.Terminal && w.told > 0 {
 		fmt.Fprint(w.screen, "\r\x1b[K")
 	}
 }
 
-// While shows a wait until the function returns.
+// While shows a wait until the function do returns.
 func (s *Screen) While(what string, do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
@@ -94,7 +96,7 @@ func (s *Screen) While(what string, do func() error) error {
 	}
 }
 
-// Fold breaks a text after blanks, so that no line is wider than the width; a longer word is broken.
+// Fold breaks a text after spaces, so that no line is wider than the width. A longer word is broken.
 func Fold(text string, width int) []string {
 	var lines []string
 	for len(text) > width {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestNew: a terminal has colours and a line that changes, except where the learner or the terminal does not want them.
+// TestNew: a terminal must get colours and a line that changes, unless the learner or the terminal forbids it.
 func TestNew(t *testing.T) {
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package sources identifies the files that a program was built from, so that the program can tell when it is older
-// than they are.
+// Package sources identifies the files from which a program was built, so that the program can notice a later change of these files.
 package sources
 
 import (
@@ -15,11 +14,12 @@ import (
 	"strings"
 )
 
-// Program lists, relative to the lab's folder, what the programs lab and console are compiled from.
+// Program lists the sources of the programs lab and console, relative to the lab's folder.
 var Program = []string{"go.mod", "go.sum", "services/console", "services/internal", "services/lab"}
 
-// Hash returns the SHA-256 hash, in hexadecimal, of the names and contents of these files and of all files in these folders.
-// Tests and their data are left out, because no program contains them. A path that does not exist is an error.
+// Hash returns the SHA-256 hash, in hexadecimal, of files and folders. The hash covers the names and contents of these files and of all
+// files in these folders. It leaves out tests and their data, because no program contains them. If a path does not exist, Hash returns an
+// error.
 func Hash(root string, paths ...string) (string, error) {
 	var files []string
 	for _, start := range paths {

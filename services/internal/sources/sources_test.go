@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestHash: the hash changes with each name and each content, and not with tests and their data.
+// TestHash: the hash must change with each name and each content, but not with tests and their data.
 func TestHash(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {

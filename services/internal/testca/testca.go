@@ -1,4 +1,4 @@
-// Package testca is a certificate authority in memory, for unit tests only.
+// Package testca is a certificate authority in memory. It is for unit tests only.
 package testca
 
 import (
@@ -28,7 +28,7 @@ type CA struct {
 	trustDomain spiffeid.TrustDomain
 }
 
-// New returns an authority for the trust domain; each has a key of its own.
+// New returns a CA for the trust domain. Each CA has a new key.
 func New(t testing.TB, trustDomain string) *CA {
 	t.Helper()
 	ca := &CA{t: t, key: newKey(t), trustDomain: spiffeid.RequireTrustDomainFromString(trustDomain)}
@@ -46,19 +46,19 @@ func New(t testing.TB, trustDomain string) *CA {
 	return ca
 }
 
-// Bundle is the trust bundle of the authority's trust domain.
+// Bundle returns the trust bundle of the CA's trust domain.
 func (ca *CA) Bundle() *x509bundle.Bundle {
 	return x509bundle.FromX509Authorities(ca.trustDomain, []*x509.Certificate{ca.certificate})
 }
 
-// Pool is the bundle as crypto/tls takes it.
+// Pool returns the trust bundle as a certificate pool for crypto/tls.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.certificate)
 	return pool
 }
 
-// SVID issues an X.509-SVID that expires after the given time, which may be negative.
+// SVID issues an X.509-SVID. The parameter expires is the time from now until the SVID's expiry, and may be negative.
 func (ca *CA) SVID(id string, expires time.Duration) *x509svid.SVID {
 	ca.t.Helper()
 	parsed := spiffeid.RequireFromString(id)
@@ -66,15 +66,14 @@ func (ca *CA) SVID(id string, expires time.Duration) *x509svid.SVID {
 	return &x509svid.SVID{ID: parsed, Certificates: []*x509.Certificate{certificate}, PrivateKey: key}
 }
 
-// NoID issues a valid certificate that names nobody.
+// NoID issues a valid certificate without a name.
 func (ca *CA) NoID() tls.Certificate {
 	ca.t.Helper()
 	certificate, key := ca.issue(nil, nil, time.Hour)
 	return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}
 }
 
-// Static issues a certificate as crypto/tls verifies it without SPIFFE: for 127.0.0.1, and with the
-// SPIFFE ID all the same.
+// Static issues a certificate for 127.0.0.1 that also has a SPIFFE ID. So crypto/tls can verify it by this address, without SPIFFE.
 func (ca *CA) Static(id string) tls.Certificate {
 	ca.t.Helper()
 	loopback := []net.IP{net.IPv4(127, 0, 0, 1)}

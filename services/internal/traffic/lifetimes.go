@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Past waits until a time is over. If that is further off than within, it fails at once. A long wait is shown every 10 s.
+// Past waits until the time in the parameter at. If the wait would be longer than the parameter within, Past fails at once. During a long
+// wait it shows every 10 s how many seconds have passed.
 func Past(ctx context.Context, screen Screen, clock Clock, at time.Time, within time.Duration) error {
 	began := clock.Now()
 	if at.Sub(began) > within {
@@ -30,10 +31,11 @@ func Past(ctx context.Context, screen Screen, clock Clock, at time.Time, within 
 	return nil
 }
 
-// Left is how long SVIDs have left to live: at most, at least, or both. Zero is no limit.
+// Left has the limits for how long SVIDs are still valid. Most is the upper limit, and Least is the lower limit. Zero means no limit.
 type Left struct{ Most, Least time.Duration }
 
-// Holds tells whether the SVID of each service has so long left. The zero time is a service that has not said what it holds.
+// Holds reports whether the SVID of each service is within these limits. The zero time means that the service has not logged
+// its SVID.
 func (l Left) Holds(expires map[string]time.Time, services []string, now time.Time) bool {
 	for _, service := range services {
 		left := expires[service].Sub(now)
@@ -44,7 +46,7 @@ func (l Left) Holds(expires map[string]time.Time, services []string, now time.Ti
 	return true
 }
 
-// describe says how long the SVID of each service has left.
+// describe says how long the SVID of each service is still valid.
 func describe(expires map[string]time.Time, services []string, now time.Time) string {
 	var words []string
 	for _, service := range services {
@@ -57,16 +59,17 @@ func describe(expires map[string]time.Time, services []string, now time.Time) st
 	return strings.Join(words, ", ")
 }
 
-// Wait is a wait that people watch.
+// Wait is a wait that is shown to the learner.
 type Wait struct {
 	Clock  Clock
 	Screen Screen
 	Within time.Duration // its longest
-	What   string        // what is waited for, in words
+	What   string        // what the wait is for, in words
 }
 
-// Left waits until the SVIDs that running programs hold have so long left. It asks expires for all services, five times
-// a second: when the SVID of each expires. A service that has not logged it is left out. An error of expires ends the wait.
+// Left waits until the SVIDs of running programs are within the limits of the parameter want. Five times a second it calls the function
+// expires, which returns the expiry of each service's SVID. The function expires leaves out a service that has not logged its SVID. If it
+// returns an error, the wait ends.
 func (w Wait) Left(ctx context.Context, want Left, services []string, expires func(context.Context) (map[string]time.Time, error)) error {
 	began, shown := w.Clock.Now(), 0
 	defer w.Screen.Clear()
@@ -95,24 +98,25 @@ func (w Wait) Left(ctx context.Context, want Left, services []string, expires fu
 	}
 }
 
-// Countdown shows how long it takes until the SVID of a service expires, and how the traffic fares if there is any. It
-// reads what `docker compose logs --follow` writes of the service, and of "steady"; logs may end before. It is an
-// error if the service logs a newer SVID. Its reader of logs ends with logs.
+// Countdown shows how long it takes until the SVID of a service expires. If traffic is true, it also shows the results of the requests. The
+// parameter logs is the output of `docker compose logs --follow` for the service and for "steady", and may end before the SVID expires. If
+// the service gets a newer SVID, Countdown returns an error. A goroutine reads the parameter logs, and may run until the end of this
+// output.
 func Countdown(ctx context.Context, logs io.Reader, screen Screen, clock Clock, service string, expires time.Time, traffic bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lines := follow(ctx, logs)
 	served, failed, before := 0, 0, -1
-	seen := false // the line that tells of this SVID: those before it tell of others
+	seen := false // whether the line about this SVID has come; earlier lines are about other SVIDs
 	defer screen.Clear()
-	// What was logged before comes first, all at once.
+	// The older log lines come first, all at once.
 	for settled, tick := false, clock.After(time.Second/2); ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case line, ok := <-lines:
 			if !ok {
-				lines = nil // the clock goes on
+				lines = nil // the clock still runs
 				continue
 			}
 			who, text := composeLine(line)
@@ -151,7 +155,7 @@ func Countdown(ctx context.Context, logs io.Reader, screen Screen, clock Clock, 
 
 var expiry = regexp.MustCompile(` expires (\S+Z)$`)
 
-// Expiry returns when the SVID expires of which a program has logged this line, if the line tells of one.
+// Expiry returns the expiry of the SVID in a line of a program's log, if the line has one.
 func Expiry(line string) (time.Time, bool) {
 	found := expiry.FindStringSubmatch(line)
 	if found == nil {
@@ -171,7 +175,7 @@ func composeLine(line string) (service, text string) {
 	return who, text
 }
 
-// follow sends every line until in ends, or ctx.
+// follow sends every line of the reader in. It stops at the end of the reader, or when ctx is done.
 func follow(ctx context.Context, in io.Reader) <-chan string {
 	lines := make(chan string)
 	go func() {

@@ -8,8 +8,9 @@ import (
 
 var rotation = regexp.MustCompile(`X\.509-SVID of (\S+) rotated: serial (\S+) -> ([^\s,]+),`)
 
-// Rotations returns how many rotations of its SVID a program has logged, in these lines and no others. It is an error if
-// there is none, or if one is not of this SPIFFE ID, or does not begin with the serial that the one before has ended with.
+// Rotations returns how many rotations of its SVID a program has logged in these lines. It returns an error if there is
+// no rotation, if a rotation has a different SPIFFE ID, or if the old serial number of a rotation is not the new serial
+// number of the rotation before it.
 func Rotations(lines []string, id string) (int, error) {
 	if len(lines) == 0 {
 		return 0, errors.New("there is no rotation")

@@ -1,7 +1,7 @@
-// Package traffic counts, compares times and judges for the scenarios: what became of every request, whether each SVID
-// follows from the one before, and how long SVIDs live. It reads what containers have logged, and asks nobody.
+// Package traffic judges for the scenarios the outcome of every request, the order of a program's rotations, and how long SVIDs are still
+// valid. It reads only the logs of containers.
 //
-// There is one clock, the engine's, by which the logs tell the time: this machine's may be wrong.
+// All times are from the engine's clock, as in the logs, because this machine's clock may be wrong.
 package traffic
 
 import (
@@ -22,35 +22,35 @@ type Side string
 
 // The two sides of the traffic.
 const (
-	Client Side = "client" // which sends a request every few milliseconds; its service is "steady"
+	Client Side = "client" // sends a request every few milliseconds; its service is "steady"
 	Server Side = "server"
 )
 
-// Line is one line of a program's log, without its end.
+// Line is one line of a program's log, without the line break.
 type Line struct {
 	Side Side
-	At   time.Time // by the engine's clock; a line of the server needs none
+	At   time.Time // by the engine's clock; not needed for a line of the server
 	Text string
 }
 
-// Sums are the numbers of the traffic.
+// Sums are the numbers of requests.
 type Sums struct {
-	Sent, Served, Failed int // as the client counts
-	Received, Refused    int // as the server does
+	Sent, Served, Failed int // counted by the client
+	Received, Refused    int // counted by the server
 }
 
 func (s Sums) String() string {
 	return fmt.Sprintf("%d sent, %d served, %d failed", s.Sent, s.Served, s.Failed)
 }
 
-// Traffic is what became of every request.
+// Traffic has the outcome of every request.
 type Traffic struct {
 	sums     Sums
 	outcomes []outcome
-	refusals []string // of the server, each with its reason
+	refusals []string // by the server, each with its reason
 }
 
-// outcome is what the client wrote of one request.
+// outcome is the client's log line about one request.
 type outcome struct {
 	at   time.Time
 	text string
@@ -58,20 +58,21 @@ type outcome struct {
 
 func (o outcome) served() bool { return o.text == success }
 
-// timedOut tells that nobody knows how far the request came.
+// timedOut reports whether the request timed out, so that it is not known whether the server received it.
 func (o outcome) timedOut() bool { return strings.Contains(o.text, "Client.Timeout") }
 
 const success = "Success!!!"
 
 var (
 	total = regexp.MustCompile(`^(\d+) requests sent: (\d+) served, (\d+) failed$`)
-	// A line that has a time of the program's own is no request's outcome.
+	// A line that begins with the program's own time is not the outcome of a request.
 	logLine = regexp.MustCompile(`^\d+/\d+/\d+ \d+:\d+:\d+ `)
 	request = regexp.MustCompile(`Request received from .* GET "/steady"`)
 )
 
-// Take counts. The lines are all that the client has logged, and what the server has logged since the client began; a
-// refusal is the client's if it is of this IP address. It is an error if the client's own sums are not what its lines show.
+// Take counts the requests in the parameter lines, which are all lines of the client's log, and the lines of the server's log since the
+// client was started. A refusal counts only if it has the client's IP address, which is the parameter address. It is an error if the
+// client's sums differ from its lines.
 func Take(lines []Line, address string) (*Traffic, error) {
 	t := &Traffic{}
 	refusal := "http: TLS handshake error from " + address + ":"
@@ -118,7 +119,7 @@ func Take(lines []Line, address string) (*Traffic, error) {
 	return t, nil
 }
 
-// Sums returns the numbers.
+// Sums returns the numbers of requests.
 func (t *Traffic) Sums() Sums { return t.sums }
 
 // Write writes the numbers and the reasons of both sides, for people to read.
@@ -140,8 +141,8 @@ var (
 	times     = regexp.MustCompile(`\d{4}-\d{2}-\d{2}T[\d:]{8}Z`)
 )
 
-// writeReasons writes each reason once, with its number, the most frequent first. Reasons that differ
-// in addresses and times only are one.
+// writeReasons writes each reason once, and how often it occurs. The most frequent reason comes first. Reasons that differ only in
+// addresses and times count as one reason.
 func writeReasons(out io.Writer, whose string, reasons []string) {
 	if len(reasons) == 0 {
 		return
@@ -162,8 +163,8 @@ func writeReasons(out io.Writer, whose string, reasons []string) {
 	}
 }
 
-// Lossless returns the sums in words if every request was served, and the server received as many. Else the error says
-// what was lost. No traffic is an error too.
+// Lossless returns a sentence with the sums if every request was served, and the server received the same number of requests. Otherwise it
+// returns an error that says what was lost. If there was no traffic, it also returns an error.
 func (t *Traffic) Lossless() (string, error) {
 	s := t.sums
 	switch {
@@ -177,11 +178,11 @@ func (t *Traffic) Lossless() (string, error) {
 	return s.String(), nil
 }
 
-// Outage is a time without service, between two with it. All times are the engine's.
+// Outage is a time without service, between two times with service. All times are from the engine's clock.
 type Outage struct {
-	ServedUntil time.Time // the last request that was served before
-	FailedFrom  time.Time // the first that failed
-	ServedFrom  time.Time // the first that was served again
+	ServedUntil time.Time // the last served request before the outage
+	FailedFrom  time.Time // the first failed request
+	ServedFrom  time.Time // the first served request after the outage
 	Failures    int
 }
 
@@ -191,8 +192,9 @@ func (o Outage) String() string {
 		o.ServedUntil.UTC().Format(clockTime), o.Failures, o.FailedFrom.UTC().Format(clockTime), o.ServedFrom.UTC().Format(clockTime))
 }
 
-// Outage finds the one outage: all failures are consecutive, match reason, and none came before from. It is an error if
-// that is not so, or if the two sides do not agree on every request, those that timed out excepted.
+// Outage finds the only outage. It returns an error unless all failures are consecutive, match the parameter reason, and came after the
+// time in the parameter from. It also returns an error if the two sides logged different outcomes of a request, unless the request timed
+// out.
 func (t *Traffic) Outage(reason *regexp.Regexp, from time.Time) (Outage, error) {
 	s := t.sums
 	if s.Failed == 0 {
@@ -234,10 +236,9 @@ func (t *Traffic) Outage(reason *regexp.Regexp, from time.Time) (Outage, error) 
 	return found, nil
 }
 
-// stamp is a time as `docker logs --timestamps` writes it.
 func stamp(at time.Time) string { return at.Format("2006-01-02T15:04:05.000000000Z07:00") }
 
-// ParseTime reads a time as the engine and the lab's programs write it. The error is a [cli.UsageError].
+// ParseTime reads a time in the form of the engine or of the lab's programs. Its error is a [cli.UsageError].
 func ParseTime(text string) (time.Time, error) {
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command build compiles the programs lab and console for the machine that they will run on, and puts the hash of their sources into
-// lab. The Dockerfile and scripts/lab both call it, so that both ways make the same programs:
+// Command build compiles the programs lab and console for the machine on which they will run, and stores the hash of their sources in
+// lab. The Dockerfile and scripts/lab both call it, so both build the same programs:
 //
 //	go run ./services/lab/build -os darwin -arch arm64 -o folder
 package main
@@ -36,7 +36,7 @@ func build(target, arch, folder string) error {
 		if target == "windows" {
 			file += ".exe"
 		}
-		// The console needs no HTTP/2, which would add half a megabyte. Functions that are not inlined make a program smaller by a tenth.
+		// The console needs no HTTP/2, which would add half a megabyte. Without inlining, a program is a tenth smaller.
 		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "nethttpomithttp2", "-gcflags=all=-l",
 			"-ldflags", "-s -w -X main.sourcesHash="+hash, "-o", file, "./services/"+program)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+target, "GOARCH="+arch, "GOFLAGS=-mod=readonly", "GO111MODULE=on", "GOWORK=off")

@@ -9,11 +9,13 @@ import (
 	"testing"
 )
 
-// The Dockerfile copies for the workloads the folders that they are compiled from, and no others: what is missing there
-// would fail only where the images are built in the Go image.
+// TestDockerfileCopies: the Dockerfile must copy exactly the folders from which the workloads are compiled. A missing folder would cause a
+// failure only where the images are built in the Go image.
 func TestDockerfileCopies(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{if .Module}}{{if .Module.Main}}{{.ImportPath}}{{end}}{{end}}",
-		"../../server", "../../client", "../../host").Output()
+	list := exec.Command("go", "list", "-deps", "-f", "{{if .Module}}{{if .Module.Main}}{{.ImportPath}}{{end}}{{end}}",
+		"../../server", "../../client", "../../host")
+	list.Env = append(os.Environ(), "GOOS=linux") // the workloads run on Linux, whatever this machine runs
+	out, err := list.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,5 +39,28 @@ func TestDockerfileCopies(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("services/Dockerfile copies %q, and the programs are compiled from %q", got, want)
+	}
+}
+
+// TestEveryStageHasAnImage: each stage of the Dockerfile must have an image name. Otherwise Docker Engine 20.10 builds no stage of the
+// Dockerfile. Then the program lab is not compiled in the Go image, but by the machine's own Go, if there is any.
+func TestEveryStageHasAnImage(t *testing.T) {
+	dockerfile, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compose, err := os.ReadFile("../compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stages := regexp.MustCompile(`(?m)^FROM \$\{(\w+)\}`).FindAllSubmatch(dockerfile, -1)
+	if len(stages) == 0 {
+		t.Fatal("services/Dockerfile has no stage whose image is an argument")
+	}
+	for _, stage := range stages {
+		name := regexp.QuoteMeta(string(stage[1]))
+		if !regexp.MustCompile(`(?m)^ARG `+name+`=`).Match(dockerfile) && !regexp.MustCompile(`(?m)^ +`+name+`: \S`).Match(compose) {
+			t.Errorf("services/lab/compose.yaml gives no image for FROM ${%s} of services/Dockerfile", stage[1])
+		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package enginetest lets a test's own program stand in for docker, docker compose and other programs.
+// Package enginetest lets a test program replace docker, docker compose and other programs.
 package enginetest
 
 import (
@@ -12,13 +12,14 @@ import (
 	"testing"
 )
 
-// rulesVariable has the rules; the test's program is docker where it is set. logVariable names the file for the command lines.
+// rulesVariable is the environment variable with the rules. If it is set, the test program acts as docker. logVariable is the environment
+// variable with the name of the log file. The log has the command lines of all programs that have run.
 const (
 	rulesVariable = "ENGINETEST_DOCKER"
 	logVariable   = "ENGINETEST_LOG"
 )
 
-// Main is for TestMain: it runs the tests, or answers as docker.
+// Main is for TestMain. It runs the tests, or answers as docker.
 func Main(m *testing.M) {
 	if rules := os.Getenv(rulesVariable); rules != "" {
 		os.Exit(answer(rules, filepath.Base(os.Args[0]), os.Args[1:]))
@@ -26,9 +27,9 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// answer answers by the first rule "WORDS => STATUS TEXT" whose words are in the command line, which begins with the program's name. In
-// the text " | " is a line break, ARGS the arguments, and <FILE what a file has. With a status over 0 the text goes to the standard
-// error. A rule that begins with "once " counts the first time only.
+// answer uses the first rule "WORDS => STATUS TEXT" whose words are in the command line, which begins with the program's name. In the text,
+// " | " stands for a line break, ARGS for the arguments, and <FILE for the content of a file. If the status is not 0, the text goes to the
+// standard error. A rule that begins with "once " is used only once.
 func answer(rules, program string, args []string) int {
 	line := program + " " + strings.Join(args, " ")
 	before, err := note(line)
@@ -61,7 +62,7 @@ func answer(rules, program string, args []string) int {
 	return 9
 }
 
-// note adds a command line to the log, with the standard input if the last argument says that it is read, and returns what was there.
+// note adds a command line to the log. If the last argument is "-", it adds the standard input too. It returns the log as it was before.
 func note(line string) (before string, err error) {
 	file, err := os.OpenFile(os.Getenv(logVariable), os.O_APPEND|os.O_RDWR, 0)
 	if err != nil {
@@ -83,7 +84,7 @@ func note(line string) (before string, err error) {
 	return string(text), err
 }
 
-// Log returns the command lines of all programs that were run since [Start].
+// Log returns the command lines of all programs that have run since [Start].
 func Log(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(os.Getenv(logVariable))
@@ -101,11 +102,12 @@ const (
 `
 )
 
-// Env is a good .env.
+// Env is a correct .env.
 const Env = "SPIRE_VERSION=1.15.3\nSPIRE_REGISTRY=ghcr.io/spiffe\nGO_IMAGE=golang:1.26-alpine\nTOOLS_BASE_IMAGE=buildpack-deps:bookworm-curl\nLAB_TAG=local\n"
 
-// Start puts a docker that answers by these rules into PATH, and other programs that do; there is no other program. It returns a folder
-// that has a .env. In the rules COMPOSE is the path of docker-compose. The project's name is p, and the environment sets no version.
+// Start creates a program docker that answers by these rules, and the programs in programNames. PATH then has only these programs. Start
+// returns a folder with a file .env. In the rules, COMPOSE stands for the path of docker-compose. The Compose project is p, and the
+// environment sets no version.
 func Start(t *testing.T, rules string, programNames ...string) (dir string) {
 	t.Helper()
 	self, err := os.Executable()

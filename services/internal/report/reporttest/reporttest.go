@@ -1,11 +1,11 @@
-// Package reporttest has a report of a lab that is well, as text in which a test replaces words. It is for tests only.
+// Package reporttest has the report of a healthy lab, as a text in which a test replaces words. It is for tests only.
 //
 //	## section: entries
 //	status: 0
-//	  the answer: one line of JSON, or lines of text; of the containers one line each
+//	  the answer: one line of JSON, or lines of text; for containers, one line each
 //	! the standard error
 //
-// The sections host, preflight and start have what is no answer of the engine.
+// The sections host, preflight and start do not come from the engine.
 package reporttest
 
 import (
@@ -24,7 +24,7 @@ import (
 //go:embed healthy.json
 var recorded string
 
-// Healthy is the report of a lab that is well, as it was recorded.
+// Healthy returns the recorded report of a healthy lab.
 func Healthy(t testing.TB) *facts.Facts {
 	t.Helper()
 	f, err := report.Read(strings.NewReader(recorded))
@@ -34,10 +34,10 @@ func Healthy(t testing.TB) *facts.Facts {
 	return f
 }
 
-// HealthyText is the same as text.
+// HealthyText returns the recorded report of a healthy lab as text.
 func HealthyText(t testing.TB) string { return Text(Healthy(t)) }
 
-// Text is a report as text.
+// Text returns a report as text.
 func Text(f *facts.Facts) string {
 	var out strings.Builder
 	h := f.Host
@@ -78,7 +78,7 @@ func Text(f *facts.Facts) string {
 	return out.String()
 }
 
-// Parse is the report that a text describes.
+// Parse returns the report that a text describes.
 func Parse(t testing.TB, text string) *facts.Facts {
 	t.Helper()
 	var host facts.Host
