@@ -1,18 +1,18 @@
 # scripts/lab scenario rotation
 # SVIDs must rotate without a restart and without one failed request
 
-ttl=$(quick 14 20)
+ttl=20
 
-# rotated SERVICE TIMES: so often since the step began.
+# rotated SERVICE N: asks whether the SVID of this service has rotated at least N times since the step began.
 rotated() { [ "$(new_lines "$1" | grep -cE ' rotated: ')" -ge "$2" ]; }
 
-step "Give both sides SVIDs that live $ttl seconds, and send requests all the while"
+step "Both sides get SVIDs that are valid for $ttl seconds, and a client sends requests all the time"
 short_lived "$ttl"
 run docker compose restart server
-expect_success "the server is started anew: it has known no other SVID"
+expect_success "the server is restarted, so it has never held an SVID with the default lifetime"
 traffic_begins
 see_processes server steady
-explain "The server is the lab's own. The client is a second one, which sends a request over a new connection every 250 ms: each handshake shows the SVID that is current."
+explain "The server is the lab's server. The client runs only for this scenario. Every 250 ms it sends a request over a new connection, so each handshake uses the current SVID."
 
 step "Wait for three rotations on each side"
 first=$(held_until server)
@@ -23,9 +23,9 @@ expect_rotations server spiffe://example.org/server
 expect_rotations steady spiffe://example.org/client
 
 step "Account for every request"
-expect_same_processes "both are the processes that they were: nothing was restarted"
+expect_same_processes "both programs are still the same processes: nothing was restarted"
 traffic_ends
 expect_lossless "the rotations cost nothing"
-explain "The agent asked for a new SVID long before the old one expired, and sent it down the stream that each program keeps open to the Workload API. The next handshake used it."
+explain "The agent requested a new SVID long before the old one expired. It sent the new SVID over the stream that each program keeps open to the Workload API. The next handshake used the new SVID."
 
 usual_lives

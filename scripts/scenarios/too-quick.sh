@@ -1,17 +1,17 @@
 # scripts/lab scenario too-quick
-# a job that starts before the agent knows its entry must wait for its SVID
+# a job that starts before its entry has reached the agent must wait for its SVID
 
 rounds=$(quick 3 10)
 refused=0
 
-step "SPIRE's default intervals: 5 seconds here, and 5 seconds there"
+step "SPIRE's default intervals: 5 seconds for the SPIRE server, 5 seconds for the agent"
 run CACHE_RELOAD_INTERVAL=5s docker compose up --detach --no-deps spire-server
 expect_success "the SPIRE server reads its entries every 5 s"
 run SYNC_INTERVAL=5s docker compose up --detach --no-deps spire-agent
 expect_success "the agent asks the SPIRE server for entries every 5 s"
 extras path-server
-eventually 60 "the client is served, with the SVID that it has from the new agent" served
-expect_log path-server 'serving on' "a server waits for the jobs"
+eventually 60 "the client is served, with an SVID from the restarted agent" served
+expect_log path-server 'serving on' "the server for the jobs is ready"
 
 for ((i = 1; i <= rounds; i++)); do
 	step "A job starts as soon as its entry is created ($i of $rounds)"
@@ -25,16 +25,16 @@ for ((i = 1; i <= rounds; i++)); do
 	fi
 	run docker compose exec --user "$user" client client -wait 30s -url https://path-server:8443/prices
 	expect_success "a program that waits gets its SVID, and is served"
-	expect_log path-server "audit: allowed \"spiffe://example\.org/guest\" GET \"/prices\"" "the server knows it by its SPIFFE ID"
+	expect_log path-server "audit: allowed \"spiffe://example\.org/guest\" GET \"/prices\"" "the server logs the SPIFFE ID of the program"
 done
 
-step "How many asked too early"
+step "Count the programs that asked too early"
 expect "of $rounds programs that asked once, $refused were refused" test "$refused" -ge 1
-explain "An entry that exists is not yet known to the agent. Until it is, the agent's answer is the same as for an entry that will never come. So a program must ask again, and must stop at a deadline."
+explain "A new entry reaches the agent after some seconds. Until then the agent answers as if there were no entry. So a program must retry, with a deadline."
 
-step "The intervals of the lab again"
+step "Restore the lab's own intervals"
 run docker compose up --detach --no-deps spire-server
 expect_success "the SPIRE server has its usual settings"
 run docker compose up --detach --no-deps spire-agent
-expect_success "so has the agent"
-eventually 60 "the client is served, with the SVID that it has from the new agent" served
+expect_success "the agent has its usual settings"
+eventually 60 "the client is served, with an SVID from the restarted agent" served
