@@ -1,5 +1,5 @@
 # scripts/lab break every-other-time
-# now and then the client meets somebody who is not the server
+# sometimes the client connects to something that is not the server
 level 2
 category "between: another container"
 doctor LAB103
@@ -7,64 +7,125 @@ doctor LAB103
 ticket() {
 	cat <<'END'
   From: the team of the client
-  Since the network was "tidied up" our client is served at one time and not at another, or at none: it says that it
-  met somebody with another SPIFFE ID, and does not speak to him. The server's team swears that the server has
-  one name, and one SPIFFE ID. There is nothing of the other one in their log.
+  Since the network was "tidied up" our client is served one time and not the next. When it is not, it says that it met a
+  different SPIFFE ID, and it sends no request. The server's team swears that the server has one name and one
+  SPIFFE ID, and that its log shows nothing of those connections.
 
   Please see that whoever asks for "server" reaches the server. The client must not become less strict.
+  The new name ca and the variable INVENTORY of the SPIRE server are wanted, and stay.
 END
+}
+states 'it met a different SPIFFE ID' met_another
+states 'its log shows nothing of those connections' '! log_of server | grep -E "spiffe://example.org/spire/server"'
+
+cause name-twice "Two containers have the name \"server\" on the network."
+answer forged-certificate "Somebody forged a certificate for the server's name." \
+	"The client logged an unexpected SPIFFE ID. It checks a SPIFFE ID only after it has verified the certificate with the trust bundle, so the certificate was not forged." 'docker compose logs client'
+answer server-entry "Somebody changed the SPIFFE ID in the server's entry." \
+	"The SVID of server-workload has the SPIFFE ID spiffe://example.org/server, during the fault and after it." 'make svid'
+answer two-entries "Two entries match the server, so it has two SVIDs." \
+	"Exactly one entry has the selector unix:user:server-workload, during the fault and after it." 'make entries'
+answer wrong-url "The client was started with the wrong URL of its server." \
+	"The client has no flag -url, so it requests https://server:8443/, during the fault and after it." 'docker compose config client'
+
+setup() {
+	override spire-server <<-'END'
+		# By the network team: the SPIRE server has the name ca, too.
+		services:
+		  spire-server:
+		    environment: {INVENTORY: network-team}
+		    networks:
+		      default:
+		        aliases:
+		          - ca
+	END
+	wait_until 60 "the SPIRE server answers" cli healthcheck
+	wait_until 60 "the agent is connected" client_served
 }
 
 right() {
-	lab up --detach --no-deps spire-server
+	edited compose.override.yaml '^ *- server$' '' | override spire-server
 	wait_until 60 "the SPIRE server answers" cli healthcheck
 }
 
-wrong restart 'may meet somebody else' 'names are given when a container is made, and it was not made anew'
-wrong_restart() { restarted spire-server spire-agent server client; }
+also written_out
+right_written_out() {
+	edited compose.override.yaml '- server$' '- spire-server' | override spire-server
+	wait_until 60 "the SPIRE server answers" cli healthcheck
+}
 
-wrong by_address 'may meet somebody else' 'one client goes round the name; everybody else still has to guess'
+also recreated
+right_recreated() {
+	edited compose.override.yaml '^ *- server$' '' | override
+	lab rm --stop --force spire-server
+	lab up --detach
+	wait_until 60 "the SPIRE server answers" cli healthcheck
+}
+
+wrong by_address 'which is not an address of the container "server"' 'The client no longer uses the name "server". Everybody else who looks up this name still gets two addresses.' 'docker inspect "$(container_of client)" | grep -E "https://[0-9.]+:8443/"'
 wrong_by_address() {
 	local address
 	address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(container_of server)")
-	remake client <<-END
-		services: {client: {command: ["client", "-interval", "5s", "-health", "127.0.0.1:8080", "-url", "https://$address:8443/"]}}
-	END
+	client_asks "https://$address:8443/"
 }
 
-wrong takes_the_other 'takes spiffe://example.org/spire/server for its server' 'the client was right to be strict: now it speaks to whom it met'
+wrong takes_the_other 'the client accepts the server SPIFFE ID spiffe://example.org/spire/server' 'The client was right to refuse the SPIRE server. Now it authorizes the SPIRE server, and sends its requests to the SPIRE server.'
 wrong_takes_the_other() {
 	remake client <<-'END'
 		services: {client: {command: ["client", "-interval", "5s", "-health", "127.0.0.1:8080", "-server-id", "spiffe://example.org/spire/server", "-url", "https://spire-server:8443/"]}}
 	END
 }
 
-wrong gone 'the SPIRE server does not answer' 'whoever had the name twice is gone, and so is the one who issues identities'
-wrong_gone() { docker stop "$(container_of spire-server)"; }
+wrong stopped 'the SPIRE server does not answer' 'The name "server" now has only one address. But the SPIRE server is stopped, so it issues no SVIDs.'
+wrong_stopped() { docker stop "$(container_of spire-server)"; }
 
-hint answered_twice 'Where does the name lead? From a container of the lab: docker compose exec client observer client shows "addresses".'
-hint answered_twice 'Two addresses have the name server. Whose is the other? docker network inspect names the containers of a network with their addresses; docker inspect the names of each.'
-hint true 'The container of spire-server was made with the network alias server, and it listens on 8443, too (it offers its trust bundle there). docker compose up --detach spire-server makes it as compose.yaml has it.'
+wrong hosts_file 'which is not an address of the container "server"' 'The setting extra_hosts changes the file /etc/hosts in only one container. Everybody else who looks up the name "server" still gets two addresses.' 'docker inspect "$(container_of client)" | grep -E "\"server:[0-9.]+\""'
+wrong_hosts_file() {
+	local address
+	address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(container_of server)")
+	remake client <<-END
+		services: {client: {extra_hosts: ["server:$address"]}}
+	END
+}
+
+wrong new_lab 'the SPIRE server has lost its data' 'The data of the SPIRE server was deleted, and the SPIRE server still has the alias "server".'
+wrong_new_lab() { lab down --volumes && lab up --detach; }
+
+wrong whole_file 'INVENTORY' 'The client always reaches the server, but the name ca and the variable INVENTORY were deleted together with compose.override.yaml.' '! override_has .'
+wrong_whole_file() {
+	no_override spire-server
+	wait_until 60 "the SPIRE server answers" cli healthcheck
+}
+
+hint true 'To which addresses does the name "server" resolve? See "addresses" in the output of: docker compose exec client observer client'
+hint true 'The name "server" should resolve to one address. The command "docker network inspect" shows which container has which address. The command "docker inspect" shows the aliases of a container. An alias is a name on the network.'
+hint true 'The fault: compose.override.yaml gave the SPIRE server the alias "server". The bundle endpoint of the SPIRE server listens on port 8443, like the server. Remove the alias "server" from compose.override.yaml, keep the other lines, and run "docker compose up --detach spire-server".'
 
 debrief() {
 	cat <<'END'
-  What it was: two containers had the name server on the lab's network, the second was the SPIRE server, whose bundle
-    endpoint listens on port 8443 as well. DNS gave both addresses.
-  How to see it: the client names the SPIFFE ID that it met, spiffe://example.org/spire/server. A name proves nothing;
-    the client was never in danger, only without an answer.
-  In life: an alias that was left over, a service twice in two Compose projects on one network
+  What it was: compose.override.yaml gave the name "server" on the lab's network to a second container, the SPIRE
+    server. So the name "server" resolved to the addresses of two containers. The bundle endpoint of the SPIRE server
+    listens on port 8443, like the server.
+  How to see it: the client logs an unexpected SPIFFE ID, spiffe://example.org/spire/server. The client sent no request
+    to the SPIRE server. A DNS name proves nothing, so the client does not rely on the name.
+  What a restart or docker compose up changes: nothing. An alias is part of a container's network settings, and a
+    restart keeps these settings. When Compose recreates the container, it reads the override, and sets the alias
+    again.
+  Seen in production: an alias was left over, or two Compose projects on one network had a service with the same name
     (https://docs.docker.com/compose/how-tos/networking/).
   Which scenario shows it: make scenario-bad-server-id
 END
 }
 
-# ------------------------------------------------- from here on you read what is to be found --------------------
+# ------------------------------------------------- the solution: do not read on while you search ----------------
 
+met_another() { log_of client | grep -E 'unexpected ID "spiffe://example.org/spire/server"'; }
 answered_twice() { test "$(inside client root observer -limit 3s client | captured '"addresses":\[([^]]*)\]' | distinct '[0-9]+\.[0-9.]+')" -ge 2; }
 inject() {
-	remake spire-server <<-'END'
-		services: {spire-server: {networks: {default: {aliases: [server]}}}}
+	override_adds spire-server <<-'END'
+		          - server
 	END
 	wait_until 60 "the SPIRE server answers" cli healthcheck
+	wait_until 80 "the client has met the other one" met_another
 }
 shows() { answered_twice; }
