@@ -1,5 +1,5 @@
 @echo off
-rem Runs the lab's program, and gets it first, as scripts/lab does: on Windows, in cmd and in PowerShell.
+rem Runs the program lab, and builds it first if necessary, as scripts/lab does: on Windows, in cmd and in PowerShell.
 setlocal
 pushd "%~dp0.."
 set "root=%CD%"
@@ -55,10 +55,11 @@ exit /b 1
 
 :unwritable
 echo error: %bin% cannot be written 1>&2
-echo hint: copy the folder to a place of your own 1>&2
+echo hint: copy the folder to a place that you may write to 1>&2
 exit /b 1
 
 :built
 move /y "%bin%\new\*.exe" "%bin%" >nul
+rmdir "%bin%\new"
 "%bin%\lab.exe" "--dir=%root%" %*
 exit /b %ERRORLEVEL%

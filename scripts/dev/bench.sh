@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Measures the lab on the machine at hand, in labs of its own that are removed at the end.
-# QUICK=1 makes few and short runs: it shows that measuring works, not how fast the lab is.
-# ONLY="start path" measures these parts alone.
+# Measures the lab on this machine, in separate labs that are removed at the end. QUICK=1 makes few and short runs,
+# which show that measuring works, not how fast the lab is. ONLY="start path" measures only these parts.
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
@@ -13,7 +12,7 @@ wanted=${ONLY:-$parts}
 for part in $wanted; do
 	case " $parts " in
 	*" $part "*) ;;
-	*) die "ONLY names \"$part\", which is nothing that is measured" "the parts are: $parts" ;;
+	*) die "ONLY names \"$part\", which is not a part of the measurement" "the parts are: $parts" ;;
 	esac
 done
 if [ -n "${QUICK:-}" ]; then series='1 2'; else series='1 5 10 20'; fi
@@ -26,9 +25,9 @@ lock bench 0 "another make bench is running"
 project=${COMPOSE_PROJECT_NAME:-spiffe-lab}-bench
 BENCH_SERVICES=$(compose config --services | LC_ALL=C sort)
 export COMPOSE_PROJECT_NAME=$project BENCH_COMPOSE=$COMPOSE BENCH_OUT=$results LAB_TAG BENCH_SERVICES
-export WORKLOAD_IMAGE QUICK=${QUICK:-}
+export WORKLOAD_IMAGE=spiffe-lab/workload:$LAB_TAG QUICK=${QUICK:-}
 
-# build_tool: for this machine, and for the lab's containers, whose image it goes into.
+# build_tool: builds the measuring tool for this machine, and also for the engine's architecture.
 build_tool() {
 	local arch
 	arch=$(docker version --format '{{.Server.Arch}}')
@@ -54,12 +53,12 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# What else the machine has to do: it goes into every figure.
+# Other load of the machine affects every figure, so the report shows this load.
 load=$(load_average)
 others=$(docker ps --quiet | wc -l)
 export BENCH_LOAD="$load, $((others)) other containers"
 if [ "$((others))" -gt 0 ]; then
-	say "$((others)) other containers run on this machine: what they do goes into the figures"
+	say "$((others)) other containers run on this machine, and affect the figures"
 fi
 
 [ -x "$CACHE_DIR/bin/bench" ] || say "building the tool that measures: about a minute, once"

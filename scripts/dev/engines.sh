@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The lab on the container engines that a Debian machine can have, one after the other, each beside the
-# machine's own in namespaces of its own (engines/sandbox.sh), with the images that were built on the machine's own.
-# ENGINES="moby podman" runs these alone. On each the checks and scenarios are run as by `make test`: QUICK=1
-# runs few of them, ONLY="bad-id health" these. What is left out stands in engines/left-out.txt. An engine that
+# Tests the lab on the container engines that a Debian machine can have, one after the other. Each runs in separate
+# namespaces beside the machine's own engine (engines/sandbox.sh), with the images that the machine's own engine has
+# built. ENGINES="moby podman" selects engines. The checks and scenarios run as in `make test`: QUICK=1 runs few of
+# them, ONLY="bad-id health" runs only these two. engines/left-out.txt lists the tests that are left out. An engine that
 # cannot run here is named with the reason; in CI that is a failure. Ends with "N passed, N failed".
 set -euo pipefail
 # shellcheck source=lib/host.sh
@@ -15,8 +15,9 @@ set -euo pipefail
 every='moby userns rootless podman podman-rootless'
 moby=$CACHE_DIR/moby
 
-# go_tools FOLDER MODULE/PACKAGE...: the tools of scripts/dev/tools/FOLDER; of each module named, the package that
-# has its version. The docker command has no go.mod, by which Go would know how new its language is.
+# go_tools FOLDER MODULE:PACKAGE...: builds the tools of scripts/dev/tools/FOLDER. For each MODULE, it sets the variable
+# Version of PACKAGE to the module's version. The module github.com/docker/cli has no go.mod with a language version, so
+# the build sets the language version.
 go_tools() {
 	local module links='-s -w' version
 	cd "$LAB_DIR/scripts/dev/tools/$1"
@@ -27,7 +28,7 @@ go_tools() {
 	nice go build -trimpath -tags seccomp -ldflags "$links" -gcflags=github.com/docker/cli/cmd/docker=-lang=go1.26 -o "$moby/" tool
 }
 
-# An engine and what speaks to it agree on no version of what they share: they are two modules.
+# An engine and its clients need different versions of a shared module, so they are built from two modules.
 compile_moby() (
 	go_tools engine github.com/moby/moby/v2:dockerversion github.com/containerd/containerd/v2:version &&
 		go_tools engine/clients github.com/docker/cli:cli/version github.com/docker/compose/v5:internal github.com/docker/buildx:version &&
@@ -39,13 +40,13 @@ build_moby() {
 	need_go "a current Docker Engine is to be built" 'choose other engines: ENGINES="podman"'
 	made=$(cd "$LAB_DIR/scripts/dev/tools/engine" && { go env GOVERSION && cat go.mod go.sum clients/go.mod clients/go.sum; } | git hash-object --stdin)
 	[ "$(cat "$moby/made-from" 2>/dev/null)" != "$made" ] || return 0
-	pkg-config --exists libseccomp || die "libseccomp's headers were not found, without which runc refuses the engine's seccomp profile" "on Debian: apt-get install gcc libc6-dev pkg-config libseccomp-dev"
+	pkg-config --exists libseccomp || die "libseccomp's headers were not found; without them runc refuses the engine's seccomp profile" "on Debian: apt-get install gcc libc6-dev pkg-config libseccomp-dev"
 	say "building a current Docker Engine from its Go modules: about 6 minutes on 2 cores, once"
 	mkdir -p "$moby"
 	with_signs_of_life "compiling a current Docker Engine" compile_moby ||
 		die "a current Docker Engine could not be built" "does this machine reach a Go module mirror? (cd scripts/dev/tools/engine && go mod download)"
 	say "$made" >"$moby/made-from"
-	say "built it ($((SECONDS - started)) s)"
+	say "built the Docker Engine ($((SECONDS - started)) s)"
 }
 
 cleanup() {
@@ -55,7 +56,7 @@ cleanup() {
 	exit "$status"
 }
 
-# on ENGINE: in a sandbox of its own, whose folder has a copy of the lab.
+# on ENGINE: runs the tests in a sandbox whose folder has a copy of the lab.
 on() {
 	local ok=0 bad=1
 	export ENGINE=$1 SANDBOX=$work/$1
@@ -64,7 +65,7 @@ on() {
 	(cd "$LAB_DIR" && git ls-files -z | xargs -0 tar -cf -) | tar -C "$SANDBOX/lab" -xf -
 	[ ! -e "$CACHE_DIR/prebuilt" ] || cp -R "$CACHE_DIR/prebuilt-images" "$CACHE_DIR/prebuilt" "$SANDBOX/lab/.cache/"
 	in_sandbox bash "$LAB_DIR/scripts/dev/engines/sandbox.sh" || true
-	# A sandbox that has not written its counts has failed.
+	# A sandbox without a file of counts has failed.
 	[ ! -f "$SANDBOX/counts" ] || read -r ok bad <"$SANDBOX/counts"
 	passed=$((passed + ok)) failed=$((failed + bad))
 	end_sandbox "$SANDBOX" "$GROUP"
@@ -85,7 +86,7 @@ part build-tools
 case " $engines " in *' moby '*) build_moby ;; esac
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/spiffe-lab-engines.XXXXXX")
-chmod 711 "$work" # an engine's own users pass through it
+chmod 711 "$work" # an engine's own users need access to folders in it
 engine=$(docker info --format '{{.DockerRootDir}} {{.Driver}}')
 export MOBY=$moby PLUGIN=$COMPOSE IMAGES=$work/images.tar GROUP=/spiffe-lab-engines-$$ ENGINE_ROOT=${engine% *} DRIVER=${engine#* }
 trap cleanup EXIT

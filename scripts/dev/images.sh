@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds the lab's images where none can be pulled: lays into .cache/prebuilt-images what a registry would have
-# (SPIRE compiled from its Go module, the programs compiled with the local Go, curl and openssl of this
-# machine), then calls the same `docker compose build` as everybody. From then on the program lab
-# keeps to this route; `make clean` ends it. What is prebuilt is not compiled again.
+# Builds the lab's images on a machine that cannot pull any. It puts into .cache/prebuilt-images what a registry would
+# have: SPIRE compiled from its Go module, the programs compiled with the local Go, and this machine's curl and openssl.
+# Then it runs the usual `docker compose build`. Until `make clean`, the program lab then builds images from these
+# files, too. Prebuilt files are not compiled again.
 #
 #   images.sh               all images
-#   images.sh SERVICE...    those of these services
+#   images.sh SERVICE...    the images of these services
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
@@ -21,11 +21,11 @@ GOOS=linux
 GOARCH=$ENGINE_ARCH
 export GOOS GOARCH GOFLAGS='-trimpath -buildvcs=false'
 
-# build_images ARG...: `docker compose build`; what it prints is shown if it fails. Compose labels an image with
-# the project, which makes it another one: the labs of a folder share theirs.
+# build_images ARG...: runs `docker compose build`, and prints its output if it fails. Compose labels an image with the
+# name of the project. The labs of a folder share their images, so every build uses the same project name.
 build_images() {
 	local log=$CACHE_DIR/build.log
-	if with_signs_of_life "building the images" into "$log" compose --project-name spiffe-lab "$@"; then return; fi
+	if with_signs_of_life "building the images" into "$log" compose --file "$LAB_DIR/compose.yaml" --project-name spiffe-lab "$@"; then return; fi
 	cat "$log" >&2
 	return 1
 }
@@ -39,7 +39,7 @@ go_build() {
 		die "${*: -1} could not be built from its Go module: $(tail -n 1 "$CACHE_DIR/go.log")" "where a module is missing: does this machine reach a Go module mirror? (cd $module && go mod download; GOPROXY is $(go env GOPROXY))"
 }
 
-# is_prebuilt NAME MADE_FROM: is it there, and of these sources?
+# is_prebuilt NAME MADE_FROM: succeeds if the program NAME exists, and was compiled from the sources MADE_FROM.
 is_prebuilt() { [ -s "$prebuilt/$1/opt/spire/bin/$1" ] && [ "$(cat "$prebuilt/$1.made" 2>/dev/null)" = "$2" ]; }
 
 check_spire_pin() {
@@ -49,7 +49,7 @@ check_spire_pin() {
 		die "SPIRE_VERSION is $SPIRE_VERSION in .env or in your environment, but scripts/dev/tools/spire/go.mod has $pinned" "unset SPIRE_VERSION; or cd scripts/dev/tools/spire && go get github.com/spiffe/spire@v$SPIRE_VERSION"
 }
 
-# prebuild_spire NAME DIRECTORY...: with the directories of the official image.
+# prebuild_spire NAME DIRECTORY...: compiles SPIRE, and creates the directories of the official image.
 prebuild_spire() {
 	local name=$1 made root=$prebuilt/$1
 	shift
@@ -61,7 +61,7 @@ prebuild_spire() {
 	(cd / && umask 022 && mkdir -p "$root/etc/ssl/certs" "${@/#/$root}")
 	local link="-s -w -X github.com/spiffe/spire/pkg/common/version.gittag=$SPIRE_VERSION" flags
 	if [ "$name" = spire-server ]; then
-		export CGO_ENABLED=1 # it keeps its entries in SQLite, which is C
+		export CGO_ENABLED=1 # spire-server stores its entries in SQLite, which is written in C
 		flags="$link -extldflags -static"
 	else
 		export CGO_ENABLED=0
@@ -77,7 +77,7 @@ need_c_compiler() {
 	cc=$(go env CC)
 	remedy="on Debian and Ubuntu: apt-get install gcc libc6-dev; elsewhere set CC to one that makes linux/$GOARCH programs"
 	command -v "${cc%% *}" >/dev/null 2>&1 || die "the C compiler $cc was not found; spire-server's SQLite needs one" "$remedy"
-	# shellcheck disable=SC2086 # it may have arguments
+	# shellcheck disable=SC2086 # cc may have arguments
 	machine=$($cc -dumpmachine 2>/dev/null) || machine=unknown
 	case $GOARCH-$machine in
 	amd64-x86_64-*linux* | arm64-aarch64-*linux* | *-unknown) ;;
@@ -85,7 +85,8 @@ need_c_compiler() {
 	esac
 }
 
-# The lab speaks to no public CA; the file is there because the official images have it.
+# ca_bundle: prints the path of this machine's CA bundle. The lab does not use public CAs, but the official images have
+# such a file.
 ca_bundle() {
 	local file
 	for file in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
@@ -97,7 +98,8 @@ ca_bundle() {
 	die "no CA bundle was found on this machine" "install the package ca-certificates"
 }
 
-# prebuild_programs: as in services/Dockerfile. What is there and still the same Go does not link again.
+# prebuild_programs: compiles the programs as services/Dockerfile does. Go does not link a program again if its sources
+# have not changed.
 prebuild_programs() {
 	local program
 	export CGO_ENABLED=0
@@ -110,12 +112,12 @@ prebuild_programs() {
 	done
 }
 
-# The tools that know nothing of SPIFFE are this machine's own, with the libraries they need. Beside them are the
-# programs that only scenarios run.
+# prebuild_tools: compiles the programs for scenarios, and copies this machine's curl and openssl, with the libraries
+# that these need.
 prebuild_tools() {
 	go_build . "$prebuilt/extras" -ldflags '-s -w' ./services/extras
 	[ "$(uname -s)" = Linux ] ||
-		die "the image of the tools (curl, openssl) cannot be built on $(uname -s) without a registry" "the scenarios that need no tools run all the same; for the others use Linux or WSL 2, or let the machine pull $TOOLS_BASE_IMAGE"
+		die "the image of the tools (curl, openssl) cannot be built on $(uname -s) without a registry" "scenarios that need no tools still run; for the others use Linux or WSL 2, or let the machine pull $TOOLS_BASE_IMAGE"
 	rm -rf "$prebuilt/tools"
 	sh "$LAB_DIR/services/tools/collect.sh" "$prebuilt/tools" curl openssl sh cat sleep
 }
@@ -125,7 +127,7 @@ lock images 1200 "another make images or make up is building"
 trap 'unlock images' EXIT
 [ "$GOARCH" = "$(cat "$prebuilt/architecture" 2>/dev/null)" ] || rm -f "$prebuilt"/*.made
 say "$GOARCH" >"$prebuilt/architecture"
-(need_c_compiler) || exit 3 # services/internal/launch tells it by this status
+(need_c_compiler) || exit 3 # by this status services/internal/launch recognizes that a C compiler is missing
 prebuild_spire spire-server /opt/spire/bin /etc/spire/server /run/spire/server/private /tmp/spire-server/private /var/lib/spire/server
 prebuild_spire spire-agent /opt/spire/bin /etc/spire/agent /run/spire/agent/public /tmp/spire-agent/public /var/lib/spire/agent
 prebuild_programs

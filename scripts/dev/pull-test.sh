@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# The route of a learner whose machine can pull, where none can: a registry on loopback with stubs
-# of the official images (SPIRE as compiled here; Debian with the local Go for the Go image). A fresh
-# copy of this folder is started from it by `docker compose up` alone, and by `make up`.
-# Needs root on Debian (debootstrap), Go and `make images`. Ends with "N passed, N failed".
+# Tests how the lab starts on a machine that can pull images. The registry of the test is on loopback. It has stubs of the official images:
+# SPIRE as compiled here, and Debian with the local Go in place of the Go image. A fresh copy of this folder is started from this registry,
+# by `docker compose up` alone and by `make up`. Needs root on Debian (debootstrap), Go and `make images`. Ends with "N passed, N failed".
 set -euo pipefail
 # shellcheck source=lib/host.sh
 . "$(dirname "$0")/lib/host.sh"
@@ -35,7 +34,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# import_stub: for the Go image and the base of the tools, a Debian with this machine's Go and CA bundle, and the settings by which Go reaches modules.
+# import_stub: imports a Debian image as the stub of the Go image, and of the base image of the tools. The stub has this machine's Go and CA
+# bundle, and the settings with which Go reaches modules.
 import_stub() {
 	local packages=ca-certificates,curl,openssl
 	debootstrap --variant=minbase --include="$packages" bookworm "$work/root" >"$work/debootstrap.log" 2>&1 ||
@@ -52,12 +52,12 @@ import_stub() {
 served() { "$COMPOSE" --project-directory "$work/lab" logs --no-log-prefix client | grep '^Success!!!$'; }
 in_lab() { (cd "$work/lab" && "$@"); }
 no_images() { [ -z "$(docker image ls --quiet --filter "reference=spiffe-lab/*:$LAB_TAG")" ]; }
-# shows_the_console: its page has the lab's name.
 page() { curl --silent --fail --noproxy '*' "$(grep -o 'http://[^ ]*' "$work/console.txt")" | grep "$COMPOSE_PROJECT_NAME"; }
+# shows_the_console: succeeds if the console's page has the lab's name.
 shows_the_console() {
 	local status=0
 	console_port=$((30000 + RANDOM % 10000))
-	set -m # a process group, which can be ended
+	set -m # starts a process group, so that make and its child processes can be ended together
 	in_lab make console OPEN=0 PORT="$console_port" >"$work/console.txt" &
 	set +m
 	wait_until 30 "the console answers" page || status=1
@@ -79,16 +79,16 @@ docker image rm "${stubs[@]}" >/dev/null
 
 mkdir "$work/lab"
 (cd "$LAB_DIR" && git ls-files -z | xargs -0 tar -cf -) | tar -C "$work/lab" -xf -
-test_that "none of the lab's images is here" no_images
+test_that "the engine has none of the lab's images" no_images
 test_that "docker compose up alone builds the lab, and the client is served" start_bare
-test_that "docker compose down removes it" in_lab docker compose down --volumes
+test_that "docker compose down removes the lab" in_lab docker compose down --volumes
 docker image ls --filter "reference=spiffe-lab/*:$LAB_TAG" --format '{{.Repository}}:{{.Tag}}' | xargs docker image rm >/dev/null
 docker image rm "${stubs[@]}" >/dev/null 2>&1 || true
-test_that "make up pulls, builds, and the client is served" in_lab make up
-test_that "it has pulled: nothing was compiled on this machine" test ! -e "$work/lab/.cache/prebuilt"
+test_that "make up pulls and builds the images, and the client is served" in_lab make up
+test_that "make up has compiled nothing on this machine" test ! -e "$work/lab/.cache/prebuilt"
 test_that "make scenario-bad-id passes" in_lab make scenario-bad-id
 test_that "make scenario-no-certificate passes, which needs the tools" in_lab make scenario-no-certificate
-test_that "make console shows it, with nothing compiled" shows_the_console
+test_that "make console shows the lab, and nothing is compiled" shows_the_console
 test_that "make break builds the wrong server of fault 14 in the Go image" in_lab make break NAME=14
-test_that "make reset takes it away" in_lab make reset
+test_that "make reset removes the wrong server" in_lab make reset
 tests_end

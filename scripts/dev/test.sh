@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The one test command: scripts/dev/tests/main.go says what it runs, and what ONLY, FULL and LABS do.
+# The test command. scripts/dev/tests/main.go describes what it runs, and the variables ONLY, FULL and LABS.
 set -euo pipefail
 cd "$(dirname "$0")/tests"
 mkdir -p ../../../.cache/bin

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# One engine of engines.sh, from the inside: the first process of its namespaces, with which all of it ends.
+# Runs inside the sandbox of one engine of engines.sh, as the first process of its namespaces. When it ends, all other
+# processes end, too.
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"
@@ -10,7 +11,8 @@ set -euo pipefail
 
 few='happy-path bad-id unregistered rotation two-hosts federation no-certificate doctor'
 
-# not_possible REASON: neither passed nor failed, but in CI, which has what is needed.
+# not_possible REASON: ends the test of this engine, which then counts as neither passed nor failed. In CI, which has
+# everything that is needed, the engine counts as failed.
 not_possible() {
 	say "not possible here: $ENGINE: $1"
 	[ "${CI:-}" = true ] || say "0 0" >"$SANDBOX/counts"
@@ -22,7 +24,8 @@ need() {
 	for program in "$@"; do command -v "$program" >/dev/null 2>&1 || not_possible "$program was not found (on Debian: apt-get install docker.io podman crun netavark aardvark-dns uidmap rootlesskit slirp4netns)"; done
 }
 
-# as_user COMMAND...: a user who exists in this sandbox only, and has user IDs of his own to give away.
+# as_user COMMAND...: runs a command as a user that exists only in this sandbox. This user has further user IDs for its
+# containers.
 as_user() { setpriv --reuid 5555 --regid 5555 --clear-groups env -i PATH="$PATH" HOME="$SANDBOX/home" XDG_RUNTIME_DIR=/run/user/5555 "$@"; }
 
 add_user() {
@@ -33,7 +36,7 @@ add_user() {
 	say "rootless:555500000:65536" | tee -a /etc/subuid >>/etc/subgid
 	mkdir -p "$SANDBOX/home" /run/user/5555
 	chown 5555:5555 "$SANDBOX" "$SANDBOX/home" /run/user/5555
-	# Some machines let only root use these.
+	# On some machines only root can use these devices.
 	for device in /dev/fuse /dev/net/tun; do
 		[ -c "$device" ] || not_possible "there is no $device"
 		cp -a "$device" "$SANDBOX/${device##*/}"
@@ -63,15 +66,16 @@ start_rootless() {
 	start_dockerd
 }
 
-# podman_service RUNROOT PREFIX...: of more than 50 characters Podman takes no runroot. With runc it looks for
-# the control groups of a container where they are on the machine, and not here.
+# podman_service RUNROOT PREFIX...: starts Podman's service. Podman accepts no RUNROOT of more than 50 characters. The
+# service needs crun, because with runc Podman looks for a container's cgroups at their path on the machine, which
+# differs from the path in this sandbox.
 podman_service() {
 	need podman crun
 	"${@:2}" podman --root "$SANDBOX/engine" --runroot "$1" --cgroup-manager cgroupfs --events-backend file \
 		system service --time 0 "$DOCKER_HOST" >"$SANDBOX/engine.log" 2>&1 </dev/null &
 }
 
-# Podman's control groups stand at the top, wherever it runs: the top is one of ours.
+# Podman always creates its cgroups at the root of the hierarchy, so a group of this sandbox must be the root.
 start_podman() {
 	local group
 	make_control_groups "$GROUP"
@@ -83,7 +87,7 @@ start_podman() {
 
 start_podman_rootless() {
 	add_user
-	umount /sys/fs/cgroup/unified 2>/dev/null || true # beside cgroup v1, crun refuses it to a user
+	umount /sys/fs/cgroup/unified 2>/dev/null || true # beside cgroup v1, crun does not let a user use cgroup v2
 	podman_service /run/user/5555/engine as_user
 }
 
@@ -92,7 +96,7 @@ load() { docker load --input "$IMAGES" && "$SANDBOX/lab/scripts/lab" part adopt;
 build() { (cd "$SANDBOX/lab" && bash scripts/dev/images.sh && scripts/lab part adopt); }
 no_warning() { ! grep -i warn "$SANDBOX/lab/.cache/build.log"; }
 
-# chosen: the checks and scenarios to run, one a line.
+# chosen: prints the checks and scenarios to run, one on each line.
 chosen() {
 	if [ -n "${ONLY:-}" ]; then
 		tr ' ' '\n' <<<"$ONLY"
@@ -103,7 +107,7 @@ chosen() {
 	fi
 }
 
-# leave_out: says what of $tests is left out, and why; $tests is the rest.
+# leave_out: prints which of $tests are left out, and why, and sets $tests to the remaining tests.
 leave_out() {
 	local on names reason left cgroup
 	cgroup=$(docker info --format '{{.CgroupVersion}}')
@@ -116,7 +120,7 @@ leave_out() {
 	done < <(grep -v '^#' "$LAB_DIR/scripts/dev/engines/left-out.txt")
 }
 
-# suite: `make test` of $tests; what has not passed stands in $bad.
+# suite: runs `make test` for $tests, and sets $bad to the failed ones.
 suite() {
 	local test
 	ONLY=$(xargs <<<"$tests") bash "$SANDBOX/lab/scripts/dev/test.sh" >"$SANDBOX/suite" || true
@@ -126,7 +130,7 @@ suite() {
 
 enter_sandbox
 cp -a /etc "$SANDBOX/etc"
-mount --bind "$SANDBOX/etc" /etc # an engine adds users
+mount --bind "$SANDBOX/etc" /etc # an engine adds users to files in /etc
 export DOCKER_HOST=unix://$SANDBOX/docker.sock DOCKER_CONFIG=$SANDBOX/config
 unset DOCKER_CONTEXT COMPOSE_PROJECT_NAME
 "start_${ENGINE//-/_}"
@@ -138,18 +142,18 @@ tests_begin
 test_that "the images load" load
 if [ "$ENGINE" = moby ] && [ -e "$SANDBOX/lab/.cache/prebuilt" ]; then
 	test_that "docker compose build builds them" build
-	test_that "it warns of nothing" no_warning
+	test_that "docker compose build prints no warning" no_warning
 fi
 test_that "make up" lab up
-test_that "make up once more" lab up
+test_that "make up again" lab up
 test_that "make down" lab down
 tests=$(chosen)
 leave_out
-rm "$SANDBOX"/lab/scripts/scenarios/*.md # the lessons quote what Docker and its selectors look like
+rm "$SANDBOX"/lab/scripts/scenarios/*.md # the lessons quote messages and selectors that only Docker has
 suite
 all=$tests
 if [ -n "$bad" ] && [ -n "$all" ]; then
-	say "once more, one at a time: $(xargs <<<"$bad")"
+	say "again, one at a time: $(xargs <<<"$bad")"
 	tests=$bad LABS=1 suite
 fi
 all=$(wc -w <<<"$all") bad=$(wc -w <<<"$bad")

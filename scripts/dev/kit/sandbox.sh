@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The sandbox of test.sh, from the inside: the first process of its namespaces, with which all of it ends.
-# Ends with "N passed, N failed".
+# Runs inside the sandbox of test.sh, as the first process of its namespaces. When it ends, all other processes end,
+# too. Ends with "N passed, N failed".
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"
@@ -14,7 +14,7 @@ tests_begin
 file=$(echo "$SANDBOX"/kit/*.tar.gz)
 kit=$(basename "$file" .tar.gz)
 
-# All that a Debian has but these.
+# PATH gets all programs of Debian except Go, git, make and docker-compose.
 mkdir "$SANDBOX/bin" "$SANDBOX/home" "$SANDBOX/docker-alone"
 for directory in /usr/sbin /usr/bin /sbin /bin /usr/libexec/docker; do
 	for program in "$directory"/*; do
@@ -37,7 +37,7 @@ start() { PATH=$SANDBOX/docker-alone "$SANDBOX/desk/$kit/start" >"$SANDBOX/said"
 lab() { "$SANDBOX/desk/$kit/lab/scripts/lab" "$@"; }
 with_docker_alone() { PATH=$SANDBOX/docker-alone "$SANDBOX/desk/$kit/lab/scripts/lab" "$@"; }
 
-# refused WORDS: ./start says so in its first line, adds what helps, and has loaded nothing.
+# refused WORDS: succeeds if ./start prints an error that begins with WORDS, then a hint, and loads nothing.
 refused() {
 	local said status=0
 	said=$(PATH=$SANDBOX/docker-alone "$SANDBOX/desk/$kit/start" 2>&1) || status=$?
@@ -46,7 +46,7 @@ refused() {
 }
 
 test_that "the engine has no image" no_images
-test_that "there is no way out of the machine" no_way_out
+test_that "no connection leaves the machine" no_way_out
 for tool in go git make; do test_that "there is no $tool" not_here "$tool"; done
 
 fresh
@@ -63,28 +63,28 @@ fresh
 unpack "$file"
 say s390x >"$SANDBOX/desk/$kit/architecture.txt"
 sed -i "s/^[0-9a-f]*\( .*architecture.txt\)/$(sha256sum <"$SANDBOX/desk/$kit/architecture.txt" | cut -d ' ' -f 1) \1/; s/  */  /" "$SANDBOX/desk/$kit/SHA256SUMS"
-test_that "a kit for another architecture is refused in one line, and nothing is loaded" refused "this kit is for linux/s390x, and the engine runs on linux/"
+test_that "a kit for a different architecture is refused in one line, and nothing is loaded" refused "this kit is for linux/s390x, and the engine runs on linux/"
 
 fresh
 started=$SECONDS
-test_that "it unpacks" unpack "$file"
+test_that "the kit unpacks" unpack "$file"
 test_that "./start ends with Success!!!" start
 took=$((SECONDS - started))
 test_that "the client is served" grep -E '^the client is served .*Success!!!$' "$SANDBOX/said"
-test_that "from the file to Success!!! it took $took s, of 60" test "$took" -le 60
-test_that "the lab's own look finds nothing to build" lab part build
-test_that "bad-id passes where PATH has docker alone" with_docker_alone scenario bad-id
+test_that "from the file to Success!!! in $took s, of at most 60" test "$took" -le 60
+test_that "the program lab finds nothing to build" lab part build
+test_that "bad-id passes with only docker in PATH" with_docker_alone scenario bad-id
 test_that "no-certificate passes, which needs the tools" lab scenario no-certificate
 test_that "the doctor has no finding" lab doctor
-test_that "./start once more changes nothing" start
+test_that "./start again changes nothing" start
 test_that "the lab is removed" lab down
 
-# START.txt by hand, from nothing.
+# Now the commands of START.txt are tested, as a learner types them, on an engine without images.
 xargs docker image rm <"$SANDBOX/desk/$kit/images.txt" >/dev/null
-test_that "its images are removed" no_images
+test_that "the kit's images are removed" no_images
 by_hand() { (cd "$SANDBOX/desk/$kit" && eval "$(sed -n 's/^    \(docker .*\)/\1/p' START.txt | head -n 2)"); }
 client_says() { docker logs "$(docker ps --quiet --filter label=com.docker.compose.service=client)" 2>/dev/null | grep '^Success!!!$'; }
 served_by_hand() { by_hand && wait_until 60 "the client is served" client_says; }
-test_that "START.txt by hand: the two commands, and the client is served" served_by_hand
+test_that "the client is served after the two commands of START.txt" served_by_hand
 test_that "the lab is removed again" lab down
 tests_end

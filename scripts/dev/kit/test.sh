@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The kit, where a learner opens it: an engine that has none of its images, no way out of the machine, no Go,
-# make or git. Packs it, makes such a sandbox, and tests it there (sandbox.sh). Needs Linux, root and dockerd.
+# Tests the kit on a machine like a learner's: an engine without the kit's images, no network, and no Go, make or git.
+# Packs the kit, and tests it in a sandbox that simulates this machine (sandbox.sh). Needs Linux, root and dockerd.
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"

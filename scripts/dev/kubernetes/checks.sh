@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# What the lab must do on Kubernetes, on the cluster of the current kubectl context, from which it is
-# removed at the end. Ends with "N passed, N failed". ONLY=rbac runs that check alone, after success, which
-# starts the lab.
+# Checks the lab on Kubernetes, on the cluster of the current kubectl context, and removes the lab at the end. Ends with
+# "N passed, N failed". With ONLY=rbac it runs only two checks: "success", which starts the lab, and "rbac".
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"
@@ -13,12 +12,12 @@ mark=app.kubernetes.io/managed-by
 [ "${YES:-}" = 1 ] || die "this would test the lab on the cluster of the current kubectl context" "confirm it with YES=1"
 context=$(command kubectl config current-context)
 
-# The context that was confirmed, also if somebody changes the current one meanwhile.
+# Uses the context that was confirmed, even if the current context changes.
 kubectl() { command kubectl --context "$context" "$@"; }
 lab() { "$LAB_DIR/scripts/lab" "$@" --yes; }
 manifests() { "$LAB_DIR/scripts/lab" k8s-manifests; }
 
-# mark_of KIND NAME: "none" if it does not exist, "marked" if the lab made it, else "foreign".
+# mark_of KIND NAME: prints "none" if the object does not exist, "marked" if the lab created it, else "foreign".
 mark_of() {
 	local found
 	found=$(kubectl get "$1" "$2" --ignore-not-found --output "jsonpath={.kind} {.metadata.labels.${mark//./\\.}}")
@@ -29,13 +28,13 @@ mark_of() {
 	esac
 }
 
-# client_once NAME NAMESPACE SERVICE_ACCOUNT: the manifest of the client, for one request.
+# client_once NAME NAMESPACE SERVICE_ACCOUNT: prints the manifest of a client that sends one request.
 client_once() {
 	sed -e "s/\${NAME}/$1/" -e "s/\${NAMESPACE}/$2/" -e "s/\${SERVICE_ACCOUNT}/$3/" -e "s/\${LAB_TAG}/$LAB_TAG/" "$LAB_DIR/spire/kubernetes/client-once.yaml"
 }
 
-# once NAME NAMESPACE SERVICE_ACCOUNT: the client, one request, as a pod of its own. What it prints is in
-# $output, its exit status in $status.
+# once NAME NAMESPACE SERVICE_ACCOUNT: runs one request of the client in a separate pod. Its output is in $output, and
+# its exit status in $status.
 once() {
 	kubectl --namespace "$2" delete pod "$1" --ignore-not-found --now >/dev/null
 	client_once "$@" | kubectl apply --filename - >/dev/null
@@ -52,17 +51,18 @@ pod_ended() {
 	esac
 }
 
-# why NAMESPACE: what its pods wait for.
+# why NAMESPACE: prints why the pods of this namespace are not ready.
 why() {
 	kubectl --namespace "$1" get pods --output 'jsonpath={range .items[*]}{range .status.containerStatuses[*]}{.name}{": "}{.state.waiting.reason}{" "}{.state.waiting.message}{"\n"}{end}{end}' |
 		grep -v ':  *$' | sort -u | tr '\n' ' '
 }
 
-# check NAME EXPECTATION: runs the function NAME; what it says is shown only if it fails.
+# check NAME EXPECTATION: runs the function NAME, and prints its output only if it fails.
 check() {
 	local started=$SECONDS
 	[[ -z ${ONLY:-} || " success $ONLY " = *" $1 "* ]] || return 0
-	# In the background, because there an error ends it, which in a condition it would not.
+	# An error must end the function. In a condition, bash would ignore the error, so the function runs in the
+	# background.
 	(set -e && "$1") >"$log" 2>&1 &
 	if wait $!; then
 		passed=$((passed + 1))
@@ -84,7 +84,7 @@ cleanup() {
 }
 
 # expect_words PATTERN TEXT
-expect_words() { grep -Eq "$1" <<<"$2" || die "this is not said: $1" "$2"; }
+expect_words() { grep -Eq "$1" <<<"$2" || die "the output lacks: $1" "$2"; }
 expect_status() { [ "$status" = "$1" ] || die "the client's exit status is $status and not $1" "$output"; }
 
 delete_namespace() {
@@ -93,9 +93,9 @@ delete_namespace() {
 
 server_log() { kubectl --namespace "$spire" logs statefulset/spire-server; }
 agent_log() { kubectl --namespace "$spire" logs --selector app=spire-agent --tail -1 --prefix; }
-# server_says PATTERN LINES: in what it has logged after so many lines.
+# server_says PATTERN LINES: prints the matching lines of the SPIRE server's log after the first LINES lines.
 server_says() { server_log | tail -n "+$(($2 + 1))" | grep -E "$1"; }
-# agent_says PATTERN...: each of them.
+# agent_says PATTERN...: succeeds if the agents' logs match each PATTERN.
 agent_says() {
 	local log pattern
 	log=$(agent_log)
@@ -103,7 +103,8 @@ agent_says() {
 }
 spire_server() { kubectl --namespace "$spire" exec spire-server-0 -- /opt/spire/bin/spire-server "$@"; }
 
-# agents_ready: one on each node, and each of them new since the last new_agents.
+# agents_ready: succeeds if one agent on each node is ready. Old agents do not count, because the function new_agents
+# has deleted them.
 agents_ready() {
 	local wanted ready
 	wanted=$(kubectl --namespace "$spire" get daemonset spire-agent --output 'jsonpath={.status.desiredNumberScheduled}')
@@ -113,16 +114,16 @@ agents_ready() {
 		return 1
 	fi
 }
-# Returns when the old ones are gone; they attest anew, with new tokens.
+# new_agents: returns when the old agents are deleted. The new agents attest with new tokens.
 new_agents() { kubectl --namespace "$spire" delete pod --selector app=spire-agent >/dev/null; }
 
 not_ours() {
 	local output
 	kubectl create namespace spiffe-lab
-	if output=$(lab k8s-up 2>&1); then die "a namespace of somebody else was taken"; fi
-	expect_words '^error: the namespace spiffe-lab exists on this cluster, and is not the lab' "$output"
+	if output=$(lab k8s-up 2>&1); then die "the lab has used a namespace that it has not created"; fi
+	expect_words '^error: the namespace spiffe-lab exists on this cluster, and the lab did not create it' "$output"
 	output=$(lab k8s-down 2>&1)
-	expect_words '^the namespace spiffe-lab is not the lab.s, and stays$' "$output"
+	expect_words '^the namespace spiffe-lab stays, because the lab did not create it$' "$output"
 	kubectl delete namespace spiffe-lab --timeout 180s
 }
 
@@ -134,7 +135,7 @@ success() {
 	expect_words '^  \$ spire-server entry create -entryID client ' "$output"
 	output=$(lab k8s-entries)
 	expect_words '^  entry for spiffe://example.org/client is as it should be$' "$output"
-	# What keeps the workloads from the level "restricted" is said by the cluster itself.
+	# The API server prints what in the workloads violates the Pod Security level "restricted".
 	output=$(kubectl label namespace spiffe-lab --dry-run=server --overwrite pod-security.kubernetes.io/enforce=restricted 2>&1)
 	expect_words '^Warning: (client|server)-[^ ]+( \(and 1 other pod\))?: restricted volume types$' "$output"
 }
@@ -167,7 +168,7 @@ other_namespace() {
 	delete_namespace "$elsewhere"
 }
 
-# The lab's agent once more, under another service account, and with a socket for itself.
+# Starts a second agent like the lab's, under a different service account, and with its own socket.
 other_agent() {
 	local lines
 	lines=$(server_log | wc -l)
@@ -193,14 +194,15 @@ agent_replaced() {
 	once client-of-the-new-agent spiffe-lab client-workload
 	expect_status 0
 	more=$(($(kubectl --namespace spiffe-lab logs steady | grep -c '^Success!!!$') + 8))
-	wait_until 120 "it has been served 8 times more" served "$more"
+	wait_until 120 "the steady client has been served 8 times more" served "$more"
 	said=$(kubectl --namespace spiffe-lab logs steady)
 	kubectl --namespace spiffe-lab delete pod steady --now
 	! grep -E 'Error|unable|answered' <<<"$said" || die "a request was lost"
 	say "$(grep -c '^Success!!!$' <<<"$said") requests, all served"
 }
 
-# Takes each rule away, one at a time, and sees what fails for want of it, by the cluster's own words.
+# rbac: removes each RBAC rule, one at a time, and checks that the step that needs the rule fails with the cluster's
+# error message.
 rbac() {
 	local kind name verb resource i
 	while read -r kind name; do
@@ -221,20 +223,20 @@ rbac() {
 
 all_rules() { manifests | kubectl apply --filename - >/dev/null; }
 
-# An agent cannot attest.
+# Without the rule for tokenreviews, pods or nodes an agent cannot attest.
 without_tokenreviews() {
 	local lines
 	lines=$(server_log | wc -l)
 	new_agents
 	wait_until 120 "the SPIRE server may not $1 $2" server_says "cannot $1 resource .*$2" "$lines"
-	if agents_ready; then die "the agent is ready all the same"; fi
+	if agents_ready; then die "the agent is ready without this rule"; fi
 	all_rules
 	wait_until 120 "the agent is ready again" agents_ready
 }
 without_pods() { without_tokenreviews "$@"; }
 without_nodes() { without_tokenreviews "$@"; }
 
-# A new CA is not published.
+# Without the rule for configmaps a new CA is not published.
 published() { kubectl --namespace "$spire" get configmap spire-bundle --output 'jsonpath={.data.bundle\.crt}' | cksum; }
 changed() { [ "$(published)" != "$1" ]; }
 without_configmaps() {
@@ -248,7 +250,7 @@ without_configmaps() {
 	wait_until 120 "the new CA is published" changed "$before"
 }
 
-# The agent attests, and knows no pod.
+# Without the rule for nodes/pods the agent attests, but cannot find a workload's pod.
 without_nodes_pods() {
 	new_agents
 	wait_until 120 "the agent may not $1 $2" agent_says 'Node attestation was successful' "Forbidden .*verb=$1, resource=nodes, subresource.*pods"
@@ -263,18 +265,18 @@ without_nodes_pods() {
 
 elsewhere=spiffe-lab-elsewhere
 [ "$(mark_of namespace spiffe-lab)$(mark_of namespace "$spire")" = nonenone ] ||
-	die "the lab, or something by its name, is on this cluster already: make k8s-down"
+	die "the lab, or an object with its name, is on this cluster already: make k8s-down"
 log=$(mktemp)
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-check not_ours "a namespace that the lab has not made must be neither used nor removed"
+check not_ours "a namespace that the lab has not created must be neither used nor removed"
 check success "the client must be served, and the entries' script must be safe to repeat"
-check bad_id "the client under the server's service account must be refused, and each side must say its part"
+check bad_id "the client under the server's service account must be refused, and each side must report its part"
 check no_entry "a service account without an entry must get no identity"
-check other_namespace "a service account of the same name in another namespace must get no identity"
-check other_agent "an agent under another service account must be refused"
+check other_namespace "a service account of the same name in a different namespace must get no identity"
+check other_agent "an agent under a different service account must be refused"
 check agent_replaced "the agent's pod must be replaced under traffic without one lost request"
 check rbac "each RBAC rule must be needed"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A Kubernetes cluster of one node for the length of one command: cluster.sh COMMAND... What it
-# needs is built from Go modules, once, or is this machine's own. The cluster lives in namespaces of
-# its own; when the command ends, so does everything in them. kubectl finds the cluster by KUBECONFIG.
+# Runs a command with a Kubernetes cluster of one node: cluster.sh COMMAND... Kubernetes is built from Go modules, once.
+# Other programs, such as containerd, are this machine's own. The cluster runs in separate namespaces, and ends with the
+# command. kubectl finds the cluster by KUBECONFIG.
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"
@@ -16,11 +16,12 @@ need() {
 	local tool
 	for tool in unshare ip iptables openssl containerd containerd-shim-runc-v2 runc ctr; do
 		command -v "$tool" >/dev/null 2>&1 || [ -x "/usr/sbin/$tool" ] ||
-			die "$tool was not found; a cluster of its own needs it" "on Debian and Ubuntu: apt-get install util-linux iproute2 iptables openssl containerd runc; or name a cluster: KUBECONFIG=FILE YES=1"
+			die "$tool was not found; a new cluster needs it" "on Debian and Ubuntu: apt-get install util-linux iproute2 iptables openssl containerd runc; or name a cluster: KUBECONFIG=FILE YES=1"
 	done
 }
 
-# Six programs that share nearly all of their code are built as one, which goes by its name.
+# The six programs share nearly all of their code, so they are built as one program. A link starts the program, and the
+# name of the link selects one of the six.
 build_kubernetes() {
 	local version made part started=$SECONDS
 	need_go "a cluster of its own is to be built" "name a cluster: KUBECONFIG=FILE YES=1"
@@ -42,22 +43,23 @@ compile() {
 		-ldflags "-s -w -X $link.gitVersion=$1 -X $link.gitMajor=1 -X $link.gitMinor=$(cut -d. -f2 <<<"$1")" ./kube ./dns)
 }
 
-# etcd and the CNI plugins: installed ones, else those of Debian's packages, unpacked and not installed.
+# Installed versions of etcd and of the CNI plugins are used. If etcd or the plugins are missing, the Debian packages
+# are unpacked, but not installed.
 find_debian() {
 	etcd=$(command -v etcd) || etcd=$built/debian/usr/bin/etcd
 	for plugins in /usr/lib/cni /opt/cni/bin "$built/debian/usr/lib/cni"; do [ ! -x "$plugins/ptp" ] || break; done
 	if [ -x "$etcd" ] && [ -x "$plugins/ptp" ]; then return; fi
 	local packages=(etcd-server containernetworking-plugins) package
 	mkdir -p "$built/debian"
-	# apt's own user may not write here, and says so.
+	# The user _apt cannot write to this folder, so apt prints a warning, which is hidden here.
 	(cd "$built/debian" && { apt-get download -qq "${packages[@]}" || { apt-get update -qq && apt-get download -qq "${packages[@]}"; }; } 2>/dev/null) ||
-		die "etcd and the CNI plugins are neither installed nor to be had from apt" "install etcd and the CNI plugins (on Debian and Ubuntu: ${packages[*]}); or name a cluster: KUBECONFIG=FILE YES=1"
+		die "etcd and the CNI plugins are neither installed nor available from apt" "install etcd and the CNI plugins (on Debian and Ubuntu: ${packages[*]}); or name a cluster: KUBECONFIG=FILE YES=1"
 	for package in "$built"/debian/*.deb; do dpkg-deb --extract "$package" "$built/debian" && rm "$package"; done
 	find_debian
 }
 
-# save_images: for the cluster's containerd, under the names that the manifests have. SPIRE's are the
-# official ones if they are here, else those that were built here. The kubelet puts a pause in each pod.
+# save_images: saves the images for the cluster's containerd, under the names in the manifests. It takes SPIRE's
+# official images if they exist here, else the images that were built here. Each pod needs the image pause, too.
 save_images() {
 	local pause=spiffe-lab/pause:node-$$ name official image images=()
 	part build
@@ -67,7 +69,7 @@ save_images() {
 		images+=("$image")
 		say "$image $official" >>"$node/images"
 	done
-	docker build --quiet --tag "$pause" - >"$node/log/pause" 2>&1 <<-END || { cat "$node/log/pause" >&2 && die "the image of the pause could not be built"; }
+	docker build --quiet --tag "$pause" - >"$node/log/pause" 2>&1 <<-END || { cat "$node/log/pause" >&2 && die "the image pause could not be built"; }
 		FROM spiffe-lab/workload:$LAB_TAG
 		ENTRYPOINT ["/opt/spiffe-lab/bin/host", "node"]
 	END
@@ -76,8 +78,8 @@ save_images() {
 	docker image rm "$pause" >/dev/null
 }
 
-# certificates: one CA, for the API server, and for the API server when it calls the kubelet. Everybody
-# else has a token. The kubelet makes its own certificate, as on many a cluster.
+# certificates: one CA signs the API server's certificate, and the certificate with which the API server calls the
+# kubelet. Every other client has a token. The kubelet signs its own certificate, as on many clusters.
 certificates() {
 	local pki=$node/pki user
 	mkdir "$pki"
@@ -126,8 +128,8 @@ cleanup() {
 }
 
 [ $# -gt 0 ] || die "no command was given" "scripts/dev/kubernetes/cluster.sh bash"
-[ "$(uname -s)" = Linux ] || die "a cluster of its own needs Linux: name one with KUBECONFIG=FILE YES=1"
-[ "$(id -u)" -eq 0 ] || die "a cluster of its own needs root, for its namespaces: sudo, or name a cluster with KUBECONFIG=FILE YES=1"
+[ "$(uname -s)" = Linux ] || die "a new cluster needs Linux: name one with KUBECONFIG=FILE YES=1"
+[ "$(id -u)" -eq 0 ] || die "a new cluster needs root, because it creates namespaces: use sudo, or name a cluster with KUBECONFIG=FILE YES=1"
 need
 need_engine
 trap 'exit 130' INT
@@ -151,6 +153,7 @@ save_images
 certificates
 ENGINE_ROOT=$(docker info --format '{{.DockerRootDir}}')
 export NODE=$node CGROUP=$cgroup ENGINE_ROOT
-# In the background, so that a signal is heard at once; a process group of its own would lose the terminal.
+# The command runs in the background, so that a signal is handled at once. It has no separate process group, because
+# with one it would lose the terminal.
 unshare --mount --propagation slave --uts --ipc --net --pid --fork --kill-child --mount-proc "$LAB_DIR/scripts/dev/kubernetes/node.sh" "$@" <&0 &
 wait $!

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# The one node of cluster.sh, from the inside: the first process of its namespaces. Starts Kubernetes,
-# runs the command, and ends, and with it ends everything that was started.
+# Runs inside the node of cluster.sh, as the first process of its namespaces. Starts Kubernetes, and runs the command.
+# When this process ends, all other processes end, too.
 set -euo pipefail
 # shellcheck source=../lib/host.sh
 . "$(dirname "$0")/../lib/host.sh"
 # shellcheck source=../lib/sandbox.sh
 . "$LAB_DIR/scripts/dev/lib/sandbox.sh"
 
-# background NAME COMMAND...: its log is /run/node/log/NAME.
+# background NAME COMMAND...: starts a command with the log /run/node/log/NAME.
 background() {
 	local name=$1
 	shift
 	"$@" >"/run/node/log/$name" 2>&1 </dev/null &
 }
 
-# The folders that the kubelet, containerd and CNI write to are the machine's no more.
+# mounts: mounts separate folders, so that the kubelet, containerd and CNI do not write to the machine's folders.
 mounts() {
 	local file value
 	let_go_of "$ENGINE_ROOT"
@@ -22,9 +22,9 @@ mounts() {
 	mount -t tmpfs tmpfs /var/log
 	mkdir -p /run/node /run/lock
 	mount --bind "$NODE" /run/node
-	# What a pod mounts the others see, and the machine does not (unshare --propagation slave).
+	# The other processes here see a pod's mounts, but the machine does not (unshare --propagation slave).
 	mount --make-rshared /
-	# The kubelet wants these, and with protectKernelDefaults it looks and does not change them.
+	# The kubelet expects these values. With protectKernelDefaults it checks them and does not change them.
 	mkdir /run/sysctl
 	while read -r file value; do
 		say "$value" >"/run/sysctl/${file##*/}"
@@ -46,7 +46,7 @@ network() {
 	ip address add 10.200.0.1/24 dev node
 	ip link set node up
 	ip link set nowhere up
-	# So that the address of a Service has a way out, on which kube-proxy's rules catch it.
+	# Packets to a Service need a route, so that the rules of kube-proxy can match them.
 	ip route add default dev node
 }
 
@@ -68,7 +68,7 @@ trap 'exit 143' TERM
 
 mounts
 network
-make_control_groups "$CGROUP" # the kubelet makes its own below one that must be there
+make_control_groups "$CGROUP" # the kubelet creates its cgroups below this one, which must exist
 started=$SECONDS
 background etcd etcd --data-dir /run/node/etcd --unsafe-no-fsync --logger zap --log-level warn \
 	--listen-peer-urls http://127.0.0.1:2380 --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the lab on Kubernetes: on the cluster that KUBECONFIG names, where YES=1 confirms it, else on one of its own.
+# Checks the lab on Kubernetes: on the cluster that KUBECONFIG names, if YES=1 confirms it, else on a new cluster.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 if [ -n "${KUBECONFIG:-}" ] && [ "${YES:-}" = 1 ]; then exec "$here/checks.sh"; fi

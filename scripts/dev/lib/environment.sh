@@ -1,6 +1,6 @@
-# Sourced by host.sh before anything else: what steers bash, docker, compose, go, git and make from
-# outside has no say in the lab. What chooses an engine (DOCKER_HOST, DOCKER_CONTEXT), a mirror (GOPROXY)
-# or a place (HOME, TMPDIR) has; what is somebody's policy the program lab refuses.
+# This file, which host.sh sources first, removes variables that would affect bash, docker, compose, go, git and make
+# from outside. Variables that select an engine (DOCKER_HOST, DOCKER_CONTEXT), a mirror (GOPROXY) or a folder (HOME,
+# TMPDIR) stay. DOCKER_CONTENT_TRUST stays, too, because it is a policy: with it the program lab refuses to start a lab.
 # shellcheck shell=bash
 
 unset POSIXLY_CORRECT BASH_ENV ENV CDPATH GREP_OPTIONS GREP_COLOR GREP_COLORS
@@ -12,5 +12,6 @@ for key in "${!COMPOSE_@}" "${!BUILDX_@}" "${!BUILDKIT_@}" "${!GIT_@}"; do
 done
 unset DOCKER_BUILDKIT DOCKER_DEFAULT_PLATFORM DOCKER_API_VERSION MAKEFLAGS MFLAGS MAKEFILES MAKELEVEL GNUMAKEFLAGS
 unset GOOS GOARCH GOEXPERIMENT GODEBUG GOBIN CGO_ENABLED
-# Said outright, for `go env -w` may have said otherwise. Numbers and the order of lines are the C locale's.
+# The Go variables are set here because `go env -w` may have set other values. Numbers and the order of lines follow the
+# C locale.
 export GOWORK=off GOFLAGS=-mod=readonly GO111MODULE=on LC_ALL=C

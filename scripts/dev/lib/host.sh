@@ -1,5 +1,5 @@
-# Sourced by the scripts of this folder: where the lab is, its versions, how to say something, and which Compose
-# runs it. Works with bash 3.2, as macOS has it.
+# Sourced by the scripts of this folder. It has the lab's folder and versions, functions for messages, and the Compose that runs
+# the lab. It works with bash 3.2, which macOS has.
 # shellcheck shell=bash
 
 # shellcheck source=environment.sh
@@ -8,19 +8,18 @@
 LAB_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd)
 CACHE_DIR="$LAB_DIR/.cache"
 
-# The lab's settings, as the program lab reads them from .env and the environment.
+# The program lab reads the settings from .env and the environment, and prints them.
 settings=$("$LAB_DIR/scripts/lab" part settings) || exit 1
 while IFS='=' read -r key value; do export "$key=$value"; done <<<"$settings"
 unset settings key value
-WORKLOAD_IMAGE=spiffe-lab/workload:$LAB_TAG TOOLS_IMAGE=spiffe-lab/tools:$LAB_TAG
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
-	bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' cyan=$'\e[36m' plain=$'\e[0m'
+	bold=$'\e[1m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'
 else
-	bold='' dim='' red='' green='' cyan='' plain=''
+	bold='' red='' green='' plain=''
 fi
-# The scripts that source this file use these.
-: "$bold$dim$red$green$cyan$plain" "$WORKLOAD_IMAGE" "$TOOLS_IMAGE"
+# The scripts that source this file use these variables.
+: "$bold$red$green$plain"
 
 say() { printf '%s\n' "$*"; }
 
@@ -31,7 +30,7 @@ die() {
 	exit 1
 }
 
-# at_least VERSION MINIMUM: compares major and minor.
+# at_least VERSION MINIMUM: compares the major and the minor version, and ignores the rest.
 at_least() {
 	local major minor
 	major=${1#v} major=${major%%.*}
@@ -48,11 +47,11 @@ need_go() {
 		die "$1, and Go ${version#go} is too old to build it" "install Go 1.26 or newer (https://go.dev/dl/)"
 }
 
-# need_engine: an engine answers that the lab works with. ENGINE_ARCH is its architecture.
+# need_engine: checks that the lab works with the engine, and sets ENGINE_ARCH to the engine's architecture.
 need_engine() { engine_settings engine; }
 
 COMPOSE=
-# ensure_compose: there is a Compose, and COMPOSE is its program. The program lab builds one where there is none.
+# ensure_compose: sets COMPOSE to the path of Compose. The program lab builds Compose if it is missing.
 ensure_compose() { [ -n "$COMPOSE" ] || engine_settings compose; }
 
 engine_settings() {
@@ -61,25 +60,14 @@ engine_settings() {
 	while IFS='=' read -r key value; do export "$key=$value"; done <<<"$said"
 }
 
-# compose ARG...: Compose for this lab, from whatever directory.
+# compose ARG...: runs Compose for this lab, from any directory.
 compose() {
 	ensure_compose
 	"$COMPOSE" --project-directory "$LAB_DIR" "$@"
 }
 
-# project_name: what Compose calls this lab.
-project=
-project_name() { say "${COMPOSE_PROJECT_NAME:-$(sed -n 's/^name: //p' "$LAB_DIR/compose.yaml")}"; }
-
-# container_of SERVICE: its container, running or not; nothing if there is none. Asks the engine
-# itself, which is several times faster than Compose. Needs $project.
-container_of() {
-	docker ps --all --quiet --filter "label=com.docker.compose.project=${project:?}" \
-		--filter "label=com.docker.compose.service=$1" --filter label=com.docker.compose.oneoff=False | sed -n 1p
-}
-
-# wait_until SECONDS WHAT COMMAND...: polls a condition; says what it waited for if it never held, and
-# what the condition printed last.
+# wait_until SECONDS WHAT COMMAND...: polls a condition. If it does not hold in time, prints WHAT, and the last output of the
+# condition.
 wait_until() {
 	local limit=$1 what=$2 start=$SECONDS said
 	shift 2
@@ -92,7 +80,7 @@ wait_until() {
 	done
 }
 
-# with_signs_of_life WHAT COMMAND...: a line every 10 s for as long as the command runs.
+# with_signs_of_life WHAT COMMAND...: prints a line every 10 s while the command runs.
 with_signs_of_life() {
 	local what=$1 status=0 ticker
 	shift
@@ -107,12 +95,12 @@ with_signs_of_life() {
 	return "$status"
 }
 
-# into FILE COMMAND...: for a command whose signs of life are to be seen, and what it says is not.
+# into FILE COMMAND...: writes the command's output to a file. with_signs_of_life can run it as its COMMAND.
 into() { "${@:2}" >"$1" 2>&1; }
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
-# need_built: the images of the lab are on this machine.
+# need_built: checks that the lab's images exist on this machine.
 need_built() {
 	local image
 	for image in $(compose config --images); do
@@ -120,29 +108,15 @@ need_built() {
 	done
 }
 
-# load_average: of the last minute; nothing where the machine does not tell.
+# load_average: prints the load of the last minute, or nothing if the machine does not show it.
 load_average() { uptime 2>/dev/null | sed -n 's/.*averages*: *\([0-9]*\)[.,]\([0-9]*\).*/\1.\2/p'; }
 
-# bounded SECONDS COMMAND...: for a subshell, which becomes the command; one that runs for longer is ended.
-bounded() {
-	local me
-	me=$(exec sh -c 'echo $PPID') # taken here: in what runs in the background it would be another
-	(
-		exec >/dev/null 2>&1 </dev/null 3>&- 4>&-
-		for ((seconds = 0; seconds < $1; seconds++)); do
-			sleep 1
-			kill -0 "$me" || exit 0
-		done
-		kill -TERM "$me"
-	) &
-	exec "${@:2}"
-}
-
-# part NAME: what the program lab does or answers for these scripts.
+# part NAME: runs a hidden command of the program lab for these scripts.
 part() { "$LAB_DIR/scripts/lab" part "$@"; }
 
-# lock NAME SECONDS WHAT: one at a time; ends with an error that says what is in the way. The lock is a file that only one
-# process can make, with its number in it, as in services/internal/scenario/lock.go: what a dead process has left is taken over.
+# lock NAME SECONDS WHAT: lets one process at a time continue. After SECONDS, an error prints WHAT, and which process holds the
+# lock. The lock is a file that only one process can create, as in services/internal/scenario/lock.go. The file has the PID of
+# this process. The lock of a dead process passes to the next process.
 lock() {
 	local file="$CACHE_DIR/lock-$1" holder start=$SECONDS
 	mkdir -p "$CACHE_DIR"
@@ -158,18 +132,5 @@ lock() {
 	done
 }
 
-# unlock NAME: only what this process holds.
+# unlock NAME: removes a lock only if this process holds it.
 unlock() { [ "$(cat "$CACHE_DIR/lock-$1" 2>/dev/null)" != "$$" ] || rm -f "$CACHE_DIR/lock-$1"; }
-
-# inside SERVICE USER COMMAND...: what `docker compose exec` does, at a quarter of its cost: for
-# conditions that are asked again and again. One in a container that was restarted meanwhile may never end.
-inside() {
-	local container
-	[ -n "$project" ] || project=$(project_name)
-	container=$(container_of "$1")
-	[ -n "$container" ] || { printf '%s is not running\n' "$1" && return 1; }
-	(bounded 60 docker exec --user "$2" "$container" "${@:3}")
-}
-
-# client_served: has the running client's latest request been served?
-client_served() { inside client client-workload probe http://127.0.0.1:8080/healthz; }

@@ -1,7 +1,8 @@
-# Sourced after host.sh by what runs an engine or a cluster of its own on this machine, and leaves nothing of it.
+# Sourced after host.sh by scripts that run a separate engine or cluster on this machine, and remove it completely.
 # shellcheck shell=bash
 
-# control_groups_gone GROUP: removes it, with those below, from every hierarchy; possible once its processes have ended.
+# control_groups_gone GROUP: removes a cgroup, with those below it, from every hierarchy. A cgroup can be removed once
+# its processes have ended.
 control_groups_gone() {
 	local group
 	for group in /sys/fs/cgroup/*"$1" "/sys/fs/cgroup$1"; do
@@ -9,14 +10,14 @@ control_groups_gone() {
 	done
 }
 
-# need_own_namespaces WHAT: Linux, and root.
+# need_own_namespaces WHAT: checks that this is Linux, and that the user is root.
 need_own_namespaces() {
 	[ "$(uname -s)" = Linux ] || die "$1 needs Linux"
-	[ "$(id -u)" -eq 0 ] || die "$1 needs root, for its namespaces" "sudo"
+	[ "$(id -u)" -eq 0 ] || die "$1 needs root, because the test creates namespaces" "use sudo"
 }
 
-# end_sandbox FOLDER GROUP: ends what this shell has started in namespaces of its own, and removes its folder.
-# Everything in the namespaces ends with its first process, and the mounts and networks with it.
+# end_sandbox FOLDER GROUP: ends what this shell has started in separate namespaces, and removes FOLDER and the cgroup
+# GROUP. All processes, mounts and networks of the namespaces end with their first process.
 end_sandbox() {
 	local job status=0
 	for job in $(jobs -pr); do kill -KILL "$job"; done
@@ -26,22 +27,23 @@ end_sandbox() {
 	return "$status"
 }
 
-# let_go_of ENGINE_ROOT: in a mount namespace of its own: copies of what the machine's engine has mounted
-# would keep that in use.
+# let_go_of ENGINE_ROOT: unmounts the copies that this mount namespace has of the engine's mounts. The copies would keep
+# the mounts of the machine's engine in use.
 let_go_of() {
 	local place
 	awk -v root="$1" 'index($5, root "/") == 1 || index($5, "/run/docker/") == 1 {print $5}' /proc/self/mountinfo |
-		while read -r place; do umount --lazy "$place" 2>/dev/null || true; done # one may have gone with another
+		while read -r place; do umount --lazy "$place" 2>/dev/null || true; done # it may have been unmounted with another mount
 }
 
-# in_sandbox COMMAND...: the first process of namespaces of its own, with which all in them ends. In the
-# background, so that a signal is heard at once.
+# in_sandbox COMMAND...: runs the command as the first process of new namespaces, which end with this process. The
+# command runs in the background, so that a signal is handled at once.
 in_sandbox() {
 	unshare --mount --propagation private --uts --ipc --net --pid --fork --kill-child --mount-proc "$@" <&0 &
 	wait $!
 }
 
-# enter_sandbox: what engines keep outside their own folders ends with it.
+# enter_sandbox: prepares the sandbox, so that files that an engine writes outside its own folder are deleted with the
+# sandbox.
 enter_sandbox() {
 	let_go_of "$ENGINE_ROOT"
 	mount -t tmpfs tmpfs /run
@@ -49,7 +51,8 @@ enter_sandbox() {
 	ip link set lo up
 }
 
-# make_control_groups GROUP: in each hierarchy. A new group of cpuset has no processor, and takes in no process.
+# make_control_groups GROUP: creates the cgroup GROUP in each hierarchy. A new cgroup of cpuset has no processor, and no
+# process can join it. So this function gives it the processors of its parent.
 make_control_groups() {
 	local hierarchy file
 	if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
@@ -64,11 +67,11 @@ make_control_groups() {
 	done
 }
 
-# start_dockerd ARG...: in a sandbox; $SANDBOX has its files, and its control groups are below $GROUP.
+# start_dockerd ARG...: starts dockerd in a sandbox, with its files in $SANDBOX, and its cgroups below $GROUP.
 dockerd=(dockerd)
 start_dockerd() {
-	say '{}' >"$SANDBOX/daemon.json" # this machine's own settings are not for it
-	# shellcheck disable=SC2153 # the script that makes the sandbox exports them
+	say '{}' >"$SANDBOX/daemon.json" # replaces this machine's own settings
+	# shellcheck disable=SC2153 # the script that makes the sandbox exports these variables
 	"${dockerd[@]}" --config-file "$SANDBOX/daemon.json" --data-root "$SANDBOX/engine" --exec-root "$SANDBOX/exec" --pidfile "$SANDBOX/pid" --host "$DOCKER_HOST" \
 		--exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$GROUP" "$@" >"$SANDBOX/engine.log" 2>&1 </dev/null &
 }

@@ -1,4 +1,4 @@
-# Sourced after host.sh by the tests that play a whole machine: each expectation is a line, and they are counted.
+# Sourced after host.sh by tests that simulate a whole machine. Each expectation prints a line, and is counted.
 # shellcheck shell=bash
 
 passed=0 failed=0
@@ -6,7 +6,7 @@ tests_out=''
 
 tests_begin() { tests_out=$(mktemp); }
 
-# test_that WHAT COMMAND...: counted; what the command says is shown if it fails.
+# test_that WHAT COMMAND...: counts an expectation, and prints the command's output if it fails.
 test_that() {
 	local what=$1
 	shift
@@ -20,7 +20,7 @@ test_that() {
 	fi
 }
 
-# tests_end: the closing line; fails if an expectation was not met, or if there was none.
+# tests_end: prints the counts as the last line. It fails if an expectation failed, or if there was no expectation.
 tests_end() {
 	rm -f "$tests_out"
 	say "$passed passed, $failed failed"

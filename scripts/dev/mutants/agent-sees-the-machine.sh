@@ -4,4 +4,4 @@ replace compose.yaml '    command: ["-config", "/etc/spire/agent/agent.conf", "-
     pid: service:node' '    command: ["-config", "/etc/spire/agent/agent.conf", "-expandEnv"]
     pid: host'
 caught_by check least-privilege 'PID namespace: host (it needs '
-caught_by scenario other-pid-namespace 'it gets no identity: exit status is 0, not 1'
+caught_by scenario other-pid-namespace 'the copy gets no identity: exit status is 0, not 1'

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the client accepts a server for its DNS name, too
+# the client accepts a server by its DNS name, too
 replace services/client/main.go 'tlsconfig.AuthorizeID(cfg.serverID))' 'func(id spiffeid.ID, chains [][]*x509.Certificate) error {
 		if id == cfg.serverID {
 			return nil

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the client does not count the requests that failed
+# the client does not count failed requests
 replace services/client/loop.go '			failed++
 ' ''
 caught_by unit client TestLoopAccountsForEveryRequest '0 requests sent: 0 served, 0 failed'

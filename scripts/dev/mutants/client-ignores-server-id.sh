@@ -6,4 +6,4 @@ replace services/client/main.go '	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsc
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 '
 caught_by unit client TestClientWantsTheServerItIsTold 'the server that -server-id names is refused'
-caught_by scenario bad-server-id 'a client that wants the impostor is served by it: exit status is 4, not 0'
+caught_by scenario bad-server-id 'a client that expects spiffe://example.org/impostor is served: exit status is 4, not 0'

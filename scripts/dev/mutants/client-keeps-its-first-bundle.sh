@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the client verifies with the trust bundle that it had at its start, and no newer one
+# the client verifies with the trust bundle from its start, and ignores newer ones
 replace services/client/main.go '	client := newClient(cfg, source, source)
 ' '	first, err := source.GetX509BundleForTrustDomain(cfg.serverID.TrustDomain())
 	if err != nil {
@@ -7,4 +7,4 @@ replace services/client/main.go '	client := newClient(cfg, source, source)
 	}
 	client := newClient(cfg, source, first.Clone())
 '
-caught_by scenario ca-rotation 'the CA was replaced, and nobody noticed'
+caught_by scenario ca-rotation 'the CA was replaced without a failed request'

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the client gives up after a second without an identity, whatever -wait says
+# the client gives up after a second without an identity, and ignores -wait
 replace services/client/main.go 'cfg.endpoint.Wait(ctx, cfg.wait, logger)' 'cfg.endpoint.Wait(ctx, time.Second, logger)'
 replace services/client/main.go '	"syscall"
 ' '	"syscall"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# a workload can put a socket of its own in the place of the Workload API's
+# a workload can replace the socket of the Workload API by its own
 replace compose.yaml '    user: client-workload
 ' '    user: client-workload
     volumes:

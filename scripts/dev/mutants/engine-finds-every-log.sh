@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# of a container that does not exist the engine package returns an empty log
+# the engine package returns an empty log for a container that does not exist
 replace services/internal/engine/containers.go '		return nil, err
 	}
 	args := []string{"logs", "--timestamps"}' '		return nil, nil

@@ -5,4 +5,4 @@ replace services/extras/pick.go '		return nil
 }' '		return svids[0]
 	}
 }'
-caught_by scenario two-identities 'it says that it found no such SVID: the output lacks: missing X509-SVID'
+caught_by scenario two-identities 'its error message says that no SVID matches: the output lacks: missing X509-SVID'

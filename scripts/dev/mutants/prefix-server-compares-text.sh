@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the rule for a part of the trust domain compares text, and does not end at a path segment
+# the rule for a part of the trust domain compares text, not whole path segments
 replace services/extras/servers.go 'return tlsconfig.AuthorizeIDPrefix(allowed)' 'return tlsconfig.AdaptMatcher(func(id spiffeid.ID) error {
 		if !strings.HasPrefix(id.String(), allowed.String()) {
 			return fmt.Errorf("unexpected ID %q", id)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# a log that does not exist has no line that could refute anything
+# a scenario treats a log that does not exist as an empty log
 replace services/internal/scenario/logs.go '	if err != nil {
 		return failf("%s: the log of %s cannot be read: %v", why, service, err)
 	}

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the server asks for a client certificate, and does not verify it
+# the server asks for a client certificate, but does not verify it
 replace services/server/main.go '	tlsConfig.SessionTicketsDisabled = true
 ' '	tlsConfig.SessionTicketsDisabled = true
 	tlsConfig.ClientAuth = tls.RequireAnyClientCert

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the server authorizes every SPIFFE ID that begins like the client's
+# the server authorizes every SPIFFE ID that begins with the client's SPIFFE ID
 replace services/server/main.go 'tlsconfig.AuthorizeID(cfg.clientID)' 'tlsconfig.AdaptMatcher(func(id spiffeid.ID) error {
 		if !strings.HasPrefix(id.String(), cfg.clientID.String()) {
 			return fmt.Errorf("unexpected ID %q", id)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the server authorizes the client's path in whichever trust domain
+# the server authorizes the path of the client's SPIFFE ID in any trust domain
 replace services/server/main.go 'tlsconfig.MTLSServerConfig(svids, bundles, tlsconfig.AuthorizeID(cfg.clientID))' \
 	'tlsconfig.MTLSServerConfig(svids, bundles, tlsconfig.AdaptMatcher(func(id spiffeid.ID) error {
 		if id.Path() != cfg.clientID.Path() {

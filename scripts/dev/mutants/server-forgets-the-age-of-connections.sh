@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the server keeps every connection open, whatever -max-connection-age says
+# the server keeps every connection open, and ignores -max-connection-age
 replace services/server/limits.go '	limitAge(server, cfg.maxAge, logger)
 ' ''
 caught_by unit server TestServerClosesAConnectionAtItsAge/that_is_idle 'want nothing but its end, after 1s'

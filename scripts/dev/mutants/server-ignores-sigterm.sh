@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# the server does not handle SIGTERM: requests in flight are cut off
+# the server does not handle SIGTERM, so requests in progress are cut off
 replace services/server/main.go 'os.Interrupt, syscall.SIGTERM)' 'os.Interrupt)'
 replace services/server/main.go '	"syscall"
 ' ''
-caught_by check programs 'server ended by itself, before Compose would have killed it'
+caught_by check programs 'server did not exit before Compose killed it'

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# the server shows the SVID that it had at its start, and no newer one
+# the server presents the SVID from its start, and ignores newer ones
 replace services/server/main.go 'newServer(cfg, source, source, logger)' 'newServer(cfg, first, source, logger)'
 replace services/server/main.go '	logger.Printf("serving on %s, for %s only"' '	first, err := source.GetX509SVID()
 	if err != nil {

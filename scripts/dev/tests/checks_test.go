@@ -16,9 +16,10 @@ import (
 	"gotest.tools/v3/icmd"
 )
 
-// checks are the tests that no scenario could be: they run other commands than docker, or look at files.
+// checks are the tests that cannot be scenarios, because they run programs besides docker, or read files.
 var checks = []test{
 	{"bench", bench},
+	{"bootstrap", bootstrapped},
 	{"classroom", classroom},
 	{"commands", commands},
 	{"compose-up", composeUp},
@@ -27,22 +28,25 @@ var checks = []test{
 	{"environments", environments},
 	{"faults", faults},
 	{"footprint", footprint},
+	{"health", health},
 	{"least-privilege", leastPrivilege},
+	{"pictures", pictures},
+	{"programs", programs},
 	{"readme", readme},
+	{"recovery", recovery},
 	{"try-it", tryIt},
 	{"without-the-program", withoutTheProgram},
 }
 
-// bench: what is measured must be measured on a real lab, and told for people and for machines.
+// bench: bench must measure a real lab, and must write the results as a table for people and as JSON for programs.
 func bench(t *testing.T, l *lab) {
 	out := t.TempDir()
 	measure := func(only string) *icmd.Result {
 		return l.exec(t, []string{"BENCH_OUT=" + out}, "make", "--no-print-directory", "bench", "QUICK=1", "ONLY="+only)
 	}
-	// The tool's own tests.
 	l.exec(t, nil, "go", "-C", "scripts/dev/tools/bench", "test", "./...").Assert(t, icmd.Success)
 
-	refused(t, measure("start speed"), 2, `ONLY names "speed", which is nothing that is measured`)
+	refused(t, measure("start speed"), 2, `ONLY names "speed", which is not a part of the measurement`)
 
 	contains(t, measure("propagation").Assert(t, icmd.Success).Stdout(), "entry created to SVID")
 	results, err := os.ReadFile(filepath.Join(out, "results.json"))
@@ -51,13 +55,14 @@ func bench(t *testing.T, l *lab) {
 	}
 	contains(t, string(results), `"entry created to SVID": {`)
 	if left := l.said(t, "ps", "--all", "--quiet", "--filter", "name=^"+l.project+"-bench-"); left != "" {
-		t.Fatalf("its lab is still there: %s", left)
+		t.Fatalf("the lab of bench still exists: %s", left)
 	}
 }
 
-// classroom: one must refuse what cannot be before it changes anything, verify its labs, and go without a trace.
+// classroom: a classroom must refuse an impossible request before it changes anything, must verify its labs, and must remove everything at
+// the end.
 func classroom(t *testing.T, l *lab) {
-	// A classroom of its own: not the one that a trainer may have on this machine.
+	// The classroom has a separate project name, because a trainer may already have a classroom on this machine.
 	class := &lab{project: l.project + "-check"}
 	t.Cleanup(func() { class.run(t, "classroom-down") })
 	traces := func() string {
@@ -71,41 +76,41 @@ func classroom(t *testing.T, l *lab) {
 		}
 		return all
 	}
-	// What is no number of labs.
+	// None of these values is a valid number of labs.
 	for _, n := range []string{"", "0", "abc", "-1", "08", "1.5", "201"} {
 		refused(t, class.make(t, "classroom", "N="+n), 2, fmt.Sprintf(`N is "%s": want a number of labs from 1 to 200`, n), "hint: make classroom N=20")
 	}
-	// Before a lab was built.
+	// No lab has been built with this tag.
 	refused(t, class.exec(t, []string{"LAB_TAG=not-built"}, "make", "--no-print-directory", "classroom", "N=1"), 2,
 		"no lab has been built on this machine yet: there is no image spiffe-lab/", "hint: make up")
 	if left := traces(); left != "" {
-		t.Fatalf("one of these has left a trace: %s", left)
+		t.Fatalf("one of these commands has left a trace: %s", left)
 	}
 
-	// A classroom of one, beside this lab.
+	// A classroom with one lab must not disturb the lab of this test.
 	row := regexp.MustCompile(regexp.QuoteMeta(class.project) + `-class-01 +[0-9.]+ s +[0-9.]+ MiB +ok`)
 	if table := class.make(t, "classroom", "N=1").Assert(t, icmd.Success).Stdout(); !row.MatchString(table) {
 		t.Fatalf("the table does not have the lab, when it was ready, its memory and its result:\n%s", table)
 	}
-	refused(t, class.make(t, "classroom", "N=1"), 2, "a classroom is there already, with 1 of its labs: "+class.project+"-class-01", "hint: make classroom-down removes it")
+	refused(t, class.make(t, "classroom", "N=1"), 2, "a classroom exists already, with these labs (1): "+class.project+"-class-01", `hint: "make classroom-down" removes it`)
 	l.served(t, 15*time.Second)
 
 	class.make(t, "classroom-down").Assert(t, icmd.Success)
 	if left := traces(); left != "" {
-		t.Fatalf("this is left of it: %s", left)
+		t.Fatalf("the classroom has left: %s", left)
 	}
 	l.served(t, 15*time.Second)
 }
 
-// composeUp: plain `docker compose up` must show what the lab's programs say, and none of SPIRE's own log.
+// composeUp: plain `docker compose up` must show the output of the lab's programs, but not SPIRE's own log.
 func composeUp(t *testing.T, l *lab) {
 	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
 	up := l.background(t, "docker", "compose", "up", "--no-color")
-	until(t, 30*time.Second, "it shows the client's success", up.out.has("Success!!!"))
-	until(t, 10*time.Second, "it shows the server's side", up.out.has(`Request received from "spiffe://example.org/client"`))
+	until(t, 30*time.Second, "docker compose up shows the client's success", up.out.has("Success!!!"))
+	until(t, 10*time.Second, "docker compose up shows the server's log", up.out.has(`Request received from "spiffe://example.org/client"`))
 	contains(t, up.out.String(), "$ spire-server entry create")
 	if spire := regexp.MustCompile(`(?m)^spire-(agent|server)-1 .*`).FindString(up.out.String()); spire != "" {
-		t.Fatalf("it shows SPIRE's own log: %s", spire)
+		t.Fatalf("docker compose up shows SPIRE's own log: %s", spire)
 	}
 	up.end(syscall.SIGTERM)
 
@@ -115,13 +120,14 @@ func composeUp(t *testing.T, l *lab) {
 	l.served(t, 30*time.Second)
 }
 
-// environments: a machine that nobody prepared must have its lab, or be told in two lines why not, before anything is changed. Those for which no
-// lab need be started; `make environments` has the others.
+// environments: on an unprepared machine the lab must start. If it cannot, it must say why in two lines before it changes anything. This
+// test plays the environments that do not start a lab. `make environments` plays all environments.
 func environments(t *testing.T, _ *lab) { playEnvironments(t, true, "") }
 
 // footprint: an idle lab must use less than 120 MiB.
 func footprint(t *testing.T, l *lab) {
-	// The engine counts page cache for the container that read a file first, so the lab starts again on warm files.
+	// The engine counts a cached file as memory of the container that read the file first. So the test restarts the lab, whose files are
+	// then in the cache already.
 	l.docker(t, "compose", "down").Assert(t, icmd.Success)
 	l.docker(t, "compose", "up", "--detach").Assert(t, icmd.Success)
 	l.served(t, 30*time.Second)
@@ -139,14 +145,14 @@ func footprint(t *testing.T, l *lab) {
 	}
 	t.Logf("%s%s in all", said, units.BytesSize(float64(total)))
 	if total < 10*units.MiB {
-		t.Fatalf("the engine counts only %s: that is no lab", units.BytesSize(float64(total)))
+		t.Fatalf("the engine counts only %s: that cannot be a lab", units.BytesSize(float64(total)))
 	}
 	if total > 120*units.MiB {
 		t.Fatalf("the lab uses %s:\n%s", units.BytesSize(float64(total)), said)
 	}
 }
 
-// readme: what README.md quotes must be what its commands print.
+// readme: every quote in README.md must be in the output of its command.
 func readme(t *testing.T, l *lab) {
 	var printed strings.Builder
 	show := func(command string, result *icmd.Result) {
@@ -161,7 +167,7 @@ func readme(t *testing.T, l *lab) {
 	show("docker compose logs server", l.docker(t, "compose", "logs", "--no-color", "server"))
 	show("make scenario-bad-id", l.make(t, "scenario-bad-id").Assert(t, icmd.Success))
 
-	// Find it yourself.
+	// README.md quotes the next commands in the part "Find the fault".
 	l.learner(t)
 	show("make break NAME=clean-up", l.make(t, "break", "NAME=clean-up"))
 	show("make check", l.make(t, "check"))
@@ -172,24 +178,29 @@ func readme(t *testing.T, l *lab) {
 	} {
 		show(typed, l.exec(t, nil, strings.Fields(typed)...))
 	}
-	show("make check", l.run(t, "check", "--patience", "60s"))
+	// In a terminal of 80 columns, check asks for the cause.
+	typed := filepath.Join(t.TempDir(), "typed")
+	show("make check", l.exec(t, nil, "sh", "-c", `{ for i in $(seq 300); do grep -q "^Its number" "$0" 2>/dev/null && break; sleep 0.3; done; echo 3; } |
+		script -qefc "stty cols 80; NO_COLOR=1 sh scripts/lab check --patience 60s" "$0" >/dev/null; tr -d "\r" <"$0"`, typed))
 
-	for _, line := range missingQuotes(read(t, "README.md"), printed.String()) {
-		t.Errorf("README.md quotes what is not printed: %s", line)
+	for _, name := range []string{"README.md", "scripts/faults/README.md", "scripts/scenarios/README.md"} {
+		for _, line := range missingQuotes(read(t, name), printed.String()) {
+			t.Errorf("%s quotes what is not printed: %s", name, line)
+		}
 	}
 	if t.Failed() {
 		t.Log(printed.String())
 	}
-	// The lab's own entries again.
+	// A start on empty volumes restores the lab's own entries.
 	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
 	l.make(t, "up").Assert(t, icmd.Success)
 }
 
-// withoutTheProgram runs the commands that README.md has for people who may not run the program lab.
+// withoutTheProgram runs the commands of scripts/START.md for people who must not run the program lab.
 func withoutTheProgram(t *testing.T, l *lab) {
-	section := regexp.MustCompile("(?s)Without the program.*?```\n(.*?)```").FindStringSubmatch(read(t, "README.md"))
+	section := regexp.MustCompile("(?s)## Without the program.*?```\n(.*?)```").FindStringSubmatch(read(t, "scripts/START.md"))
 	if section == nil {
-		t.Fatal("README.md has no commands for those who run the lab without the program")
+		t.Fatal("scripts/START.md has no commands for those who run the lab without the program")
 	}
 	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
 	var said []string
@@ -210,16 +221,16 @@ func withoutTheProgram(t *testing.T, l *lab) {
 	}
 	for _, part := range []string{"up --detach", "--user client-workload", "--user server-workload", "logs", "down"} {
 		if !slices.ContainsFunc(said, func(one string) bool { return strings.Contains(one, part) }) {
-			t.Errorf("README.md does not have a command with %q", part)
+			t.Errorf("scripts/START.md has no command with %q", part)
 		}
 	}
 	if left := l.said(t, "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project="+l.project); left != "" {
-		t.Errorf("its last line leaves containers: %s", left)
+		t.Errorf("the last line of scripts/START.md leaves containers: %s", left)
 	}
 	l.run(t, "up").Assert(t, icmd.Success)
 }
 
-// container is what docker inspect says of one.
+// container has the fields of `docker inspect` that the tests need.
 type container struct {
 	HostConfig struct {
 		Privileged, ReadonlyRootfs   bool

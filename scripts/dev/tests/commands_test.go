@@ -8,8 +8,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// transcript returns how a transcript is run. Each begins in the lab's folder; "My Course/lab" in $WORK is another way
-// to it, and $WORK/elsewhere is another folder.
+// transcript returns the parameters with which testscript plays a transcript. The transcript begins in the lab's folder. "My Course/lab" in
+// $WORK is a link to this folder, and $WORK/elsewhere is a different folder.
 func (l *lab) transcript(file string) testscript.Params {
 	return testscript.Params{
 		Files: []string{file},
@@ -25,7 +25,8 @@ func (l *lab) transcript(file string) testscript.Params {
 	}
 }
 
-// transcripts runs those of a folder of testdata, one after another: testscript would run them at the same time, and they share the lab.
+// transcripts plays the transcripts in a folder of testdata one after another, because they share the lab. By default, testscript would
+// play them at the same time.
 func (l *lab) transcripts(t *testing.T, folder string) {
 	files, err := filepath.Glob(filepath.Join("testdata", folder, "*.txtar"))
 	if err != nil || len(files) == 0 {
@@ -36,10 +37,10 @@ func (l *lab) transcripts(t *testing.T, folder string) {
 	}
 }
 
-// commands: what the commands print of a lab that runs.
+// commands: in a running lab, each command must print what its transcript says.
 func commands(t *testing.T, l *lab) { l.transcripts(t, "lab") }
 
-// TestCommandLine has the transcripts for which no lab need run.
+// TestCommandLine plays the transcripts that need no running lab.
 func TestCommandLine(t *testing.T) {
 	(&lab{project: "spiffe-lab-test-none"}).transcripts(t, "commands")
 }

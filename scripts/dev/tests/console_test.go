@@ -19,7 +19,7 @@ import (
 	"gotest.tools/v3/icmd"
 )
 
-// console must show each refusal on which a scenario insists, in a real browser, and nothing that others have made.
+// console: in a real browser, the console must show each refusal that a scenario expects. It must show markup in a log line as plain text.
 func console(t *testing.T, l *lab) {
 	program := filepath.Join(root(), "scripts", "lab")
 	port := freePort(t)
@@ -28,9 +28,9 @@ func console(t *testing.T, l *lab) {
 		return l.exec(t, nil, "timeout", "60", program, "console", "--no-open", "--port", port)
 	}
 
-	// What is in its way it says at once.
-	refused(t, start(l, "eighty"), 1, `error: the port is "eighty"`, "hint: ")
-	refused(t, start(&lab{project: l.project + "-none"}, strconv.Itoa(port)), 1, "error: no lab of the name "+l.project+"-none is running", "hint: ")
+	// The console reports at once what prevents its start.
+	refused(t, start(l, "eighty"), 1, `error: the port "eighty" is not a number from 1024 to 65535`, "hint: ")
+	refused(t, start(&lab{project: l.project + "-none"}, strconv.Itoa(port)), 1, "error: the lab "+l.project+"-none is not running", "hint: ")
 	taken, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		t.Fatal(err)
@@ -38,15 +38,20 @@ func console(t *testing.T, l *lab) {
 	refused(t, start(l, strconv.Itoa(port)), 1, fmt.Sprintf("error: the port %d is in use on this machine", port), "hint: ")
 	taken.Close()
 
-	// It starts, and shows its address.
-	running := l.background(t, program, "console", "--no-open", "--port", strconv.Itoa(port))
-	until(t, time.Minute, "it says where it is", running.out.has(address+"?token="))
+	recording := filepath.Join(t.TempDir(), "all scenarios.jsonl")
+	refused(t, l.exec(t, nil, program, "console", "--no-open", "--replay", recording), 1, "error: the recording cannot be read: ", "hint: ")
+	refused(t, l.exec(t, nil, program, "console", "--no-open", "--replay", filepath.Join(root(), "README.md")), 1, "README.md is not a recording of the console: line 1: ", "hint: ")
+	refused(t, l.exec(t, nil, program, "console", "--no-open", "--port", strconv.Itoa(port), "--record", filepath.Join(root(), "README.md")), 1, "README.md already", "hint: ")
+
+	// The console starts, and prints its address.
+	running := l.background(t, program, "console", "--no-open", "--port", strconv.Itoa(port), "--record", recording)
+	until(t, time.Minute, "the console prints its address", running.out.has(address+"?token="))
 	page := regexp.MustCompile(`http\S+`).FindString(running.out.String())
 	refused(t, start(l, strconv.Itoa(port+1)), 1, "error: a console of the lab "+l.project+" is running already", "hint: ")
 	for address, want := range map[string]int{page: http.StatusOK, address: http.StatusForbidden} {
 		answer, err := http.Get(address)
 		if err != nil {
-			t.Fatal("it does not answer on 127.0.0.1: ", err)
+			t.Fatal("the console does not answer on 127.0.0.1: ", err)
 		}
 		answer.Body.Close()
 		if answer.StatusCode != want {
@@ -56,12 +61,12 @@ func console(t *testing.T, l *lab) {
 	for _, ip := range otherAddresses(t) {
 		if c, err := net.DialTimeout("tcp", net.JoinHostPort(ip, strconv.Itoa(port)), time.Second); err == nil {
 			c.Close()
-			t.Errorf("it listens on %s too", ip)
+			t.Errorf("the console listens on %s too", ip)
 		}
 	}
 	known := cache("console-" + l.project + ".json")
 	if info, err := os.Stat(known); err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("others than its owner can read the token: %v, %v", info, err)
+		t.Fatalf("users other than the owner can read the token: %v, %v", info, err)
 	}
 	if out := l.exec(t, nil, program, "handshake", "--as", "nobody").Assert(t, icmd.Success).Combined(); strings.Contains(out, "error") {
 		t.Errorf("the console does not show a handshake: %s", out)
@@ -69,7 +74,7 @@ func console(t *testing.T, l *lab) {
 
 	l.browse(t, page)
 
-	// What it costs.
+	// The console must use less than 30 MiB of memory. Its share of CPU time is only logged.
 	servers := func() []string {
 		return lines(l.exec(t, nil, "pgrep", "-f", fmt.Sprintf("console .* -port %d .*serve$", port)).Stdout())
 	}
@@ -84,22 +89,35 @@ func console(t *testing.T, l *lab) {
 		most = max(most, kib)
 	}
 	if most == 0 || most >= 30*1024 {
-		t.Errorf("it has %d KiB, not less than 30 MiB", most)
+		t.Errorf("the console uses %d KiB, which is not less than 30 MiB", most)
 	}
 
-	// Ctrl-C ends it, and nothing of it stays.
+	// After Ctrl-C the console leaves no process, and in the folder .cache no address and no lock.
 	running.end(syscall.SIGINT)
-	until(t, time.Minute, "its process is gone", func() (bool, string) {
+	until(t, time.Minute, "the console's process has ended", func() (bool, string) {
 		left := servers()
 		return len(left) == 0, fmt.Sprint(left)
 	})
 	if left, err := os.ReadFile(known); err != nil || strings.Contains(string(left), strconv.Itoa(port)) {
-		t.Errorf("it leaves its address: %s %v", left, err)
+		t.Errorf("the console leaves its address: %s %v", left, err)
 	}
 	if _, err := os.Stat(cache("lock-console-" + l.project)); err == nil {
-		t.Error("it leaves its lock")
+		t.Error("the console leaves its lock")
 	}
 	contains(t, running.out.String(), "the console has ended")
+
+	// A recording can be shown without the lab.
+	shown := (&lab{project: l.project + "-none"}).background(t, program, "console", "--no-open", "--port", "0", "--replay", recording)
+	until(t, time.Minute, "the console prints the recording's address", shown.out.has("?token="))
+	answer, err := http.Get(regexp.MustCompile(`http\S+`).FindString(shown.out.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("the page of the recording is answered with %d", answer.StatusCode)
+	}
+	shown.end(syscall.SIGINT)
 }
 
 func freePort(t *testing.T) int {
@@ -112,7 +130,7 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// otherAddresses returns those of this machine that are not on its loopback interface.
+// otherAddresses returns the addresses of this machine that are not on its loopback interface.
 func otherAddresses(t *testing.T) []string {
 	t.Helper()
 	addresses, err := net.InterfaceAddrs()
@@ -126,39 +144,28 @@ func otherAddresses(t *testing.T) []string {
 		}
 	}
 	if len(all) == 0 {
-		t.Fatal("this machine has no other address")
+		t.Fatal("this machine has only loopback addresses")
 	}
 	return all
 }
 
-// browse has a browser look at it, while every scenario runs.
-func (l *lab) browse(t *testing.T, page string) {
+// browser returns the paths of the program that tests the page, and of Chromium. Both paths are empty if there is no Chromium.
+func (l *lab) browser(t *testing.T) (program, chromium string) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("there is no chromium on this machine, and CI needs it")
 		}
-		t.Log("no browser looks at the page: there is no chromium on this machine (on Debian: apt-get install chromium)")
-		return
+		t.Log("no browser tests the page: there is no chromium on this machine (on Debian: apt-get install chromium)")
+		return "", ""
 	}
-	shots, browser := cache("console-"+l.project), cache("bin/browser")
-	if err := os.MkdirAll(shots, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	l.exec(t, []string{"CGO_ENABLED=0"}, "go", "-C", "scripts/dev/tools/browser", "build", "-o", browser, ".").Assert(t, icmd.Success)
-	program, quick := "'"+filepath.Join(root(), "scripts", "lab")+"'", " --quick"
-	if os.Getenv("FULL") != "" {
-		quick = ""
-	}
-	args := []string{browser, "-chromium", chromium, "-url", page, "-shots", shots, "-scenario", program + " scenario" + quick,
-		"-stop", "docker compose stop spire-server", "-start", "docker compose up --detach --no-deps --wait spire-server",
-		"-feed", strings.Join([]string{"docker run --interactive --rm --name " + l.project + "-hostile-1", "com.docker.compose.project=" + l.project,
-			"com.docker.compose.service=hostile", "com.docker.compose.container-number=1", "com.docker.compose.oneoff=False"}, " --label ") +
-			` "$(docker compose --profile extras config --images | grep -m 1 /tools:)" sh -c 'cat; sleep 3'`} // so that Compose has read the line before it ends
-	for _, file := range glob("scripts/scenarios/*.sh") {
-		args = append(args, nameOf(file))
-	}
-	result := l.exec(t, nil, args...)
+	program = cache("bin/browser")
+	l.exec(t, []string{"CGO_ENABLED=0"}, "go", "-C", "scripts/dev/tools/browser", "build", "-o", program, ".").Assert(t, icmd.Success)
+	return program, chromium
+}
+
+func looked(t *testing.T, result *icmd.Result, shots string) {
+	t.Helper()
 	scanner := bufio.NewScanner(strings.NewReader(result.Combined()))
 	scanner.Buffer(nil, 1<<20)
 	oks := 0
@@ -169,11 +176,53 @@ func (l *lab) browse(t *testing.T, page string) {
 			oks++
 		case strings.HasPrefix(line, "FAIL "):
 			wrong = append(wrong, line)
+		case strings.HasPrefix(line, "measured: "):
+			t.Log(line)
 		}
 	}
 	if result.ExitCode != 0 || len(wrong) > 0 || oks == 0 {
 		t.Fatalf("%s\nscreenshots are in %s\n%s", strings.Join(slices.Compact(wrong), "\n"), shots, result.Combined())
 	}
-	t.Logf("the browser has made %d checks", oks)
+	t.Logf("%d checks in the browser; screenshots are in %s", oks, shots)
+}
+
+// pictures: in a real browser, the recording of each scenario must lead to the picture that its lesson describes. The test needs no lab.
+// Its screenshots lesson-NAME.png are the pictures in the lessons.
+func pictures(t *testing.T, l *lab) {
+	program, chromium := l.browser(t)
+	if chromium == "" {
+		return
+	}
+	shots, page := cache("console-pictures"), filepath.Join(t.TempDir(), "console")
+	if err := os.MkdirAll(shots, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l.exec(t, []string{"CGO_ENABLED=0"}, "go", "build", "-o", page, "./services/console").Assert(t, icmd.Success)
+	looked(t, l.exec(t, nil, program, "-chromium", chromium, "-recordings", filepath.Join(root(), "services/internal/console/testdata"), "-console", page, "-lab", root(), "-shots", shots), shots)
+}
+
+// browse lets a browser test the page, while one scenario after the other runs.
+func (l *lab) browse(t *testing.T, page string) {
+	browser, chromium := l.browser(t)
+	if chromium == "" {
+		return
+	}
+	shots := cache("console-" + l.project)
+	if err := os.MkdirAll(shots, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	program, quick := "'"+filepath.Join(root(), "scripts", "lab")+"'", " --quick"
+	if os.Getenv("FULL") != "" {
+		quick = ""
+	}
+	args := []string{browser, "-chromium", chromium, "-url", page, "-shots", shots, "-scenario", program + " scenario" + quick,
+		"-stop", "docker compose stop spire-server", "-start", "docker compose up --detach --no-deps --wait spire-server",
+		"-feed", strings.Join([]string{"docker run --interactive --rm --name " + l.project + "-hostile-1", "com.docker.compose.project=" + l.project,
+			"com.docker.compose.service=hostile", "com.docker.compose.container-number=1", "com.docker.compose.oneoff=False"}, " --label ") +
+			` "$(docker compose --profile extras config --images | grep -m 1 /tools:)" sh -c 'cat; sleep 5'`} // the container still runs for 5 s, so that Compose can read the line
+	for _, file := range glob("scripts/scenarios/*.sh") {
+		args = append(args, nameOf(file))
+	}
+	looked(t, l.exec(t, nil, args...), shots)
 	l.served(t, time.Minute)
 }

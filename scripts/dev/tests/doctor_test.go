@@ -14,7 +14,6 @@ import (
 	"gotest.tools/v3/icmd"
 )
 
-// The fields of the client's registration entry.
 var (
 	parent = []string{"-parentID", "spiffe://example.org/host"}
 	id     = []string{"-spiffeID", "spiffe://example.org/client"}
@@ -29,7 +28,8 @@ func words(all ...[]string) []string {
 	return joined
 }
 
-// doctor must find nothing in a healthy lab, and the first cause whichever part is dead; no secret may be in its report.
+// doctor: the doctor must find nothing in a healthy lab. In a lab with a failure it must name the first cause. Its
+// report must contain no secret.
 func doctor(t *testing.T, l *lab) {
 	d := &patient{lab: l, report: filepath.Join(t.TempDir(), "report")}
 	d.healthy(t, "a healthy lab")
@@ -40,20 +40,20 @@ func doctor(t *testing.T, l *lab) {
 	d.otherEntries(t)
 	d.impostor(t)
 
-	// The trainer's desk: a report is judged as it was when it was written.
+	// The doctor finds the missing entry in the last report, although the lab is healthy by now.
 	contains(t, l.run(t, "doctor", d.report).Combined(), "LAB063: client has no entry")
 
 	d.noStart(t)
 	d.openFault(t)
 }
 
-// patient is the lab that the doctor looks at.
+// patient is the lab that the doctor examines.
 type patient struct {
 	*lab
-	report string // a file
+	report string // the file name of the doctor's report
 }
 
-// write writes a report, which waits for each answer.
+// write writes a report. The command report waits up to 30 s, so that it gets every answer.
 func (p *patient) write(t *testing.T) string {
 	t.Helper()
 	p.run(t, "report", "--patience", "30s", p.report).Assert(t, icmd.Success)
@@ -64,12 +64,12 @@ func (p *patient) write(t *testing.T) string {
 	return string(text)
 }
 
-// found waits until the doctor's first finding is this one, and returns what it said.
+// found returns the doctor's output as soon as the doctor's first finding has this code.
 func (p *patient) found(t *testing.T, code, why string) string {
 	t.Helper()
 	var said string
 	began := time.Now()
-	until(t, time.Minute, why+": the doctor says "+code, func() (bool, string) {
+	until(t, time.Minute, why+": the doctor finds "+code, func() (bool, string) {
 		said = p.run(t, "doctor").Stdout()
 		return strings.HasPrefix(said, code+": "), said
 	})
@@ -77,7 +77,7 @@ func (p *patient) found(t *testing.T, code, why string) string {
 	return said
 }
 
-// healthy wants one line, and the exit status 0.
+// healthy is an assertion: the doctor prints one line and has the exit status 0.
 func (p *patient) healthy(t *testing.T, why string) {
 	t.Helper()
 	until(t, time.Minute, why+": the doctor finds nothing", func() (bool, string) {
@@ -89,7 +89,8 @@ func (p *patient) healthy(t *testing.T, why string) {
 
 var proposal = regexp.MustCompile(`(?m)^  do: .*(docker compose exec spire-server .*)$`)
 
-// remedied: the doctor finds it; the command that it prints is run as it is; then it finds nothing.
+// remedied is an assertion: the doctor finds a cause, the command that it prints works unchanged, and then the doctor
+// finds nothing.
 func (p *patient) remedied(t *testing.T, code, why string) {
 	t.Helper()
 	said := p.found(t, code, why)
@@ -115,9 +116,10 @@ func (p *patient) file(t *testing.T, service, path string) string {
 	return string(text)
 }
 
-// noSecrets: the report has neither what looks like a secret, nor one of the lab's, nor where this is on the machine.
+// noSecrets checks that the report has no text in the form of a secret, none of the lab's secrets, and no path of this
+// machine.
 func (p *patient) noSecrets(t *testing.T) {
-	// The server logs the path that it is asked for: so what must be hidden comes into the report.
+	// The server logs the path of each request, so the planted secrets get to the report, which must hide them.
 	for _, path := range []string{"token=planted-token", "home/planted-user/file", "-----BEGIN%20PRIVATE%20KEY-----planted-key-----END%20PRIVATE%20KEY-----"} {
 		p.docker(t, "exec", "--user", "client-workload", p.container("client"), "client", "-url", "https://server:8443/"+path).Assert(t, icmd.Success)
 	}
@@ -153,7 +155,7 @@ func (p *patient) deadParts(t *testing.T) {
 	p.said(t, "stop", p.container("spire-agent"))
 	p.found(t, "LAB051", "the agent is stopped")
 	if now := parts(p.write(t)); now != before {
-		t.Fatalf("the report has %d sections, and had %d", now, before)
+		t.Fatalf("the report has %d sections now, and had %d before", now, before)
 	}
 	p.said(t, "start", p.container("spire-agent"))
 	p.said(t, "stop", p.container("spire-server"))
@@ -167,14 +169,15 @@ func (p *patient) deadParts(t *testing.T) {
 	p.said(t, "unpause", p.container("server"))
 }
 
-// updated gives the client's entry these fields, and others that no remedy may lose.
+// updated uses `entry update` for the client's entry: it sets the given fields, and further fields that no remedy may
+// lose.
 func (p *patient) updated(t *testing.T, fields ...string) {
 	t.Helper()
 	p.cli(t, append([]string{"entry", "update", "-entryID", "client", "-dns", "client.example.org", "-hint", "it's the client's", "-x509SVIDTTL", "600", "-jwtSVIDTTL", "120",
 		"-entryExpiry", "4102444800", "-jwtSVIDIncludeJTI"}, fields...)...)
 }
 
-// wrongEntry: the command that the doctor proposes corrects an entry that is wrong, and nothing else of it.
+// wrongEntry: the doctor's command corrects the wrong field of an entry, and changes no other field.
 func (p *patient) wrongEntry(t *testing.T) {
 	p.updated(t, words(parent, []string{"-spiffeID", "spiffe://example.org/cleint"}, user)...)
 	p.remedied(t, "LAB064", "a slip in the SPIFFE ID")
@@ -195,7 +198,7 @@ func (p *patient) wrongEntry(t *testing.T) {
 	p.remedied(t, "LAB072", "SVIDs that are valid for 5 s")
 }
 
-// otherEntries: an entry too many, or none.
+// otherEntries: the doctor must find each additional entry that is harmful, and a missing entry.
 func (p *patient) otherEntries(t *testing.T) {
 	create := func(entry string, fields ...string) {
 		t.Helper()
@@ -211,7 +214,7 @@ func (p *patient) otherEntries(t *testing.T) {
 	create("scenario-admin", words(parent, []string{"-spiffeID", "spiffe://example.org/ops", "-selector", "unix:path:/opt/the ops' tool", "-admin", "-downstream"})...)
 	p.remedied(t, "LAB116", "an entry that controls the SPIRE server")
 	if kept := p.cli(t, "entry", "show", "-entryID", "scenario-admin"); !regexp.MustCompile(`Selector *: unix:path:/opt/the ops' tool`).MatchString(kept) {
-		t.Fatalf("the entry itself has changed:\n%s", kept)
+		t.Fatalf("the client's entry has changed:\n%s", kept)
 	}
 	p.cli(t, "entry", "delete", "-entryID", "scenario-admin")
 	p.cli(t, "entry", "delete", "-entryID", "client")
@@ -220,25 +223,25 @@ func (p *patient) otherEntries(t *testing.T) {
 	p.remedied(t, "LAB063", "the entry is deleted")
 }
 
-// impostor: somebody else has the server's name.
+// impostor: the doctor must find an additional container that has the server's DNS name.
 func (p *patient) impostor(t *testing.T) {
 	name := p.project + "-scenario-impostor"
 	t.Cleanup(func() { p.docker(t, "rm", "--force", name) })
 	p.said(t, "run", "--detach", "--name", name, "--network", p.project+"_default", "--network-alias", "server",
 		"--label", "com.docker.compose.project=", "--label", "com.docker.compose.service=", p.inspect(t, "client").Config.Image, "node")
-	p.found(t, "LAB103", "another container answers under it")
+	p.found(t, "LAB103", "a different container answers under the server's name")
 	p.said(t, "rm", "--force", name)
-	p.healthy(t, "after the impostor")
+	p.healthy(t, "after the impostor is removed")
 }
 
-// noStart: there is no engine, no image, or no start.
+// noStart: the doctor must name the cause without an engine, without images, and after a failed start.
 func (p *patient) noStart(t *testing.T) {
 	other := &lab{project: p.project + "-2"}
 	program := filepath.Join(root(), "scripts", "lab")
 	contains(t, p.exec(t, []string{"DOCKER_HOST=unix:///nowhere"}, program, "doctor").Combined(), "LAB003")
 	contains(t, other.exec(t, []string{"LAB_TAG=nowhere"}, program, "doctor").Combined(), "LAB024")
 
-	// A Compose that cannot start anything.
+	// The test's plugin for Compose fails at each `up`.
 	config := t.TempDir()
 	plugin := filepath.Join(config, "cli-plugins", "docker-compose")
 	compose := strings.TrimSpace(p.said(t, "info", "--format", `{{range .ClientInfo.Plugins}}{{if eq .Name "compose"}}{{.Path}}{{end}}{{end}}`))
@@ -253,14 +256,14 @@ func (p *patient) noStart(t *testing.T) {
 	refused(t, other.exec(t, []string{"DOCKER_CONFIG=" + config}, program, "up"), 1, "LAB025")
 }
 
-// openFault: the doctor is off while a fault is open that is to be found without it.
+// openFault: the doctor must be off while a fault is open that the learner must solve without the doctor.
 func (p *patient) openFault(t *testing.T) {
 	p.learner(t)
 	open := filepath.Join(p.kept(), "open")
 	if err := os.MkdirAll(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(open) }) // before the learner's own progress comes back: there is no such fault to reset
+	t.Cleanup(func() { _ = os.RemoveAll(open) }) // else the cleanup of the helper learner tries to reset this fault, which does not exist
 	if err := os.WriteFile(filepath.Join(open, "fault"), []byte("number=7\nname=planted\nlevel=2\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -270,5 +273,5 @@ func (p *patient) openFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	contains(t, "\n"+string(hints), "\ndoctor\n") // which counts as a hint
+	contains(t, "\n"+string(hints), "\ndoctor\n") // the use of the doctor counts as a hint
 }

@@ -1,23 +1,26 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// server answers docker version as an engine of this kind does.
+// server returns a shell command that answers `docker version` like an engine with these properties.
 func server(component, version, api, system, arch string) string {
 	return fmt.Sprintf(`echo '{"Server":{"APIVersion":"%s","Version":"%s","Os":"%s","Arch":"%s","Components":[{"Name":"%s"}]}}'; exit`, api, version, system, arch, component)
 }
 
-// otherArch is an architecture that this machine does not have.
 func otherArch() string {
 	if runtime.GOARCH == "amd64" {
 		return "arm64"
@@ -25,7 +28,7 @@ func otherArch() string {
 	return "amd64"
 }
 
-// engines: its version, its kind, and whether it answers.
+// engines has environments with unusual engines: their version, their kind, and whether they answer.
 func engines() []environment {
 	all := []environment{
 		quick("no docker command", func(m *machine) {
@@ -35,7 +38,8 @@ func engines() []environment {
 			m.works("scenarios", "bad-id")
 		}),
 		quick("a PATH that has docker alone", func(m *machine) {
-			m.dockerAlone("down", "scenarios", "lesson bad-id")
+			m.dockerAlone()
+			m.alone("down", "scenarios", "lesson bad-id")
 			m.set("DOCKER_HOST=unix:///nowhere.sock")
 			if result := m.learner(m.in(".cache/bin/lab"), "--dir="+m.folder, "up"); result.ExitCode != 1 {
 				m.wrong("exit status %d: %s", result.ExitCode, result.Combined())
@@ -44,7 +48,16 @@ func engines() []environment {
 			}
 		}),
 		starts("a PATH that has docker alone, and a lab", func(m *machine) {
-			m.dockerAlone("up", "status", "entries", "svid", "scenario bad-id --quick", "scenario rotation --quick", "down")
+			m.dockerAlone()
+			m.alone("up", "status", "entries", "svid", "scenario bad-id --quick", "scenario rotation --quick")
+			contains(m.t, m.alone("doctor"), "all is well")
+			contains(m.t, m.alone("report mine.json", "doctor mine.json"), "all is well")
+			contains(m.t, m.alone("break clean-up"), "Fault 1, clean-up")
+			m.runs(append([]string{"docker"}, strings.Fields("compose exec -T spire-server /opt/spire/bin/spire-server entry create -spiffeID spiffe://example.org/client "+
+				"-parentID spiffe://example.org/host -selector unix:user:client-workload")...)...)
+			contains(m.t, m.alone("check --patience 60s --cause entry-deleted"), "solved: clean-up")
+			m.consoleAnswers()
+			m.alone("down")
 		}),
 		quick("an engine that does not answer", func(m *machine) {
 			m.set("DOCKER_HOST=unix:///nowhere.sock")
@@ -126,20 +139,20 @@ exec "$real" "$@"`)
 			m.refused("up", "docker compose 2.20 or newer was not found, and there is no Go to build it with", "https://docs.docker.com/compose/install/")
 		}),
 	}
-	// Of each question that is asked before the start.
+	// Before a start, the lab runs these docker commands.
 	for _, question := range []string{"version", "info", "ps"} {
 		all = append(all, quick("an engine that hangs at docker "+question, func(m *machine) {
 			m.stub("docker", `[ "$1" != `+question+` ] || exec sleep 600; exec "$real" "$@"`)
 			m.refused("up", "no Docker Engine answers: docker "+question+" waited for 10 s", "restart Docker Desktop or the docker service")
-			m.took(25 * time.Second) // of which the lab waits for 10
+			m.took(25 * time.Second) // more than the 10 s that the lab waits
 		}))
 	}
 	return all
 }
 
-// registries: one that does not give what is asked for.
+// registries has environments with a registry that does not deliver the image.
 func registries() []environment {
-	// registry has none of the images on this machine; a pull ends with the answer.
+	// registry simulates a machine without images. Each pull runs the shell command answer, and fails.
 	registry := func(m *machine, answer string) {
 		m.remove(".cache/prebuilt", ".cache/built-*")
 		m.stub("docker", `case "$1 $2" in "image inspect") exit 1 ;; "pull "*) `+answer+`; exit 1 ;; esac
@@ -150,9 +163,9 @@ exec "$real" "$@"`)
 	answers := map[string]struct{ answer, said, remedy string }{
 		"a rate limit, and no Go":                        {"toomanyrequests: You have reached your unauthenticated pull rate limit.", "cannot be pulled: toomanyrequests", "docker login"},
 		"a proxy that opens TLS":                         {"Error response from daemon: tls: failed to verify certificate: x509: certificate signed by unknown authority", "x509: certificate signed by unknown authority", "add your network's CA to Docker"},
-		"a registry that cannot be reached":              {"dial tcp: lookup ghcr.io: no such host", "no such host", "let the engine reach the registry"},
-		"no space left on the engine":                    {"failed to register layer: write /usr/lib/go/bin/go: no space left on device", "no space left on device", "the engine's disk is full: docker system df"},
-		"a registry that answers with a page of a hotel": {"error parsing HTTP 404 response body: invalid character '<' looking for beginning of value", "invalid character '<'", "let the engine reach the registry"},
+		"a registry that cannot be reached":              {"dial tcp: lookup ghcr.io: no such host", "no such host", "give the engine access to the registry"},
+		"no space left on the engine":                    {"failed to register layer: write /usr/lib/go/bin/go: no space left on device", "no space left on device", "the engine's disk is full. \"docker system df\""},
+		"a registry that answers with a page of a hotel": {"error parsing HTTP 404 response body: invalid character '<' looking for beginning of value", "invalid character '<'", "give the engine access to the registry"},
 		"a registry whose clock or ours is wrong":        {"tls: failed to verify certificate: x509: certificate has expired or is not yet valid", "certificate has expired or is not yet valid", "the time"},
 	}
 	for _, name := range slices.Sorted(maps.Keys(answers)) {
@@ -188,8 +201,8 @@ exec "$real" "$@"`)
 	)
 }
 
-// dockerAlone runs commands of the program where no other program but docker can be found.
-func (m *machine) dockerAlone(commands ...string) {
+// dockerAlone gives the learner a PATH that has only docker.
+func (m *machine) dockerAlone() {
 	m.t.Helper()
 	docker, err := exec.LookPath("docker")
 	must(m.t, err)
@@ -197,7 +210,37 @@ func (m *machine) dockerAlone(commands ...string) {
 	must(m.t, os.Mkdir(path, 0o755))
 	must(m.t, os.Symlink(docker, filepath.Join(path, "docker")))
 	m.set("PATH=" + path)
+}
+
+// alone runs commands of the program lab without scripts/lab, and returns the output of the last one.
+func (m *machine) alone(commands ...string) (said string) {
+	m.t.Helper()
 	for _, command := range commands {
-		m.runs(append([]string{m.in(".cache/bin/lab"), "--dir=" + m.folder}, strings.Fields(command)...)...)
+		said = m.runs(append([]string{m.in(".cache/bin/lab"), "--dir=" + m.folder}, strings.Fields(command)...)...)
+	}
+	return said
+}
+
+// consoleAnswers starts the console as a learner would, and requests the page at the printed address.
+func (m *machine) consoleAnswers() {
+	m.t.Helper()
+	ctx, end := context.WithCancel(m.t.Context())
+	defer end()
+	console := exec.CommandContext(ctx, m.in(".cache/bin/lab"), "--dir="+m.folder, "console", "--no-open", "--port", strconv.Itoa(freePort(m.t)))
+	console.Dir, console.Env, console.WaitDelay = m.folder, m.environment(m.env...), 20*time.Second
+	console.Cancel = func() error { return console.Process.Signal(os.Interrupt) }
+	out := &output{}
+	console.Stdout, console.Stderr = out, out
+	must(m.t, console.Start())
+	until(m.t, time.Minute, "the console prints its address", out.has("?token="))
+	answer, err := http.Get(regexp.MustCompile(`http\S+`).FindString(out.String()))
+	must(m.t, err)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		m.wrong("the console answers with %s", answer.Status)
+	}
+	end()
+	if err := console.Wait(); err != nil && console.ProcessState.ExitCode() != 0 && console.ProcessState.ExitCode() != 130 {
+		m.wrong("the console ends with %v: %s", err, out)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"gotest.tools/v3/icmd"
 )
 
-// files: line endings, modes, names, what is left of an earlier run.
+// files has environments about files: line endings, modes, names, and files left by an earlier run.
 func files() []environment {
 	const served = "the client is served"
 	odd := func(folder string) func(m *machine) {
@@ -44,7 +44,7 @@ func files() []environment {
 			m.folder = clone
 			m.works("down")
 			if left := m.engineState(); left != "" {
-				m.wrong("something is left: %s", left)
+				m.wrong("this is left behind: %s", left)
 			}
 		}),
 		starts("a folder called 演習", func(m *machine) {
@@ -56,7 +56,7 @@ func files() []environment {
 			config := exec.Command(m.compose, "--project-directory", m.folder, "config")
 			config.Env = append(os.Environ(), "COMPOSE_PROJECT_NAME=")
 			if out, err := config.CombinedOutput(); err != nil || !strings.Contains(string(out), "name: spiffe-lab\n") {
-				m.wrong("Compose finds no name for it: %s %v", out, err)
+				m.wrong("Compose finds no project name: %s %v", out, err)
 			}
 		}),
 		quick("a folder with a leading dash, spaces, a dollar and quotes", odd(`-My "lab" of $HOME's`)),
@@ -117,7 +117,26 @@ func files() []environment {
 		quick(".cache in which nothing can be written", func(m *machine) {
 			m.readOnly(m.in(".cache"))
 			m.refused("up", m.folder+"/.cache", "cannot be written", "git clone")
-			m.silent("rm -rf") // what a learner has earned is in it
+			m.silent("rm -rf") // the folder has the learner's progress, so no remedy may delete it
+		}),
+		quick("the folder's disk is full, before the first command and later", func(m *machine) {
+			if os.Getuid() != 0 {
+				m.t.Skip("a full disk takes a mount, and that takes root")
+			}
+			full := func(folder string) {
+				m.within = []string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs -o size=4k tmpfs "$0" && { head -c 4096 /dev/zero >"$0/full" && cd "$PWD" && exec "$@"; }`, m.in(folder)}
+			}
+			must(m.t, os.MkdirAll(m.in(".lab", m.project), 0o755))
+			m.write(".lab/"+m.project+"/results.jsonl", "{}\n")
+			full(".cache")
+			m.refused("up", "its disk is full", "make room")
+			full(".cache/bin")
+			m.refused("down", "its disk is full", "make room")
+			m.silent("rm ")
+			m.within = nil
+			if m.read(".lab/"+m.project+"/results.jsonl") != "{}\n" {
+				m.wrong("a result record is lost")
+			}
 		}),
 		quick("a program of the lab that was written halfway", func(m *machine) {
 			m.write(".cache/prebuilt", "")
@@ -141,18 +160,31 @@ func files() []environment {
 	}
 }
 
-// ownership: what is somebody else's.
+// ownership has environments with clones, containers or volumes that do not belong to this lab.
 func ownership() []environment {
 	all := []environment{
 		starts("a volume that only bears the project's label", func(m *machine) {
 			mine := "x_pgdata_" + m.project
 			m.works("up", "the client is served")
 			m.engineSays("volume", "create", "--label", "com.docker.compose.project="+m.project, mine)
-			m.works("down", "the volume "+mine+" stays: the lab did not make it")
+			m.works("down", "the volume "+mine+" stays, because the lab did not create it")
 			m.engineSays("volume", "inspect", mine)
 			if left := strings.TrimSpace(m.engineState()); left != mine {
-				m.wrong("something else is left: %s", left)
+				m.wrong("something else is left behind: %s", left)
 			}
+		}),
+		starts("two clones with one tag of the images, and an edit in one of them", func(m *machine) {
+			m.works("up", "the client is served")
+			mine := m.folder
+			m.clone("another")
+			m.edit("services/server/main.go", `"Success!!!"`, `"Success, as edited"`)
+			m.works("part build")
+			m.folder = mine
+			m.runs("docker", "compose", "up", "--detach") // the doctor recommends this command in one of its findings
+			m.works("status", "runs an image that was not built in this folder", "\"make up\" starts the image of this folder")
+			m.works("up", "rebuilt", "Success!!!")
+			m.works("status", "the client's latest request was served")
+			m.silent("not built in this folder")
 		}),
 		starts("two clones with one name", func(m *machine) {
 			m.works("up", "the client is served")

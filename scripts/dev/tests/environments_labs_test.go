@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// languages: those that are not English, and zones.
+// languages has environments with languages other than English, and with time zones.
 func languages() []environment {
 	return []environment{
 		starts("a decimal comma, in a classroom", func(m *machine) {
 			m.set("LC_ALL=de_DE.UTF-8", "LC_NUMERIC=de_DE.UTF-8", "LANG=de_DE.UTF-8")
-			m.works("classroom 2", "classroom-down removes all of them")
+			m.works("classroom 2", "classroom-down\" removes all labs")
 			files, err := filepath.Glob(m.in(".cache", "bench", "classroom-2.json"))
 			if err != nil || len(files) != 1 {
-				m.wrong("its JSON is not there: %v", err)
+				m.wrong("the classroom's JSON report is missing: %v", err)
 			}
 			text, err := os.ReadFile(files[0])
 			if must(m.t, err); json.Unmarshal(text, new(any)) != nil {
-				m.wrong("its JSON is invalid: %s", text)
+				m.wrong("the classroom's JSON report is invalid: %s", text)
 			}
 			m.works("classroom-down")
 		}),
@@ -43,7 +43,8 @@ func languages() []environment {
 	}
 }
 
-// measure starts the lab by Compose alone, with these files too, on empty volumes: the seconds from the command to the first success.
+// measure starts the lab on empty volumes with Compose alone, and with these additional Compose files. It returns the seconds from this
+// start to the client's first success.
 func (m *machine) measure(files ...string) float64 {
 	m.t.Helper()
 	words := []string{m.compose, "--file", "compose.yaml"}
@@ -75,7 +76,7 @@ func (m *machine) engineTime() time.Time {
 	return now
 }
 
-// gateway is the engine's own address in a network that is not the lab's.
+// gateway creates a network outside of the lab, and returns the engine's address in it.
 func (m *machine) gateway() string {
 	m.t.Helper()
 	other := "other-" + m.project
@@ -84,7 +85,8 @@ func (m *machine) gateway() string {
 	return strings.TrimSpace(m.engineSays("network", "inspect", other, "--format", "{{(index .IPAM.Config 0).Gateway}}"))
 }
 
-// networks: DNS servers that do not answer, refuse, or lie; and what the lab sends to the local network.
+// networks has environments with DNS servers that refuse, lie, or do not answer. One more environment watches the packets from the lab to
+// other networks.
 func networks() []environment {
 	var all []environment
 	for _, manner := range []string{"hangs", "refuses", "lies"} {
@@ -94,7 +96,8 @@ func networks() []environment {
 			}
 			program, err := sandboxProgram()
 			must(m.t, err)
-			// Those services that would ask the DNS server of the machine's network ask this one: compose.yaml gives the others none.
+			// compose.yaml sets no DNS server for spire-server, server and client, so they would use the machine's DNS server. Here they
+			// use the test's DNS server.
 			gateway := m.gateway()
 			asked := m.background(m.t, program, "dns", gateway+":53", manner)
 			yaml := "services:\n"
@@ -105,13 +108,13 @@ func networks() []environment {
 			must(m.t, os.WriteFile(file, []byte(yaml), 0o644))
 			took := m.measure(file)
 			if said := asked.out.String(); said != "" {
-				m.wrong("it was asked: %s", said)
+				m.wrong("the DNS server was asked: %s", said)
 			}
-			if m.t.Logf("%.1f s usually, %.1f s with it", m.usual, took); took >= 2*m.usual {
-				m.wrong("%.1f s instead of %.1f s", took, m.usual)
+			if m.t.Logf("a start takes %.1f s usually, and took %.1f s with this DNS server", m.usual, took); took >= 2*m.usual {
+				m.wrong("the start took %.1f s instead of %.1f s", took, m.usual)
 			}
 			m.docker(m.t, "exec", m.container("client"), "probe", "http://nobody.test/")
-			until(m.t, 5*time.Second, "somebody asks it, or this shows nothing", asked.out.has("nobody"))
+			until(m.t, 5*time.Second, "a program asks the DNS server (otherwise this test shows nothing)", asked.out.has("nobody"))
 		}))
 	}
 	return append(all, starts("a lab that starts and runs for 20 s: no packet goes to an address outside its network", func(m *machine) {
@@ -124,15 +127,15 @@ func networks() []environment {
 		m.works("up", "the client is served")
 		time.Sleep(20 * time.Second)
 		if said := seen.out.String(); strings.TrimSpace(said) != "watching" {
-			m.wrong("it went elsewhere: %s", said)
+			m.wrong("packets left the network: %s", said)
 		}
-		// What the client sends to another network of this machine is such a packet, and goes no further.
+		// The watch must see a packet from the client to a network of this machine outside the lab.
 		m.docker(m.t, "exec", m.container("client"), "probe", "http://"+m.gateway()+":9/")
-		until(m.t, 5*time.Second, "the watch sees anything at all, or this shows nothing", seen.out.has("protocol 6"))
+		until(m.t, 5*time.Second, "the watch sees a packet (otherwise this test shows nothing)", seen.out.has("protocol 6"))
 	}))
 }
 
-// edits: what a learner changes is what runs after make up, and only that is recreated.
+// edits: `make up` must apply the learner's changes, and must not recreate anything else.
 func edits() []environment {
 	const served = "the client is served"
 	return []environment{
@@ -162,6 +165,14 @@ func edits() []environment {
 			m.works("up", "rebuilt: spire-agent, spire-server\n", served)
 			m.runs("git", "checkout", "--", ".")
 			m.works("up", served, "Success!!!")
+		}),
+		starts("a join token in agent.conf", func(m *machine) {
+			m.works("up", served)
+			m.edit("spire/agent/agent.conf", `"INFO"`, "\"INFO\"\n    join_token = \"c0ffee00-0000-4000-8000-000000000000\"")
+			m.fails("up", "LAB047")
+			m.fails("doctor", "LAB047")
+			m.took(30 * time.Second)
+			m.silent("c0ffee00")
 		}),
 		starts("a program that does not compile", func(m *machine) {
 			m.write("services/server/main.go", m.read("services/server/main.go")+"func broken( {\n")

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// settings: what is set in the learner's shell, in .env, or in the configuration of a tool.
+// settings has environments about settings in the learner's shell, in .env, or in the configuration of a tool.
 func settings() []environment {
 	const nowhere = "http://127.0.0.1:9"
 	dockerConfig := func(m *machine, proxies string) {
@@ -32,7 +32,7 @@ func settings() []environment {
 			dockerConfig(m, `"httpProxy": "`+nowhere+`", "httpsProxy": "`+nowhere+`"`)
 			m.runs("sed", "-i", "-e", "/NO_PROXY:/d", "-e", "s/no_proxy:.*/LAB: learner/", "compose.yaml")
 			m.fails("up", "error: ", "LAB")
-			m.took(4 * time.Minute) // of which the client is waited for one minute
+			m.took(4 * time.Minute) // for one of these minutes, the lab waits for the client
 		}),
 		quick("variables of another project and another machine, for Compose and docker", func(m *machine) {
 			m.set("COMPOSE_FILE=/nowhere.yaml", "COMPOSE_PROFILES=other", "COMPOSE_ENV_FILES=/nowhere.env", "COMPOSE_DISABLE_ENV_FILE=1", "COMPOSE_PATH_SEPARATOR=;",
@@ -42,7 +42,7 @@ func settings() []environment {
 		quick("a go.work above the clone, and Go variables of another project", func(m *machine) {
 			must(m.t, os.WriteFile(filepath.Join(m.box, "go.work"), []byte("go 1.21\n"), 0o644))
 			m.set("GOFLAGS=-mod=vendor", "GOOS=plan9", "GO111MODULE=off", "GOWORK="+filepath.Join(m.box, "go.work"), "GIT_DIR=/nowhere", "GIT_WORK_TREE=/")
-			m.write(".cache/prebuilt", "") // so that this machine's Go builds the program
+			m.write(".cache/prebuilt", "") // an empty file, so that this machine's Go builds the program
 			m.remove(".cache/bin/*")
 			m.works("scenarios", "building the program lab with this machine's Go", "bad-id")
 		}),
@@ -66,7 +66,7 @@ func settings() []environment {
 			for _, c := range [][]string{{"classroom", "classroom", "two"}, {"k8s-down", "kube", "YES is"}} {
 				result := m.learner("make", "--no-print-directory", c[0])
 				if m.printed = result.Combined(); result.ExitCode == 0 {
-					m.wrong("make %s: success", c[0])
+					m.wrong("make %s: it succeeded, but must fail", c[0])
 				}
 				m.hasPrinted(c[1:2])
 				m.silent(c[2])
@@ -75,10 +75,10 @@ func settings() []environment {
 		quick("PAUSE=1 on make's command line without a terminal", func(m *machine) {
 			result := m.learner("make", "--no-print-directory", "scenario-bad-id", "PAUSE=1")
 			if m.printed = result.Combined(); result.ExitCode == 0 {
-				m.wrong("success")
+				m.wrong("the command succeeded, but must fail")
 			}
 			m.hasPrinted([]string{"--pause waits for Enter, and the standard input is not a terminal"})
-			m.silent("the lab is not running") // it asks nothing before
+			m.silent("the lab is not running") // the lab prints the error before it asks the engine anything
 		}),
 		quick("a version of somebody's own", func(m *machine) {
 			m.versionChanged("SPIRE_VERSION=0.12.0", "spire-server:0.12.0 cannot be pulled")
@@ -99,7 +99,7 @@ func settings() []environment {
 		}),
 		quick("DOCKER_CONTENT_TRUST=1", func(m *machine) {
 			m.set("DOCKER_CONTENT_TRUST=1")
-			m.refused("up", "DOCKER_CONTENT_TRUST is set, and nobody has signed the lab's own images", "unset DOCKER_CONTENT_TRUST")
+			m.refused("up", "DOCKER_CONTENT_TRUST is set, and the images of the lab are not signed", "unset DOCKER_CONTENT_TRUST")
 		}),
 		quick("TMPDIR is not there", func(m *machine) {
 			m.set("TMPDIR=/nowhere")
@@ -120,7 +120,7 @@ func settings() []environment {
 				m.hasPrinted([]string{"bad-id"})
 			}
 			show("NO_COLOR=", "TERM=xterm")
-			m.hasPrinted([]string{"\x1b["}) // else this shows nothing
+			m.hasPrinted([]string{"\x1b["}) // if even this output has no escape sequences, the test shows nothing
 			show("TERM=dumb")
 			m.silent("\x1b")
 			show("TERM=")
@@ -161,7 +161,7 @@ func settings() []environment {
 		all = append(all, quick(".env "+name, func(m *machine) {
 			text := m.read(".env")
 			if m.write(".env", change(text)); m.read(".env") == text {
-				m.wrong(".env is as it was")
+				m.wrong(".env is unchanged")
 			}
 			m.set("LAB_TAG=")
 			m.works("part settings", "LAB_TAG=local\n", "SPIRE_VERSION=")
@@ -172,12 +172,13 @@ func settings() []environment {
 	return all
 }
 
-// versionChanged sets a version in the environment of a lab that was built before, where nothing can be pulled: it is pulled for, not passed over.
+// versionChanged sets a version in the environment of a lab that is already built, on a machine that cannot pull an image. The lab must try
+// to pull this version, and must not ignore it.
 func (m *machine) versionChanged(variable, said string) {
 	m.t.Helper()
 	m.remove(".cache/prebuilt")
 	m.without("go")
-	m.works("part build") // has nothing to do
+	m.works("part build") // nothing is left to build
 	m.silent("pulling")
 	m.stub("docker", `[ "$1" != pull ] || { echo "no such host" >&2; exit 1; }; exec "$real" "$@"`)
 	m.set(variable)

@@ -14,10 +14,10 @@ import (
 	"gotest.tools/v3/icmd"
 )
 
-// environment is one machine of a learner, with something odd about it, and what must come of it.
+// environment is a learner's machine with something unusual, and a check of the lab's behaviour there.
 type environment struct {
 	name   string
-	starts bool // it starts a lab
+	starts bool // whether the environment starts a lab
 	play   func(m *machine)
 }
 
@@ -25,7 +25,6 @@ func quick(name string, play func(m *machine)) environment { return environment{
 
 func starts(name string, play func(m *machine)) environment { return environment{name, true, play} }
 
-// allEnvironments returns them in the order in which they are played.
 func allEnvironments() []environment {
 	var all []environment
 	for _, some := range [][]environment{engines(), registries(), files(), ownership(), settings(), languages(), networks(), edits()} {
@@ -34,17 +33,17 @@ func allEnvironments() []environment {
 	return all
 }
 
-// TestEnvironments is `make environments`: a machine that nobody prepared must have its lab, or be told in two lines why not, before
-// anything is changed.
+// TestEnvironments is `make environments`. On an unprepared machine the lab must start. If it cannot, it must say why in two lines before it
+// changes anything.
 //
-//	QUICK=1      only those for which no lab is started
-//	ONLY=words   only those that have these words in their names
+//	QUICK=1      only environments that do not start a lab
+//	ONLY=words   only environments with these words in their names
 func TestEnvironments(t *testing.T) { playEnvironments(t, os.Getenv("QUICK") != "", os.Getenv("ONLY")) }
 
 func playEnvironments(t *testing.T, onlyQuick bool, words string) {
 	l := &lab{project: fmt.Sprintf("spiffe-lab-environment-%d", os.Getpid())}
 	h := newHouse(t, l)
-	plain := func(text string) string { return strings.ReplaceAll(text, "_", " ") } // as test names have it
+	plain := func(text string) string { return strings.ReplaceAll(text, "_", " ") } // because Go writes "_" for a space in the name of a subtest
 	for _, e := range allEnvironments() {
 		if onlyQuick && e.starts || !strings.Contains(plain(e.name), plain(words)) || interrupted.Err() != nil {
 			continue
@@ -56,15 +55,15 @@ func playEnvironments(t *testing.T, onlyQuick bool, words string) {
 	}
 }
 
-// house is what the environments have in common.
+// house has the data that the environments share.
 type house struct {
 	*lab
-	source   string // a repository with all that is in the lab's folder, committed or not
-	builtTag string // of the images of the lab's folder
-	tag      string // of the images that a case may rebuild
-	compose  string // the program
+	source   string // a repository with all files of the lab's folder, committed or not
+	builtTag string // the tag of the images of the lab's folder
+	tag      string // the tag of the images that an environment may rebuild
+	compose  string // the program of Compose
 	goDirs   []string
-	// What a start takes without anything odd, in seconds; measured once.
+	// The seconds that a start takes in a usual environment, measured once.
 	usual float64
 }
 
@@ -94,7 +93,7 @@ func newHouse(t *testing.T, l *lab) *house {
 	return h
 }
 
-// freshImages gives a case the images of the lab's folder, under a tag of the test.
+// freshImages gives an environment the images of the lab's folder, under the test's tag.
 func (h *house) freshImages(t *testing.T) {
 	t.Helper()
 	for _, image := range labImages {
@@ -102,7 +101,7 @@ func (h *house) freshImages(t *testing.T) {
 	}
 }
 
-// commit makes the repository from which the clones are made. The lab's own index and branches stay as they are.
+// commit makes the repository for the clones. It does not change the lab's own index and branches.
 func (h *house) commit(t *testing.T) {
 	t.Helper()
 	git := func(words ...string) string {
@@ -119,22 +118,23 @@ func (h *house) commit(t *testing.T) {
 	git("git", "push", "--quiet", h.source, commit+":refs/heads/main")
 }
 
-// machine is where one environment is played: with a home, a Docker configuration and a PATH of its own, and a clone.
+// machine is a learner's machine in one environment. It has its own home folder, Docker configuration, PATH and clone.
 type machine struct {
 	*house
 	t      *testing.T
-	box    string   // a folder for all of it
-	folder string   // the clone
-	env    []string // of the learner's shell, as NAME=VALUE; the last one counts
+	box    string   // the folder that contains the home folder, the clone and the rest
+	folder string   // the folder of the clone
+	env    []string // the variables of the learner's shell, as NAME=VALUE; the last value counts
 	umask  string
-	within []string // a command line before each of the learner's
+	within []string // a command line that runs each of the learner's commands
 
-	printed string // by the last command
+	printed string // the output of the last command
 	status  int
 	lasted  time.Duration
 }
 
-// machine makes one. What a case has left is removed at its end, whichever clone it came from; the project's name is the test's own.
+// machine creates a machine. At the end of the test it removes everything that the clones on this machine have left. The project's name
+// contains the test's PID, so no other project has this name.
 func (h *house) machine(t *testing.T, starts bool) *machine {
 	box, err := os.MkdirTemp("", "environment")
 	must(t, err)
@@ -168,12 +168,11 @@ func (m *machine) home(name ...string) string {
 	return filepath.Join(append([]string{m.box, "home"}, name...)...)
 }
 
-// in returns a path in the clone.
 func (m *machine) in(name ...string) string {
 	return filepath.Join(append([]string{m.folder}, name...)...)
 }
 
-// clone makes one in the box. What has been compiled in the lab's folder is there already.
+// clone makes a clone on the machine, with the compiled files of the lab's folder.
 func (m *machine) clone(name string, options ...string) {
 	m.t.Helper()
 	m.folder = filepath.Join(m.box, name)
@@ -189,7 +188,7 @@ func (m *machine) clone(name string, options ...string) {
 		m.write(".cache/prebuilt", "")
 	}
 	if exists(cache("prebuilt-images")) {
-		m.exec(m.t, nil, "cp", "-RPl", cache("prebuilt-images"), m.in(".cache")) // as far as the file system has links; the rest is built
+		m.exec(m.t, nil, "cp", "-RPl", cache("prebuilt-images"), m.in(".cache")) // as hard links if possible. The lab builds a missing file again
 	}
 }
 
@@ -198,10 +197,9 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// set sets variables in the learner's shell.
 func (m *machine) set(variables ...string) { m.env = append(m.env, variables...) }
 
-// without takes programs away: the PATH has links to all others.
+// The method without removes programs from the learner's PATH: the new PATH has a link to every other program.
 func (m *machine) without(tools ...string) {
 	m.t.Helper()
 	path := filepath.Join(m.box, "path")
@@ -220,7 +218,7 @@ func (m *machine) without(tools ...string) {
 	m.set("PATH=" + filepath.Join(m.box, "bin") + ":" + path)
 }
 
-// stub answers in the place of a program, in the words of sh; $real is the program.
+// stub replaces a program by a shell script. In the script, $real is the path of the replaced program.
 func (m *machine) stub(tool, script string) {
 	m.t.Helper()
 	real, err := exec.LookPath(tool)
@@ -228,14 +226,14 @@ func (m *machine) stub(tool, script string) {
 	must(m.t, os.WriteFile(filepath.Join(m.box, "bin", tool), []byte("#!/bin/sh\nreal="+real+"\n"+script+"\n"), 0o755))
 }
 
-// stubDocker answers `docker COMMAND` in the place of docker; all else is asked of the engine.
+// stubDocker replaces `docker COMMAND` by a script. The engine answers all other commands.
 func (m *machine) stubDocker(command, script string) {
 	m.t.Helper()
 	m.stub("docker", `case "$1" in `+command+`) `+script+` ;; esac
 exec "$real" "$@"`)
 }
 
-// readOnly makes a path as if it were somebody else's. For who may write everywhere it takes a mount.
+// readOnly makes a path read-only for the user of the test. For root this needs a mount.
 func (m *machine) readOnly(path string) {
 	m.t.Helper()
 	if os.Getuid() != 0 {
@@ -244,8 +242,6 @@ func (m *machine) readOnly(path string) {
 	}
 	m.within = []string{"unshare", "--mount", "sh", "-c", `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$PWD" && exec "$@"`, path}
 }
-
-// Files of the clone.
 
 func (m *machine) write(name, text string) {
 	m.t.Helper()
@@ -259,7 +255,7 @@ func (m *machine) read(name string) string {
 	return string(text)
 }
 
-// edit replaces a text, which must be there.
+// edit replaces a text, which must exist.
 func (m *machine) edit(name, old, new string) {
 	m.t.Helper()
 	text := m.read(name)
@@ -280,26 +276,26 @@ func (m *machine) remove(names ...string) {
 	}
 }
 
-// runs runs a program in the clone, which must succeed, and returns what it says.
+// runs executes a program in the clone, and returns the output. The program must succeed.
 func (m *machine) runs(words ...string) string {
 	m.t.Helper()
 	return m.learner(words...).Assert(m.t, icmd.Success).Combined()
 }
 
-// learner runs a program in the clone as the learner would, without a terminal.
+// learner runs a program in the clone as a learner would, without a terminal.
 func (m *machine) learner(words ...string) *icmd.Result {
 	words = append(append([]string{}, m.within...), words...)
 	return icmd.RunCmd(icmd.Cmd{Command: append([]string{"sh", "-c", `umask "$0" && exec "$@"`, m.umask}, words...), Dir: m.folder, Env: m.environment(m.env...), Timeout: limit})
 }
 
-// types types a command of the lab.
+// types executes a command of the lab, and keeps its output, exit status and duration.
 func (m *machine) types(command string) {
 	began := time.Now()
 	result := m.learner(append([]string{"sh", "scripts/lab"}, strings.Fields(command)...)...)
 	m.printed, m.status, m.lasted = result.Combined(), result.ExitCode, time.Since(began)
 }
 
-// wrong ends the case.
+// wrong fails the test, and prints the output of the last command.
 func (m *machine) wrong(format string, args ...any) {
 	m.t.Helper()
 	m.t.Fatalf("%s\n%s", fmt.Sprintf(format, args...), m.printed)
@@ -309,12 +305,12 @@ func (m *machine) hasPrinted(texts []string) {
 	m.t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(m.printed, text) {
-			m.wrong("it does not say: %s", text)
+			m.wrong("the output lacks: %s", text)
 		}
 	}
 }
 
-// works types a command that must succeed and say these texts.
+// works executes a command of the lab. The command must succeed, and print these texts.
 func (m *machine) works(command string, texts ...string) {
 	m.t.Helper()
 	if m.types(command); m.status != 0 {
@@ -323,65 +319,64 @@ func (m *machine) works(command string, texts ...string) {
 	m.hasPrinted(texts)
 }
 
-// refused types a command that must fail before it changes anything: with one line that says what is wrong, and one that says what
-// to do.
+// refused executes a command of the lab. The command must fail before it changes anything, and must print one line with the error and one
+// line with the remedy.
 func (m *machine) refused(command string, texts ...string) {
 	m.t.Helper()
 	before := m.engineState()
 	if m.types(command); m.status == 0 {
-		m.wrong("%s: success", command)
+		m.wrong("%s: it succeeded, but must fail", command)
 	}
 	for _, word := range []string{"error: ", "hint: "} {
 		if n := strings.Count("\n"+m.printed, "\n"+word); n != 1 {
-			m.wrong("it has %d lines with %q", n, word)
+			m.wrong("the output has %d lines with %q", n, word)
 		}
 	}
 	if after := m.engineState(); after != before {
-		m.wrong("it has changed something: %q became %q", before, after)
+		m.wrong("the command has changed something: %q became %q", before, after)
 	}
 	m.hasPrinted(texts)
 }
 
-// fails types a command that fails later than that.
+// fails executes a command of the lab, and checks that the command fails. The command may change something before it fails.
 func (m *machine) fails(command string, texts ...string) {
 	m.t.Helper()
 	if m.types(command); m.status == 0 {
-		m.wrong("%s: success", command)
+		m.wrong("%s: it succeeded, but must fail", command)
 	}
 	m.hasPrinted(texts)
 }
 
-// silent wants these texts not to have been said.
+// silent is an assertion: the last command has not printed these texts.
 func (m *machine) silent(texts ...string) {
 	m.t.Helper()
 	for _, text := range texts {
 		if strings.Contains(m.printed, text) {
-			m.wrong("it says: %s", text)
+			m.wrong("the output has: %s", text)
 		}
 	}
 }
 
-// took wants the last command to have taken no longer.
 func (m *machine) took(atMost time.Duration) {
 	m.t.Helper()
 	if m.lasted > atMost {
-		m.wrong("it took %v, not at most %v", m.lasted, atMost)
+		m.wrong("the command took %v, not at most %v", m.lasted, atMost)
 	}
 }
 
-// engineState is what the engine has of this project.
+// engineState returns the containers and volumes of this project.
 func (m *machine) engineState() string {
 	label := "label=com.docker.compose.project=" + m.project
 	return m.engineSays("ps", "--all", "--no-trunc", "--filter", label, "--format", "{{.ID}} {{.State}}") + m.engineSays("volume", "ls", "--quiet", "--filter", label)
 }
 
-// engineSays returns what docker prints for the test, not for the learner.
+// engineSays runs docker in the environment of the test, not of the learner, and returns the output.
 func (m *machine) engineSays(words ...string) string {
 	m.t.Helper()
 	return m.said(m.t, words...)
 }
 
-// tidy removes what bears the project's name.
+// tidy removes everything with the project's name.
 func (m *machine) tidy() {
 	for _, kind := range []struct{ list, remove []string }{
 		{[]string{"ps", "--all", "--format", `{{.Names}} {{.Label "com.docker.compose.project"}}`}, []string{"rm", "--force", "--volumes"}},
@@ -397,10 +392,9 @@ func (m *machine) tidy() {
 	}
 }
 
-// cr gives a text the line endings of Windows.
 func cr(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
 
-// sandboxProgram is what plays a DNS server, and watches a network.
+// sandboxProgram is the program that simulates a DNS server, and watches a network.
 var sandboxProgram = sync.OnceValues(func() (string, error) {
 	file := cache("bin/sandbox")
 	build := exec.Command("go", "build", "-o", file, "./scripts/dev/environments/sandbox")
@@ -412,7 +406,7 @@ var sandboxProgram = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-// withoutModes takes the execute bits away, as a zip does.
+// withoutModes removes the execute bits, as a zip file does.
 func (m *machine) withoutModes() {
 	m.t.Helper()
 	for _, folder := range []string{"scripts", "services", "spire"} {

@@ -11,7 +11,7 @@ import (
 	"gotest.tools/v3/icmd"
 )
 
-// faults: a fault must be solved from its ticket to its result record, and each lab has its own progress.
+// faults: a learner must be able to solve a fault, from its ticket to its result record. Each lab must have its own progress.
 func faults(t *testing.T, l *lab) {
 	l.learner(t)
 	fault := func(args ...string) *icmd.Result { return l.run(t, args...) }
@@ -28,42 +28,44 @@ func faults(t *testing.T, l *lab) {
 	contains(t, fault("faults").Combined(), "open, 0 hints")
 	unsolved := fault("check")
 	refused(t, unsolved, 1, "not yet: the client is not served")
-	lacks(t, unsolved.Combined(), "an entry is lost") // it does not say why
+	lacks(t, unsolved.Combined(), "an entry is lost") // the output does not name the cause
 	contains(t, fault("hint").Combined(), "hint 1:")
 	l.docker(t, strings.Fields("compose exec spire-server /opt/spire/bin/spire-server entry create -parentID spiffe://example.org/host -spiffeID spiffe://example.org/client -selector unix:user:client-workload")...).
 		Assert(t, icmd.Success)
-	// The client asks every 5 s. Who reads the first line only has solved it all the same.
+	// The client sends a request every 5 s, so check waits for the next one. The fault must be solved even if the reader of the output takes
+	// only the first line.
 	first := l.exec(t, nil, "sh", "-c", "scripts/lab check --patience 60s --who Ada | head -n 1")
-	contains(t, first.Combined(), "solved: clean-up, with 1 hint")
+	contains(t, first.Combined(), "fixed: clean-up, cause not asked, with 1 hint")
 	records, err := os.ReadFile(filepath.Join(l.kept(), "results.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`(?m)^\{"fault":"clean-up","level":1,"seconds":[0-9]+,"hints":1,"who":"Ada",`).Match(records) {
+	if !regexp.MustCompile(`(?m)^\{"fault":"clean-up","level":1,"fixed":true,"cause":"not asked","seconds":[0-9]+,"hints":1,"who":"Ada",`).Match(records) {
 		t.Fatalf("the result record is not as expected: %s", records)
 	}
-	contains(t, fault("faults").Combined(), "solved, 1 hint")
+	contains(t, fault("faults").Combined(), "fixed, 1 hint")
 	other := lab{project: l.project + "-other"}
-	contains(t, other.run(t, "faults").Combined(), "0 of") // a lab of its own has progress of its own
+	contains(t, other.run(t, "faults").Combined(), "0 of") // a different lab has different progress
 	contains(t, fault("faults", "--reset").Combined(), "0 of")
 
-	// The lab's own entries come back with the next one, and what was broken is fixed.
+	// The next fault restores the lab's own entries, and reverts the changes of the previous fault.
 	succeeds(fault("break", "2"))
 	succeeds(fault("reset"))
 	l.served(t, 30*time.Second)
 
-	// A fault that is open goes with its lab, and says so.
+	// down closes the open fault, and prints that it was open.
 	succeeds(fault("break", "1"))
 	succeeds(fault("down"), "the fault clean-up was open in this lab", "make break NAME=clean-up")
 	succeeds(fault("up"))
-	contains(t, fault("faults").Combined(), "make break puts the next one in")
+	contains(t, fault("faults").Combined(), `"make break" injects the next fault`)
 	refused(t, fault("clean", "--all"), 2, "clean --all asks")
 }
 
-// kept is the folder with what the learner of this lab has made.
+// kept is the folder with the progress of this lab's learner.
 func (l *lab) kept() string { return filepath.Join(root(), ".lab", l.project) }
 
-// learner puts aside what the learner of this lab has made, until the test is over, and closes a fault that the test has opened.
+// learner gives the test a learner without progress. It moves the existing progress aside until the test ends. If the test has left a fault
+// open, it resets this fault at the end.
 func (l *lab) learner(t *testing.T) {
 	t.Helper()
 	aside := l.kept() + ".aside"

@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// differs is what differs from run to run. Every other number counts: exit statuses, versions, lifetimes, users, ports that
-// were agreed on, and a 0.
+// differs lists the parts of a line that may differ between two runs. All other numbers must be equal: exit statuses, versions, lifetimes,
+// users, fixed ports, and each 0.
 var differs = []struct {
 	expression *regexp.Regexp
 	becomes    string
-	once       bool // only its first occurrence in a line
+	once       bool // replace only the first match in a line
 }{
 	{regexp.MustCompile(`([0-9]{1,3}\.){3}[0-9]{1,3}`), "ADDRESS", false},
 	{regexp.MustCompile(`ADDRESS:[0-9]{5}`), "ADDRESS:PORT", false},
@@ -38,7 +38,7 @@ var differs = []struct {
 	{regexp.MustCompile(`[1-9][0-9]* of them`), "N of them", true},
 }
 
-// plain takes out of a line what differs from run to run, and the indentation.
+// plain returns a line without its indentation, and with a fixed text for each part that may differ between two runs.
 func plain(line string) string {
 	for _, d := range differs {
 		if at := d.expression.FindStringIndex(line); at != nil && d.once {
@@ -50,7 +50,11 @@ func plain(line string) string {
 	return strings.Join(strings.Fields(line), " ")
 }
 
-// quoted returns the lines between ```console and ```. What begins with "..." stands for what is left out, or is only printed while a wait lasts.
+// remark matches the lesson's own remark, which begins with "<-", after a quoted line or on a separate line.
+var remark = regexp.MustCompile(`(^|\s+)<- .*$`)
+
+// quoted returns the lines between ```console and ```, without the lesson's remarks. It leaves out lines that begin with "...". They stand
+// for omitted output, or are printed only while a wait lasts.
 func quoted(markdown string) []string {
 	var all []string
 	inside := false
@@ -60,31 +64,52 @@ func quoted(markdown string) []string {
 			inside = true
 		case strings.HasPrefix(line, "```"):
 			inside = false
-		case inside && strings.TrimSpace(line) != "" && !strings.HasPrefix(strings.TrimLeft(line, " "), "..."):
-			all = append(all, line)
+		case inside:
+			line = remark.ReplaceAllString(line, "")
+			if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, "...") {
+				all = append(all, line)
+			}
 		}
 	}
 	return all
 }
 
-// missingQuotes returns the lines that a lesson quotes and that were not printed.
+// missingQuotes returns the lines that a lesson quotes, but that the program has not printed. In a quoted line, " ... " stands for any
+// text.
 func missingQuotes(markdown, printed string) []string {
-	said := map[string]bool{}
+	var said []string
 	for line := range strings.Lines(printed) {
-		said[plain(line)] = true
+		said = append(said, plain(line))
 	}
-	return slices.DeleteFunc(quoted(markdown), func(line string) bool { return said[plain(line)] })
+	return slices.DeleteFunc(quoted(markdown), func(line string) bool {
+		pieces := strings.Split(plain(line)+" ", " ... ")
+		pieces[len(pieces)-1] = strings.TrimSuffix(pieces[len(pieces)-1], " ")
+		return slices.ContainsFunc(said, func(one string) bool { return hasPieces(one, pieces) })
+	})
 }
 
-// parts is what each lesson has, in this order.
+// hasPieces reports whether a line begins with the first piece, ends with the last piece, and has the other pieces between them, in this
+// order.
+func hasPieces(line string, pieces []string) bool {
+	last := len(pieces) - 1
+	if last == 0 {
+		return line == pieces[0]
+	}
+	line, ok := strings.CutPrefix(line, pieces[0])
+	for _, piece := range pieces[1:last] {
+		_, after, found := strings.Cut(line, piece)
+		line, ok = after, ok && found
+	}
+	return ok && strings.HasSuffix(line, pieces[last])
+}
+
 var parts = []string{"What you will see", "What it prints", "Why", "Without this check", "A question", "Try it"}
 
-// enough is how many words there may be before "Try it", the quotes not counted.
+// enough is the largest number of words before "Try it", without the quotes.
 const enough = 400
 
 var timeNeeded = regexp.MustCompile(`^[0-9]+ minutes[,;] .*\.$`)
 
-// lessonProblems returns what is wrong with a lesson.
 func lessonProblems(markdown string, v versions) []string {
 	var problems []string
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -100,13 +125,16 @@ func lessonProblems(markdown string, v versions) []string {
 	if len(all) < 3 || !timeNeeded.MatchString(all[2]) {
 		problem("it does not say in its third line how long it takes and what it needs, such as: 10 minutes; after [bad-id](bad-id.md).")
 	}
+	if commands, _ := tried(markdown); len(commands) == 0 {
+		problem("\"Try it\" has no commands in a block that begins with ```sh")
+	}
 	if n := explained(all); n > enough {
 		problem("it has %d words before \"Try it\": %d are enough", n, enough)
 	}
 	return append(problems, sourceProblems(markdown, v)...)
 }
 
-// explained counts the words before "Try it".
+// explained returns the number of words before "Try it". Blocks of output and descriptions of pictures do not count.
 func explained(lines []string) int {
 	n, inside := 0, false
 	for _, line := range lines {
@@ -115,14 +143,14 @@ func explained(lines []string) int {
 			return n
 		case strings.HasPrefix(line, "```"):
 			inside = !inside
-		case !inside:
+		case !inside && !strings.HasPrefix(line, "!["):
 			n += len(strings.Fields(line))
 		}
 	}
 	return n
 }
 
-// versions are those that the lab runs, of which the sources must speak.
+// versions are the versions of SPIRE and go-spiffe that the lab runs. The sources that a lesson links must have the same versions.
 type versions struct{ spire, goSPIFFE string }
 
 func labVersions(t *testing.T) versions {
@@ -142,15 +170,15 @@ func labVersions(t *testing.T) versions {
 }
 
 var (
-	// A tag or a commit, or an RFC, which never changes: what a branch says today it may not say tomorrow.
+	// pinned matches a link to a tag, a commit or an RFC, whose text never changes. The text on a branch may change.
 	pinned = regexp.MustCompile(`^\[[^]]+\]\(https://(github\.com/[^/ ]+/[^/ ]+/blob/([0-9a-f]{40}|[a-z-]*[0-9]+([._][0-9]+)+)/|www\.rfc-editor\.org/rfc/rfc[0-9]+)[^ )]*\),?$`)
 
 	paragraphs = regexp.MustCompile(`\n(?:[ \t]*\n)+`)
 	sections   = regexp.MustCompile(`(?i)sections? [0-9][0-9.]*`)
 )
 
-// sourceProblems: the paragraph before the last line links what the lesson is based on, and only there a section has its number. SPIRE
-// and go-spiffe are in the versions that the lab runs.
+// sourceProblems checks that the paragraph before a lesson's last line links the lesson's sources, and that no other paragraph has section
+// numbers. Links to SPIRE and go-spiffe must have the versions that the lab runs.
 func sourceProblems(markdown string, v versions) []string {
 	var problems []string
 	all := paragraphs.Split(strings.Trim(markdown, "\n"), -1)
@@ -163,58 +191,48 @@ func sourceProblems(markdown string, v versions) []string {
 		}
 		ours := strings.Contains(source, "github.com/spiffe/spire/") || strings.Contains(source, "github.com/spiffe/go-spiffe/")
 		if ours && !strings.Contains(source, "github.com/spiffe/spire/blob/v"+v.spire+"/") && !strings.Contains(source, "github.com/spiffe/go-spiffe/blob/"+v.goSPIFFE+"/") {
-			problems = append(problems, fmt.Sprintf("it has a source of another version than SPIRE v%s and go-spiffe %s: %s", v.spire, v.goSPIFFE, source))
+			problems = append(problems, fmt.Sprintf("it has a source with a different version than SPIRE v%s and go-spiffe %s: %s", v.spire, v.goSPIFFE, source))
 		}
 	}
 	text := slices.DeleteFunc(all, func(paragraph string) bool { return strings.HasPrefix(paragraph, "Sources: ") })
-	// A line may end between the word and the number.
+	// A line may end between the word "section" and its number.
 	if named := sections.FindAllString(strings.Join(strings.Fields(strings.Join(text, " ")), " "), -1); named != nil {
 		problems = append(problems, "it names sections outside its sources: "+strings.Join(named, " "))
 	}
 	return problems
 }
 
-// course is the lessons, as the files have them.
+// course has the texts of all lessons, of the course page, and of the answers.
 type course struct {
-	readme, answers string
-	lessons         map[string]string // by name
-	expectations    map[string]string // by name
+	page, answers string
+	lessons       map[string]string // the text of each lesson, by name
+	names         []string          // the names of the scenarios, sorted
 }
 
 var (
-	rowOfReadme = regexp.MustCompile(`(?m)^\| \[([a-z0-9-]+)\]\(scripts/scenarios/([a-z0-9-]+)\.md\) \| .*`)
-	nextLesson  = regexp.MustCompile(`^Next: \[([a-z0-9-]+)\]\(([a-z0-9-]+)\.md\)$`)
-	needed      = regexp.MustCompile(`\]\(([a-z0-9-]+)\.md\)`)
-	heading     = regexp.MustCompile(`(?m)^## (.*)$`)
+	rowOfPage  = regexp.MustCompile(`(?m)^\| \[([a-z0-9-]+)\]\(([a-z0-9-]+)\.md\) \| .*`)
+	nextLesson = regexp.MustCompile(`^Next: \[([a-z0-9-]+)\]\(([a-z0-9-]+)\.md\)$`)
+	needed     = regexp.MustCompile(`\]\(([a-z0-9-]+)\.md\)`)
+	heading    = regexp.MustCompile(`(?m)^## (.*)$`)
 )
 
-// problems: following the Next lines from the first lesson of the README visits every scenario, in the order of its tables and of the answers;
-// no lesson needs one that comes later; and the README has each expectation word for word.
+// problems checks the "Next:" lines of the lessons. From the first lesson on they must visit every scenario, in the order of the course
+// page and of the answers. No lesson may need a later lesson.
 func (c course) problems() []string {
 	var problems, rows, visited []string
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	for _, row := range rowOfReadme.FindAllStringSubmatch(c.readme, -1) {
+	for _, row := range rowOfPage.FindAllStringSubmatch(c.page, -1) {
 		if row[1] == row[2] {
 			rows = append(rows, row[1])
 		}
 	}
-	readme := strings.Split(c.readme, "\n")
-	var names []string
-	for name, expectation := range c.expectations {
-		names = append(names, name)
-		row := fmt.Sprintf("| [%s](scripts/scenarios/%s.md) | %s |", name, name, expectation)
-		if !slices.Contains(readme, row) && !slices.Contains(readme, row+" core |") {
-			problem("README.md lacks this row: %s", row)
-		}
-	}
-	slices.Sort(names)
 	if len(rows) == 0 {
-		return append(problems, "README.md has no rows of scenarios")
+		return append(problems, "scripts/scenarios/README.md has no rows of scenarios")
 	}
 	last := ""
 	for name := rows[0]; c.lessons[name] != ""; {
 		if slices.Contains(visited, name) {
-			return append(problems, "the Next lines go round: "+name+" comes twice")
+			return append(problems, "the Next lines form a circle: "+name+" comes twice")
 		}
 		all := strings.Split(strings.TrimRight(c.lessons[name], "\n"), "\n")
 		if len(all) > 2 {
@@ -235,11 +253,11 @@ func (c course) problems() []string {
 	if last != "Next: [the answers](ANSWERS.md)" {
 		problem("%s.md does not end with a line such as \"Next: [bad-id](bad-id.md)\", or the last one with \"Next: [the answers](ANSWERS.md)\"", visited[max(0, len(visited)-1):])
 	}
-	if sorted := slices.Sorted(slices.Values(visited)); !slices.Equal(sorted, names) {
+	if sorted := slices.Sorted(slices.Values(visited)); !slices.Equal(sorted, c.names) {
 		problem("the Next lines do not visit every scenario: they visit %s", strings.Join(visited, " "))
 	}
 	if !slices.Equal(visited, rows) {
-		problem("README.md has the scenarios in another order than the Next lines: %s", strings.Join(rows, " "))
+		problem("the course page has an order that differs from that of the Next lines: %s", strings.Join(rows, " "))
 	}
 	var answered []string
 	for _, found := range heading.FindAllStringSubmatch(c.answers, -1) {
@@ -253,11 +271,10 @@ func (c course) problems() []string {
 
 func readCourse(t *testing.T) course {
 	t.Helper()
-	c := course{readme: read(t, "README.md"), answers: read(t, "scripts/scenarios/ANSWERS.md"), lessons: map[string]string{}, expectations: map[string]string{}}
+	c := course{page: read(t, "scripts/scenarios/README.md"), answers: read(t, "scripts/scenarios/ANSWERS.md"), lessons: map[string]string{}}
 	for _, file := range glob("scripts/scenarios/*.sh") {
 		name := nameOf(file)
-		script := strings.Split(read(t, "scripts/scenarios/"+name+".sh"), "\n")
-		c.expectations[name] = strings.TrimPrefix(script[1], "# ")
+		c.names = append(c.names, name)
 		if lesson, err := os.ReadFile(filepath.Join(root(), "scripts", "scenarios", name+".md")); err == nil {
 			c.lessons[name] = string(lesson)
 		}
@@ -265,10 +282,10 @@ func readCourse(t *testing.T) course {
 	return c
 }
 
-// TestLessons: every scenario has a lesson that is whole, and they make one course. `make lint` runs it.
+// TestLessons: every scenario must have a complete lesson, and the lessons must form one course. `make lint` runs this test.
 func TestLessons(t *testing.T) {
 	c, v := readCourse(t), labVersions(t)
-	for name := range c.expectations {
+	for _, name := range c.names {
 		lesson := c.lessons[name]
 		if lesson == "" {
 			t.Errorf("there is no scripts/scenarios/%s.md", name)
@@ -283,7 +300,7 @@ func TestLessons(t *testing.T) {
 	}
 }
 
-// TestQuotes: what differs from run to run may differ, and nothing else.
+// TestQuotes: a quote must match a printed line if they differ only in parts that may differ between two runs.
 func TestQuotes(t *testing.T) {
 	for _, c := range []struct {
 		same           bool
@@ -297,6 +314,17 @@ func TestQuotes(t *testing.T) {
 		{true, "PASS bad-id (8 checks, 3 s)", "PASS bad-id (8 checks, 11 s)"},
 		{true, "client   Up 1 second (health: starting)", "client         Up About a minute (healthy)"},
 
+		{true, "exit status 4     <- refused", "exit status 4"},
+		{true, "  <- a remark\nexit status 4", "exit status 4"},
+		{true, `msg="No identity issued" ... unix:gid:1" ... service=A`, `msg="No identity issued" pid=3 selectors="unix:uid:1, unix:gid:1" of the service=A`},
+
+		{false, "exit status 4     <- refused", "exit status 3"},
+		{false, "exit status 4     <- refused", "exit status 4 refused"},
+		{false, "first ... third ... second", "first second third"},
+		{true, "first ...", "first second third"},
+		{false, "first ... third", "a first second third"},
+		{false, "first ... second", "first second third"},
+		{false, "first second ... second third", "first second third"},
 		{false, "exit status 4", "exit status 3"},
 		{false, "Protocol version: TLSv1.2", "Protocol version: TLSv1.3"},
 		{false, "svid: uid 1112: rpc error", "svid: uid 1113: rpc error"},
@@ -308,12 +336,12 @@ func TestQuotes(t *testing.T) {
 		{false, "curl: (60) SSL", "curl: (55) SSL"},
 	} {
 		if missing := missingQuotes("```console\n"+c.quote+"\n```\n", c.printed+"\n"); (len(missing) == 0) != c.same {
-			t.Errorf("%q is as good as %q: %t, want %t", c.quote, c.printed, !c.same, c.same)
+			t.Errorf("%q matches %q: %t, want %t", c.quote, c.printed, !c.same, c.same)
 		}
 	}
 }
 
-// TestLessonProblems has a change for each thing that a lesson must have.
+// TestLessonProblems: for each requirement on a lesson, a change that violates it must be found.
 func TestLessonProblems(t *testing.T) {
 	v := labVersions(t)
 	lesson := read(t, "scripts/scenarios/bad-id.md")
@@ -326,10 +354,11 @@ func TestLessonProblems(t *testing.T) {
 		{`/665a28f[0-9a-f]+/`, "/main/", "not one link to a tag, a commit or an RFC"},
 		{`www.rfc-editor.org/rfc/`, "www.example.org/", "not one link to a tag, a commit or an RFC"},
 		{`(?m)(\[RFC 8446, section 2\].*)`, "see $1", "not one link to a tag, a commit or an RFC"},
-		{`(go-spiffe/blob)/v[0-9.]+/`, "$1/v2.0.0/", "a source of another version"},
+		{`(go-spiffe/blob)/v[0-9.]+/`, "$1/v2.0.0/", "a source with a different version"},
 		{`under "Validation"`, "in section 5", "names sections outside its sources: section 5"},
 		{`(?m)^## Why$`, "## Because", `has no part "## Why"`},
 		{"```console", "```text", "quotes no output"},
+		{"(?s)```sh.*?```\n", "", "has no commands in a block"},
 		{`(?m)^[0-9]+ minutes.*$`, "It is short.", "does not say in its third line how long it takes"},
 		{`(?m)^## Why$`, "## Why\n" + long, "words before"},
 	} {
@@ -343,20 +372,20 @@ func TestLessonProblems(t *testing.T) {
 	}
 }
 
-// TestCourseProblems has a change for each way in which the lessons could be no course.
+// TestCourseProblems: for each requirement on the course, a change that violates it must be found.
 func TestCourseProblems(t *testing.T) {
 	for want, change := range map[string]func(*course){
 		"happy-path.md needs bad-id, which comes after it": func(c *course) {
 			c.lessons["happy-path"] = strings.Replace(c.lessons["happy-path"], " minutes", " minutes, [bad-id](bad-id.md)", 1)
 		},
-		"the Next lines go round: happy-path comes twice": func(c *course) { c.lessons["happy-path"] = "a\nb\nc\nNext: [happy-path](happy-path.md)\n" },
-		"the Next lines do not visit every scenario":      func(c *course) { c.lessons["happy-path"] = "a\nb\nc\nNext: [nowhere](nowhere.md)\n" },
-		"does not end with a line such as":                func(c *course) { c.lessons["happy-path"] = "a\nb\nc\nThe end\n" },
-		"ANSWERS.md does not answer each lesson":          func(c *course) { c.answers = strings.Replace(c.answers, "## bad-id", "## bad", 1) },
-		"README.md has the scenarios in another order": func(c *course) {
-			c.readme = strings.Replace(c.readme, "| [happy-path](scripts/scenarios/happy-path.md) |", "| [openssl-eyes](scripts/scenarios/openssl-eyes.md) |", 1)
+		"the Next lines form a circle: happy-path comes twice": func(c *course) { c.lessons["happy-path"] = "a\nb\nc\nNext: [happy-path](happy-path.md)\n" },
+		"the Next lines do not visit every scenario":           func(c *course) { c.lessons["happy-path"] = "a\nb\nc\nNext: [nowhere](nowhere.md)\n" },
+		"does not end with a line such as":                     func(c *course) { c.lessons["happy-path"] = "a\nb\nc\nThe end\n" },
+		"ANSWERS.md does not answer each lesson":               func(c *course) { c.answers = strings.Replace(c.answers, "## bad-id", "## bad", 1) },
+		"the course page has an order that differs": func(c *course) {
+			c.page = strings.Replace(c.page, "| [happy-path](happy-path.md) |", "| [openssl-eyes](openssl-eyes.md) |", 1)
 		},
-		"README.md lacks this row: | [bad-id]": func(c *course) { c.expectations["bad-id"] = "it must be otherwise" },
+		"scripts/scenarios/README.md has no rows": func(c *course) { c.page = "" },
 	} {
 		c := readCourse(t)
 		change(&c)

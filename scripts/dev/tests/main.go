@@ -1,12 +1,13 @@
-// Command tests is `make test`: the unit tests of the lab's Go modules, then every check and every scenario in labs of their own. It prints a line
-// for each as it ends, the whole output of each that fails, and at last "N passed, N failed".
+// Command tests is `make test`: the unit tests of the lab's Go modules, then every check and every scenario in separate labs. It prints a line for
+// each test, the whole output of each failed test, and finally "N passed, N failed".
 //
-//	ONLY="unit bad-id"   these alone; "unit" is the unit tests
-//	FULL=1               the scenarios in their full form, not in the short one
-//	LABS=2               so many labs side by side; or the name of a lab that runs, to use that one
+//	ONLY="unit bad-id"   only these tests; "unit" selects the unit tests
+//	FULL=1               the scenarios in their full form, not in the quick form
+//	LABS=2               the number of labs at the same time; or the name of a running lab, to use that lab
 //
-// With the argument names it prints what ONLY may have. With the argument environments it is `make environments`, whose ONLY has words of the
-// names of environments, and which starts no lab with QUICK=1.
+// With the argument "names" it only prints the names for ONLY. With "environments" it is `make environments`: ONLY has words from the names of
+// environments, and QUICK=1 leaves out the environments that start a lab. With "mutants" it is `make mutants`, and ONLY has names of mutants. With
+// "lint" it is `make lint`, and with "windows" it is `make windows-test`.
 package main
 
 import (
@@ -39,7 +40,6 @@ func main() {
 	}
 }
 
-// run returns whether every test passed.
 func run(args []string) (bool, error) {
 	r := &runner{began: time.Now(), signals: make(chan os.Signal, 1)}
 	signal.Notify(r.signals, os.Interrupt, syscall.SIGTERM)
@@ -48,10 +48,13 @@ func run(args []string) (bool, error) {
 		fmt.Println(strings.Join(names, "\n"))
 		return compiled, nil
 	}
-	if len(args) == 1 && args[0] == "environments" {
-		if compiled {
-			fmt.Println("the lab in odd environments")
-			r.compiled("^TestEnvironments$")
+	if len(args) == 1 {
+		test, ok := map[string]string{"environments": "^TestEnvironments$", "lint": "^TestLint$", "mutants": "^TestEveryMutant$", "windows": "^TestWindows$"}[args[0]]
+		if !ok {
+			return false, fmt.Errorf("%q is unknown: want names, environments, lint, mutants or windows", args[0])
+		}
+		if r.verbose = args[0] == "mutants"; compiled {
+			r.compiled(test)
 		}
 		return r.verdict(), nil
 	}
@@ -71,7 +74,7 @@ func run(args []string) (bool, error) {
 	return r.verdict(), nil
 }
 
-// verdict prints how many tests passed, and returns whether all of them did.
+// verdict prints the numbers of passed and failed tests, and reports whether all tests passed.
 func (r *runner) verdict() bool {
 	if r.stopped != nil {
 		fmt.Println("ended by", r.stopped)
@@ -89,12 +92,13 @@ type runner struct {
 	passed, failed int
 	signals        chan os.Signal
 	stopped        os.Signal
+	verbose        bool // also print the output of a test that passes
 }
 
-// binary is the compiled tests of this module.
+// binary returns the path of the compiled tests of this module.
 func binary() string { return filepath.Join("..", "..", "..", ".cache", "bin", "tests.test") }
 
-// compile compiles the tests of this module, and asks them for their names.
+// compile compiles the tests of this module, and returns the names that may be in the variable ONLY.
 func (r *runner) compile() (names []string, compiled bool) {
 	names = []string{unit}
 	out, err := exec.Command("go", "test", "-c", "-o", binary(), ".").CombinedOutput()
@@ -109,11 +113,11 @@ func (r *runner) compile() (names []string, compiled bool) {
 	return append(names, strings.Fields(string(out))...), true
 }
 
-// playsDocker matches the packages whose tests start their own program again and again as a docker that they play. A program with the race
-// detector takes up to a second to start.
+// playsDocker matches the packages whose tests use their own test program as a fake docker command, and start it many times. With the race detector,
+// each of these starts takes up to a second.
 var playsDocker = regexp.MustCompile(`/internal/(classroom|console|engine|kit|kubernetes|launch|report)(/.*)?$|/services/lab$`)
 
-// units runs the unit tests: those of the lab with the race detector where that is quick, and this module's own.
+// units runs the unit tests of the lab and of this module. It uses the race detector except for the packages that playsDocker matches.
 func (r *runner) units() {
 	fmt.Println("unit tests")
 	all, err := exec.Command("go", "-C", "../../..", "list", "./...").Output()
@@ -131,15 +135,16 @@ func (r *runner) units() {
 			race = append(race, name)
 		}
 	}
-	for _, words := range [][]string{race, plain, {"go", "test", "-json", "-skip", "^Test(Lab|Environments)$", "."}} {
+	// With -count=1 go does not use a cached result. It would not notice that a lesson has changed, because it ignores changes outside this module.
+	own := []string{"go", "test", "-json", "-count=1", "-skip", "^Test(Lab|Environments|EveryMutant|Lint|MutantsFit|Windows)$", "."}
+	for _, words := range [][]string{race, plain, own} {
 		cmd := exec.Command(words[0], words[1:]...)
 		r.tests(cmd, cmd, 1)
 	}
 }
 
-// labs runs the tests that need a lab.
 func (r *runner) labs(only []string) {
-	fmt.Println("checks and scenarios, in labs of their own")
+	fmt.Println("checks and scenarios, in separate labs")
 	pattern := "^TestLab$"
 	if len(only) > 0 {
 		for i, name := range only {
@@ -150,7 +155,7 @@ func (r *runner) labs(only []string) {
 	r.compiled(pattern)
 }
 
-// compiled runs the tests of a pattern that need an engine: the subtests of one test, each with a line of its own.
+// compiled runs the compiled tests that match a pattern, and prints a line for each subtest. These tests need an engine.
 func (r *runner) compiled(pattern string) {
 	tests := exec.Command(binary(), "-test.v=test2json", "-test.run", pattern)
 	tests.Stderr = os.Stderr
@@ -163,7 +168,8 @@ type event struct {
 	Elapsed                       float64
 }
 
-// tests runs a program, and reads what a second one makes of its output: it may be the same one. A line is printed for each test of a depth, or for each package.
+// tests runs two programs. The parameter tests is the test program. The parameter reader is the program that converts the output of the test program
+// into events. Both parameters may be the same program. With depth 1, a line is printed for each package, else for each test of this depth.
 func (r *runner) tests(tests, reader *exec.Cmd, depth int) {
 	events, err := start(tests, reader)
 	if err != nil {
@@ -194,7 +200,7 @@ func (r *runner) tests(tests, reader *exec.Cmd, depth int) {
 	}
 }
 
-// start starts both, each in a process group of its own, so that Ctrl-C reaches only this program, which passes it on.
+// start starts each program in its own process group. So Ctrl-C reaches only this test runner, whose method forward sends it to the tests.
 func start(tests, reader *exec.Cmd) (io.Reader, error) {
 	reader.Stderr = os.Stderr
 	events, err := reader.StdoutPipe()
@@ -222,7 +228,7 @@ func wait(tests, reader *exec.Cmd) error {
 	return reader.Wait()
 }
 
-// forward passes the first Ctrl-C on; the tests then remove their labs.
+// forward sends the first Ctrl-C to the tests, so that they remove their labs.
 func (r *runner) forward(tests *exec.Cmd, done chan struct{}) {
 	select {
 	case r.stopped = <-r.signals:
@@ -231,14 +237,14 @@ func (r *runner) forward(tests *exec.Cmd, done chan struct{}) {
 	}
 }
 
-// counter counts the tests of one run. A test that has subtests counts through these.
+// counter counts the tests of one run. If a test has subtests, only the subtests count.
 type counter struct {
 	*runner
-	depth     int // of the tests that get a line: TestX/name has 2
+	depth     int // the depth of the tests that get a line: TestX/name has depth 2
 	output    map[string]*strings.Builder
-	failing   map[string]bool // tests that failed, and those above them
-	parents   map[string]bool // tests that have subtests
-	ran       map[string]bool // packages in which a test passed
+	failing   map[string]bool // the tests that failed, and the tests that have a failed subtest
+	parents   map[string]bool // the tests that have subtests
+	ran       map[string]bool // the packages in which a test passed
 	anyFailed bool
 }
 
@@ -263,11 +269,11 @@ func (c *counter) count(e event) {
 	}
 }
 
-// above is the test of which this is a subtest.
+// above returns the name of the test that a subtest belongs to.
 func above(test string) string { return test[:max(0, strings.LastIndexByte(test, '/'))] }
 
 func (c *counter) ended(key string, e event) {
-	// A subtest of what gets a line counts with the test above it.
+	// A subtest below this depth has no line. It counts as a part of the test above it.
 	deeper := c.depth > 1 && strings.Count(e.Test, "/") >= c.depth
 	switch {
 	case e.Action == "fail":
@@ -276,7 +282,7 @@ func (c *counter) ended(key string, e event) {
 		if deeper {
 			break
 		}
-		if !c.failing[key] { // none of its subtests has been counted
+		if !c.failing[key] { // no failed subtest has been counted
 			c.failed++
 			fmt.Printf("FAIL %s (%.1f s)\n", c.title(e), e.Elapsed)
 		}
@@ -287,13 +293,16 @@ func (c *counter) ended(key string, e event) {
 		if c.depth > 1 {
 			fmt.Printf("ok   %s (%.1f s)\n", c.title(e), e.Elapsed)
 		}
+		if c.verbose {
+			c.show(key)
+		}
 	case e.Action == "skip":
 		c.show(key)
 	}
 	delete(c.output, key)
 }
 
-// title is the name in ONLY, or that of a unit test with its package.
+// title returns the name that selects the test in ONLY. For a unit test it returns the names of the package and the test.
 func (c *counter) title(e event) string {
 	if c.depth > 1 {
 		_, name, _ := strings.Cut(e.Test, "/")
@@ -305,7 +314,7 @@ func (c *counter) title(e event) string {
 func (c *counter) packageEnded(e event) {
 	switch {
 	case e.Action == "fail" && !c.failing[e.Package+" "]:
-		// It does not compile, or ended before its tests did.
+		// The package did not compile, or it exited before its tests ended.
 		c.anyFailed = true
 		c.failed++
 		c.show(e.Package + " ")
@@ -315,11 +324,10 @@ func (c *counter) packageEnded(e event) {
 	}
 }
 
-// show prints what a test has printed.
 func (c *counter) show(key string) {
 	if text := c.output[key]; text != nil {
 		for line := range strings.Lines(text.String()) {
-			if !strings.HasPrefix(line, "=== ") {
+			if !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- PASS") {
 				fmt.Print(line)
 			}
 		}

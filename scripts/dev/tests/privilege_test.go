@@ -9,7 +9,7 @@ import (
 	"gotest.tools/v3/icmd"
 )
 
-// leastPrivilege: every container must have only the privileges that it needs.
+// leastPrivilege: no container may have more privileges than it needs.
 func leastPrivilege(t *testing.T, l *lab) {
 	services := lines(l.said(t, "compose", "config", "--services"))
 	extras := slices.DeleteFunc(lines(l.said(t, "compose", "--profile", "*", "config", "--services")), func(service string) bool { return slices.Contains(services, service) })
@@ -21,11 +21,11 @@ func leastPrivilege(t *testing.T, l *lab) {
 		l.onlyNeeds(t, service, users)
 	}
 
-	// The same for the extra services of the scenarios.
+	// The extra services of the scenarios need the image tools.
 	l.run(t, "part", "build-tools").Assert(t, icmd.Success)
 	t.Cleanup(func() {
 		l.docker(t, words([]string{"compose", "--profile", "*", "rm", "--stop", "--force", "--volumes"}, extras)...).Assert(t, icmd.Success)
-		l.docker(t, "volume", "rm", "--force", l.project+"_spire-server-empty-disk").Assert(t, icmd.Success)
+		l.docker(t, "volume", "rm", "--force", l.project+"_spire-server-empty-disk", l.project+"_trust-bundle").Assert(t, icmd.Success)
 	})
 	l.docker(t, words([]string{"compose", "up", "--no-start", "--no-deps"}, extras)...).Assert(t, icmd.Success)
 	for _, service := range extras {
@@ -34,7 +34,7 @@ func leastPrivilege(t *testing.T, l *lab) {
 
 	l.volumesAreShared(t, services)
 
-	// Each process runs as the user that the host's user database names.
+	// Each process must run as the user that the host's user database defines.
 	for _, service := range []string{"server", "client"} {
 		uid, n := users[service+"-workload"], 0
 		if uid == "" {
@@ -51,13 +51,13 @@ func leastPrivilege(t *testing.T, l *lab) {
 		}
 	}
 
-	// The agent authenticates the server from its first connection on.
+	// The agent must verify the SPIRE server already at its first connection.
 	log := l.said(t, "compose", "logs", "--no-log-prefix", "--no-color", "spire-agent")
 	lacks(t, log, "Insecure bootstrap enabled; skipping server certificate verification")
 	contains(t, log, "Node attestation was successful")
 }
 
-// users has the number of each user of the host who is not root.
+// users returns the user ID of each user of the host, by name. It leaves out root.
 func (l *lab) users(t *testing.T) map[string]string {
 	users := map[string]string{}
 	for _, line := range lines(read(t, "spire/host/passwd")) {
@@ -68,17 +68,16 @@ func (l *lab) users(t *testing.T) map[string]string {
 	return users
 }
 
-// oneOfTheHost is the user of a workload of which only this is wanted.
+// oneOfTheHost is the user of a service that may run as any user of the host except root.
 const oneOfTheHost = "one of the host"
 
-// onlyNeeds: has a service what it needs, and nothing more?
 func (l *lab) onlyNeeds(t *testing.T, service string, users map[string]string) {
 	t.Helper()
 	c := l.inspect(t, service)
 	has, needs := l.privileges(t, c), needs(service)
 	if i := slices.Index(needs, "user: "+oneOfTheHost); i >= 0 {
 		if users[c.Config.User] == "" {
-			t.Errorf("%s has the user %q, which is none of spire/host/passwd", service, c.Config.User)
+			t.Errorf("%s has the user %q, which is not in spire/host/passwd", service, c.Config.User)
 		}
 		needs[i] = "user: " + c.Config.User
 	}
@@ -88,7 +87,7 @@ func (l *lab) onlyNeeds(t *testing.T, service string, users map[string]string) {
 	more, less := without(has, needs), without(needs, has)
 	if more != "" {
 		if less == "" {
-			less = "nothing of the kind"
+			less = "no such privilege"
 		}
 		t.Errorf("%s has a privilege that it does not need, %s (it needs %s)", service, more, less)
 	} else if less != "" {
@@ -96,10 +95,10 @@ func (l *lab) onlyNeeds(t *testing.T, service string, users map[string]string) {
 	}
 }
 
-// privileges has a line for all that the engine lets a container do.
+// privileges describes what the engine allows a container to do, with one line for each privilege.
 func (l *lab) privileges(t *testing.T, c container) []string {
 	node := l.inspect(t, "node").Id
-	capabilities := func(names []string) string { return strings.ReplaceAll(fmt.Sprint(names), "CAP_", "") } // some engines write CAP_
+	capabilities := func(names []string) string { return strings.ReplaceAll(fmt.Sprint(names), "CAP_", "") } // some engines write the prefix CAP_
 	namespace := c.HostConfig.PidMode
 	switch {
 	case namespace == "" || namespace == "private":
@@ -132,8 +131,8 @@ func (l *lab) privileges(t *testing.T, c container) []string {
 	return all
 }
 
-// needs returns what a service needs of them. The usual case is a workload: one of the host's users, who can reach the Workload API. The
-// others are these.
+// needs returns the privileges that a service needs. Most services are workloads: they run as one of the host's users, and can reach the
+// Workload API. Each case below is a service that differs.
 func needs(service string) []string {
 	owner, added, level, namespace := oneOfTheHost, "[]", "", "that of node"
 	mounts := []string{"_workload-api on /tmp/spire-agent/public, read-only"}
@@ -152,15 +151,17 @@ func needs(service string) []string {
 	case "spire-agent":
 		owner, added = "0:0", "[SYS_PTRACE]"
 		mounts = []string{"_host-credential on /run/host-credential, read-only", "_workload-api on /tmp/spire-agent/public"}
-	case "host-b", "partner-host", "partner-server":
+	case "partner-host", "partner-server":
 		owner, namespace, mounts = "0:0", "its own", nil
+	case "host-b":
+		owner, namespace, mounts = "0:0", "its own", []string{"_trust-bundle on /run/trust-bundle"}
 	case "client-elsewhere":
-		namespace = "its own" // which is what its scenario is about
+		namespace = "its own" // its scenario needs a client outside of the host's PID namespace
 	case "no-users":
 		owner = "1112:1112"
 	case "impostor-spire-server":
 		owner, namespace = "1000:1000", "its own"
-		mounts = []string{"_host-credential on /run/host-credential, read-only"}
+		mounts = []string{"_trust-bundle on /run/trust-bundle, read-only"}
 	}
 	all := []string{"privileged: false", "read-only root file system: true", "dropped capabilities: [ALL]", "added capabilities: " + added,
 		"security options: [no-new-privileges:true" + level + "]", "published ports: 0", "devices: 0", "PID namespace: " + namespace, "user: " + owner}
@@ -170,7 +171,8 @@ func needs(service string) []string {
 	return all
 }
 
-// volumesAreShared: with SELinux an engine shares a volume if an image has the directory that it is mounted on.
+// volumesAreShared: for each volume, an image must have the directory on which the volume is mounted. Otherwise an engine with SELinux does
+// not share the volume between containers.
 func (l *lab) volumesAreShared(t *testing.T, services []string) {
 	shared := map[string]bool{}
 	for _, service := range services {

@@ -1,7 +1,7 @@
-// Command sandbox plays a DNS server of the local network, and watches what a lab sends there:
+// Command sandbox simulates a DNS server, and watches the packets that a lab sends to other networks:
 //
-//	sandbox dns ADDRESS hangs|refuses|lies   a DNS server: prints a line for each question
-//	sandbox watch SUBNET                     prints a line for each packet that goes from SUBNET elsewhere
+//	sandbox dns ADDRESS hangs|refuses|lies   is a DNS server, and prints a line for each question
+//	sandbox watch SUBNET                     prints a line for each packet from SUBNET to a different network
 package main
 
 import (
@@ -54,14 +54,15 @@ func serveDNS(address, manner string) error {
 	}
 }
 
-// answer makes a response (RFC 1035, 4.1.1): "refused", or an address for any name, as a captive portal does.
+// answer returns a DNS response (RFC 1035, 4.1.1). With the manner "lies" the response has the same address for every
+// name, as from a captive portal. With "hangs" there is no response.
 func answer(query []byte, manner string) []byte {
 	const header = 12
 	end := header
 	for end < len(query) && query[end] != 0 {
 		end += 1 + int(query[end])
 	}
-	end += 5 // the root, the type, the class
+	end += 5 // the root label, the type, the class
 	if manner == "hangs" || end > len(query) {
 		return nil
 	}
@@ -71,6 +72,7 @@ func answer(query []byte, manner string) []byte {
 		return response
 	}
 	response[7] = 1
-	// The name of the question, an A record of the Internet, good for a minute: an address of no machine (RFC 5737).
+	// The answer is an A record for the name in the question, and is valid for a minute. Its address is reserved for
+	// documentation (RFC 5737).
 	return append(response, 0xc0, header, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1)
 }

@@ -6,10 +6,11 @@ import (
 	"syscall"
 )
 
-// watch looks at the IPv4 packets of all interfaces, and prints those from the subnet to an address outside of
-// it. Neighbours' addresses (RFC 3927) and those for several machines at once are not outside. It needs root.
+// watch reads the IPv4 packets of all interfaces, and prints each packet from the subnet to an address outside of the
+// subnet. Link-local (RFC 3927), multicast and broadcast addresses do not count as outside. The program needs root for
+// this.
 func watch(subnet netip.Prefix) error {
-	const ipv4 = syscall.ETH_P_IP>>8 | syscall.ETH_P_IP&0xff<<8 // in the network's order
+	const ipv4 = syscall.ETH_P_IP>>8 | syscall.ETH_P_IP&0xff<<8 // the protocol number in network byte order
 	socket, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_DGRAM, ipv4)
 	if err != nil {
 		return err

@@ -20,7 +20,6 @@ var (
 	clear  = color.RGBA{}
 )
 
-// draw writes the pictures for which there are results.
 func (r *Results) draw() error {
 	plot.DefaultFont.Variant = "Sans"
 	for _, picture := range []struct {
@@ -43,15 +42,15 @@ func (r *Results) draw() error {
 	return nil
 }
 
-// draw shows the stages as steps: each bar begins where the one before ended. The floor, at the
-// bottom, is how long as many containers take alone.
+// draw shows the stages as steps: each bar begins where the bar above it ends. The floor, at the bottom, is the time
+// that the same number of containers takes without the lab.
 func (s *Start) draw(name string) error {
 	p := plot.New()
 	p.Title.Text = fmt.Sprintf("time to first success: %.2f s, the median of %d runs", s.Success.Median, s.Success.Runs)
 	p.X.Label.Text = fmt.Sprintf("seconds since docker compose up -d; floor: %d times plain docker run", len(services))
 	p.X.Min = 0
 
-	// The first bar is the lowest.
+	// The chart begins at the bottom, so the stages are added in reverse order.
 	labels := []string{"floor"}
 	begin, length, floor := plotter.Values{0}, plotter.Values{0}, plotter.Values{s.Floor.Median}
 	steps := s.Stages[:1+len(stages)]
@@ -87,7 +86,8 @@ func (s *Start) draw(name string) error {
 	return savePicture(name, []*plot.Plot{p})
 }
 
-// drawClassrooms shows what a lab costs in a classroom of N: each lab is a dot, the medians a line.
+// drawClassrooms shows what a lab costs in classrooms of different sizes. Each dot is a lab, and the line connects the
+// medians.
 func drawClassrooms(classrooms []Classroom, name string) error {
 	panels := make([]*plot.Plot, 2)
 	for i, panel := range []struct {
@@ -135,8 +135,8 @@ func drawClassrooms(classrooms []Classroom, name string) error {
 	return savePicture(name, panels)
 }
 
-// savePicture writes the panels side by side, as an SVG that brings its font along: with another,
-// wider one the words would run into each other.
+// savePicture writes the panels side by side into an SVG file. The file contains its own font, because the texts would
+// overlap in a wider font.
 func savePicture(name string, panels []*plot.Plot) error {
 	picture := vgsvg.NewWith(vgsvg.UseWH(20*vg.Centimeter, 8*vg.Centimeter), vgsvg.EmbedFonts(true))
 	tiles := vgdraw.Tiles{Rows: 1, Cols: len(panels), PadX: vg.Centimeter, PadLeft: vg.Points(6), PadRight: vg.Points(12), PadTop: vg.Points(6), PadBottom: vg.Points(6)}

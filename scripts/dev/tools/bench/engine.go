@@ -15,7 +15,7 @@ import (
 
 func names() []string { return slices.Sorted(maps.Keys(commands)) }
 
-// output runs a command in the lab's folder and returns what it printed, without the last line end.
+// output runs a command in the lab's folder, and returns its output without the line feed at the end.
 func output(ctx context.Context, name string, args ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 	text := strings.TrimRight(string(out), "\n")
@@ -29,7 +29,7 @@ func docker(ctx context.Context, args ...string) (string, error) {
 	return output(ctx, "docker", args...)
 }
 
-// composeCommand is Compose as scripts/dev/lib/host.sh found or built it.
+// composeCommand returns a command for the Compose that scripts/dev/lib/host.sh has found or built.
 func composeCommand(args ...string) (string, []string) {
 	if compose := os.Getenv("BENCH_COMPOSE"); compose != "docker-plugin" && compose != "" {
 		return compose, args
@@ -42,15 +42,14 @@ func compose(ctx context.Context, args ...string) (string, error) {
 	return output(ctx, name, args...)
 }
 
-// withLoad makes the services of the measurement known to Compose, beside those of the lab.
+// withLoad returns arguments for Compose that add the services of the measurement to the lab's services.
 func withLoad(args ...string) []string {
 	return append([]string{"-f", "compose.yaml", "-f", "scripts/dev/tools/bench/compose.yaml"}, args...)
 }
 
-// services are those that plain `docker compose up` starts; scripts/dev/bench.sh has asked Compose.
+// services are the services that plain `docker compose up` starts. scripts/dev/bench.sh gets them from Compose.
 var services = strings.Fields(os.Getenv("BENCH_SERVICES"))
 
-// containers returns the ID of each service's container.
 func containers(ctx context.Context) (map[string]string, error) {
 	out, err := docker(ctx, "ps", "--all", "--no-trunc", "--filter", "label=com.docker.compose.project="+os.Getenv("COMPOSE_PROJECT_NAME"),
 		"--filter", "label=com.docker.compose.oneoff=False", "--format", `{{.Label "com.docker.compose.service"}} {{.ID}}`)
@@ -65,14 +64,14 @@ func containers(ctx context.Context) (map[string]string, error) {
 	}
 	for _, service := range services {
 		if ids[service] == "" {
-			return nil, fmt.Errorf("the lab has no container of %s", service)
+			return nil, fmt.Errorf("the lab has no container for %s", service)
 		}
 	}
 	return ids, nil
 }
 
-// up starts the lab, and waits until its client has been served. It returns the time of that, by
-// the engine's clock.
+// up starts the lab, and waits for the first request that was served. It returns the time of this request by the
+// engine's clock.
 func up(ctx context.Context) (time.Time, error) {
 	if _, err := compose(ctx, "up", "--detach"); err != nil {
 		return time.Time{}, err
@@ -84,14 +83,14 @@ func up(ctx context.Context) (time.Time, error) {
 	return logged(ctx, ids["client"], "Success!!!")
 }
 
-// down removes the lab with its volumes, also after an interrupt.
+// down removes the lab with its volumes, even after ctx was cancelled.
 func down(ctx context.Context) error {
 	_, err := compose(context.WithoutCancel(ctx), withLoad("--profile", "*", "down", "--volumes", "--remove-orphans")...)
 	return err
 }
 
-// logged follows a container's log up to the first line that has the text, and returns when the
-// engine received it.
+// logged follows the log of a container up to the first line with the text. It returns the time at which the engine
+// received this line.
 func logged(ctx context.Context, container, text string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -112,7 +111,8 @@ func logged(ctx context.Context, container, text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("container %.12s did not log %q within a minute", container, text)
 }
 
-// clock returns how far the engine's clock is ahead of this machine's: Docker Desktop has its own.
+// clock returns how far the engine's clock is ahead of this machine's clock. On Docker Desktop the engine has a
+// separate clock.
 func clock(ctx context.Context) (time.Duration, error) {
 	before := time.Now()
 	out, err := docker(ctx, "info", "--format", "{{.SystemTime}}")
@@ -130,5 +130,5 @@ func clock(ctx context.Context) (time.Duration, error) {
 	case engine.After(after):
 		return engine.Sub(after), nil
 	}
-	return 0, nil // not to be told apart
+	return 0, nil // the difference is too small to be measured
 }

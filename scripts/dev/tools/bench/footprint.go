@@ -20,9 +20,9 @@ import (
 	"time"
 )
 
-// Footprint is what an idle lab costs, and its images.
+// Footprint is the memory and CPU time that an idle lab uses, and the size of its images.
 type Footprint struct {
-	Seconds    float64     `json:"seconds"` // for which the idle lab was watched
+	Seconds    float64     `json:"seconds"` // how long the idle lab was watched
 	Containers []Container `json:"containers"`
 	MemoryMiB  float64     `json:"memory_mib"`
 	CPUPercent float64     `json:"cpu_percent"` // of one core
@@ -30,7 +30,7 @@ type Footprint struct {
 	Download   Download    `json:"download"`
 }
 
-// Container is what one container of an idle lab costs.
+// Container is the memory and CPU time that one container of an idle lab uses.
 type Container struct {
 	Service    string  `json:"service"`
 	MemoryMiB  float64 `json:"memory_mib"`
@@ -41,23 +41,23 @@ type Container struct {
 type Image struct {
 	Name      string  `json:"name"`
 	MiB       float64 `json:"mib"`
-	Scenarios bool    `json:"scenarios_only"` // `docker compose up` does not need it
+	Scenarios bool    `json:"scenarios_only"` // only scenarios need the image, `docker compose up` does not
 }
 
-// Download is the compressed size of the layers of the images that `docker compose up` needs,
-// each counted once: what a registry would send.
+// Download is the compressed size of the image layers that `docker compose up` needs. Each layer counts once, because a
+// registry sends it once.
 type Download struct {
 	MiB       float64 `json:"mib"`
 	Layers    int     `json:"layers"`
-	BuiltHere bool    `json:"built_here"` // of images built on this machine; the official ones differ
+	BuiltHere bool    `json:"built_here"` // true for images that were built on this machine, whose layers differ from the official images
 }
 
 const mebibyte = 1 << 20
 
 func footprint(ctx context.Context, o options) (err error) {
 	result := Footprint{Seconds: pick(o, 30.0, 3)}
-	// The engine counts page cache for the container that read a file first, so the lab starts anew on
-	// warm files.
+	// The engine counts a cached file as memory of the container that read the file first. So the lab is restarted,
+	// because its files are then in the cache already.
 	if err := down(ctx); err != nil {
 		return err
 	}
@@ -71,8 +71,9 @@ func footprint(ctx context.Context, o options) (err error) {
 	if _, err := up(ctx); err != nil {
 		return err
 	}
+	// The measurement begins when the work of the start is over.
 	if err := wait(ctx, pick(o, 10*time.Second, time.Second)); err != nil {
-		return err // what belongs to the start is over
+		return err
 	}
 	if err := result.watch(ctx); err != nil {
 		return err
@@ -94,15 +95,14 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// counters are the engine's own of a container.
 type counters struct {
 	at     time.Time
-	cpu    time.Duration // used since its start
+	cpu    time.Duration // CPU time since the container's start
 	memory float64       // bytes, as `docker stats` shows them
 }
 
-// watch reads the counters at the beginning and at the end: what lies between is exact, and
-// nothing runs meanwhile but the lab.
+// watch reads the counters at the beginning and at the end of the measurement. So it needs no samples, and only the lab
+// runs in between.
 func (f *Footprint) watch(ctx context.Context) error {
 	client, err := engine(ctx)
 	if err != nil {
@@ -139,7 +139,7 @@ func (f *Footprint) watch(ctx context.Context) error {
 	return nil
 }
 
-// engine is a client for the engine's API, which has counters that the docker command does not show.
+// engine returns a client for the engine's API, which has counters that the docker command does not show.
 func engine(ctx context.Context) (*http.Client, error) {
 	host, err := docker(ctx, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 	if err != nil {
@@ -178,13 +178,13 @@ func read(ctx context.Context, client *http.Client, id string) (counters, error)
 		} `json:"memory_stats"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&stats); err != nil {
-		return counters{}, fmt.Errorf("the engine's counters of container %.12s: %w", id, err)
+		return counters{}, fmt.Errorf("the engine's counters for container %.12s: %w", id, err)
 	}
 	if response.StatusCode != http.StatusOK || stats.Memory.Usage == 0 {
-		return counters{}, fmt.Errorf("the engine has no counters of container %.12s: %s", id, response.Status)
+		return counters{}, fmt.Errorf("the engine has no counters for container %.12s: %s", id, response.Status)
 	}
-	// Files that the kernel can drop at any time are not the container's: cgroup v1 and v2 have
-	// their own words for it.
+	// Cached files do not count, because the kernel can drop them at any time. cgroup v1 and v2 have different names
+	// for the size of cached files.
 	cache := stats.Memory.Stats["total_inactive_file"]
 	if v2, ok := stats.Memory.Stats["inactive_file"]; ok && cache == 0 {
 		cache = v2
@@ -192,7 +192,7 @@ func read(ctx context.Context, client *http.Client, id string) (counters, error)
 	return counters{stats.Read, time.Duration(stats.CPU.Usage.Total), stats.Memory.Usage - cache}, nil
 }
 
-// weigh takes the sizes of the images, and compresses their layers as a registry stores them.
+// weigh reads the sizes of the images, and compresses their layers as a registry stores them.
 func (f *Footprint) weigh(ctx context.Context) error {
 	needed, err := images(ctx)
 	if err != nil {
@@ -205,7 +205,7 @@ func (f *Footprint) weigh(ctx context.Context) error {
 	for _, name := range all {
 		size, err := docker(ctx, "image", "inspect", "--format", "{{.Size}}", name)
 		if err != nil {
-			continue // of the scenarios' images some may not be built
+			continue // some images for scenarios may not be built
 		}
 		bytes, err := strconv.ParseFloat(size, 64)
 		if err != nil {
@@ -238,8 +238,8 @@ func images(ctx context.Context, args ...string) ([]string, error) {
 	return slices.Compact(slices.Sorted(slices.Values(strings.Fields(out)))), nil
 }
 
-// compressed returns the size of the layers in what `docker save` writes, with gzip, each counted
-// once. It knows the engine's own format and that of the OCI, where a layer may be compressed already.
+// compressed returns the compressed size of the layers in the output of `docker save`. Each layer counts once. The
+// function reads the engine's own format and the OCI format, whose layers may be compressed already.
 func compressed(saved io.Reader) (bytes int64, layers int, err error) {
 	seen := map[[sha256.Size]byte]bool{}
 	archive := tar.NewReader(saved)
@@ -283,12 +283,11 @@ func weighLayer(layer io.Reader) (sum [sha256.Size]byte, size int64, isLayer boo
 		_, err = io.Copy(io.MultiWriter(hash, packed), buffered)
 		err = errors.Join(err, packed.Close())
 	default:
-		return sum, 0, false, nil // a description of the image, not a layer
+		return sum, 0, false, nil // this file describes the image, and is not a layer
 	}
 	return [sha256.Size]byte(hash.Sum(nil)), count.n, true, err
 }
 
-// counter counts what is written to it.
 type counter struct{ n int64 }
 
 func (c *counter) Write(p []byte) (int, error) {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// issue writes static certificates like the SVIDs of the lab: of the same kind of key, by a CA of
-// the same length. They are good for a day, for this measurement and nothing else.
+// issue writes static certificates like the SVIDs of the lab, with the same kind of key and a chain of the same length.
+// They are valid for a day, and serve only for this measurement.
 func issue(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -52,7 +52,7 @@ func uris(path string) []*url.URL {
 	return []*url.URL{{Scheme: "spiffe", Host: "example.org", Path: path}}
 }
 
-// write signs the certificate, and writes it with its key, readable for the users of the lab.
+// write signs the certificate, and writes it with its key into a file that all users of the lab can read.
 func write(file string, certificate, issuer *x509.Certificate, own, signer *ecdsa.PrivateKey) error {
 	der, err := x509.CreateCertificate(rand.Reader, certificate, issuer, own.Public(), signer)
 	if err != nil {

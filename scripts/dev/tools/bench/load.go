@@ -18,22 +18,22 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// Traffic is a real run between two containers. Times are in milliseconds.
+// Traffic has the results of the requests between two containers. Times are in milliseconds.
 type Traffic struct {
 	Kind       string  `json:"kind"`       // "spiffe" or "static"
-	Connection string  `json:"connection"` // "new" for each request, or "kept"
+	Connection string  `json:"connection"` // "new" for a new connection for each request, or "kept"
 	Requests   uint64  `json:"requests"`
-	Rate       float64 `json:"rate"` // requests in a second
+	Rate       float64 `json:"rate"` // requests per second
 	P50        float64 `json:"p50_ms"`
 	P99        float64 `json:"p99_ms"`
 	Max        float64 `json:"max_ms"`
 }
 
-// inImage is where the containers of the measurement have their files.
+// inImage is the folder with the files of the measurement, in the containers of the measurement.
 const inImage = "/bench"
 
-// load runs in a container of the lab, as its client's user: it sends requests at a constant rate
-// to the lab's server and to the one with static certificates, in turn.
+// load runs in a container of the lab, as the client's user. At a constant rate, it sends requests to the lab's server
+// and to the server with static certificates, in turn.
 func load(ctx context.Context, o options) error {
 	first, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -71,7 +71,7 @@ func load(ctx context.Context, o options) error {
 		for round := range 1 + pick(o, 8, 1) {
 			for _, kind := range kinds {
 				target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: targets[kind].url})
-				// An attacker attacks once; the client keeps its connections.
+				// vegeta cannot use an attacker twice, but the client keeps its connections for the next attacker.
 				attacker := vegeta.NewAttacker(vegeta.Client(clients[kind]))
 				for result := range attacker.Attack(target, rate, pick(o, 2*time.Second, time.Second), kind) {
 					if result.Error != "" {
@@ -80,7 +80,7 @@ func load(ctx context.Context, o options) error {
 					if ctx.Err() != nil {
 						return ctx.Err()
 					}
-					if round > 0 { // the first is for the warmth
+					if round > 0 { // the first round is only a warm-up
 						metrics[kind].Add(result)
 					}
 				}
@@ -97,7 +97,7 @@ func load(ctx context.Context, o options) error {
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
 
-// serve runs in a container of the lab: the lab's server but for its certificates, which are static.
+// serve runs in a container of the lab. It is like the lab's server, but uses static certificates.
 func serve(ctx context.Context, _ options) error {
 	config, err := staticConfig("server")
 	if err != nil {
@@ -124,7 +124,6 @@ func serve(ctx context.Context, _ options) error {
 	return nil
 }
 
-// staticConfig reads what issue has written.
 func staticConfig(name string) (*tls.Config, error) {
 	certificate, err := tls.LoadX509KeyPair(inImage+"/"+name+".pem", inImage+"/"+name+".pem")
 	if err != nil {

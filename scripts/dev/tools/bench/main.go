@@ -1,9 +1,9 @@
-// Command bench measures the lab: how fast it starts, what it costs, how soon a change takes
-// effect, and what go-spiffe costs on the way of a request. scripts/dev/bench.sh runs it.
+// Command bench measures the lab: how long a start takes, how much memory and CPU time the lab uses, how long a change
+// takes to have an effect, and how much go-spiffe adds to a request. scripts/dev/bench.sh runs it.
 //
-// On the learner's machine, in the lab's folder: start, footprint, propagation, path; draw, report.
-// In a container of the lab: watch, load, serve.
-// The parts that it has measured stay in the folder of results as they are until measured again.
+// On the learner's machine, in the lab's folder, it runs the commands start, footprint, propagation, path, draw and
+// report. In a container of the lab it runs the commands watch, load and serve. The result of a measurement stays in
+// the results folder until the next measurement of the same kind.
 package main
 
 import (
@@ -28,15 +28,13 @@ var commands = map[string]func(context.Context, options) error{
 	"serve":       serve,
 }
 
-// options is how thorough a measurement is.
+// options says how thorough a measurement is.
 type options struct {
-	quick bool // few and short runs: shows that it works, not how fast it is
+	quick bool // few and short runs, which only show that the measurement works
 }
 
-// folder is where results go.
 func folder() string { return os.Getenv("BENCH_OUT") }
 
-// pick returns full, or quick if that was asked for.
 func pick[T any](o options, full, quick T) T {
 	if o.quick {
 		return quick

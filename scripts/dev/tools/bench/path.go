@@ -16,38 +16,38 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
-// Path is what go-spiffe costs on the way of a request, against crypto/tls with static certificates.
+// Path compares the cost of a request with go-spiffe to the cost with crypto/tls and static certificates.
 type Path struct {
-	Benchmarks []Comparison `json:"benchmarks"` // of the server and the client as built, each in one process
-	Profile    []Share      `json:"profile"`    // of CPU time per request on a new connection, both sides
-	Real       []Traffic    `json:"real"`       // between two containers
+	Benchmarks []Comparison `json:"benchmarks"` // of the server and of the client, each benchmark in one process
+	Profile    []Share      `json:"profile"`    // the CPU time of one request on a new connection, on both sides
+	Real       []Traffic    `json:"real"`       // the times between two containers
 }
 
-// Comparison is one benchmark in both ways, run in turn.
+// Comparison is one benchmark with go-spiffe and with static certificates. The two variants run in turn.
 type Comparison struct {
 	Program    string  `json:"program"`
-	Connection string  `json:"connection"` // "new" for each request, or "kept"
+	Connection string  `json:"connection"` // "new" for a new connection for each request, or "kept"
 	Static     Cost    `json:"static"`
 	SPIFFE     Cost    `json:"spiffe"`
-	Above      Spread  `json:"above_static_percent"` // of the times, from round to round
+	Above      Spread  `json:"above_static_percent"` // how much more time go-spiffe takes, for each round
 	AboveCPU   Spread  `json:"cpu_above_static_percent"`
-	P          float64 `json:"p"` // of the times, by the Mann-Whitney test
+	P          float64 `json:"p"` // the p-value of the two series of times, by the Mann-Whitney test
 }
 
-// Cost is that of one request, both sides.
+// Cost is the time and the CPU time that one request takes, on both sides together.
 type Cost struct {
 	Microseconds Spread `json:"microseconds"`
 	CPU          Spread `json:"cpu_microseconds"`
 }
 
-// Share is the CPU time that a request on a new connection spends below a function.
+// Share is the CPU time that a function and all functions below it use, for one request on a new connection.
 type Share struct {
 	Function string  `json:"function"`
 	Static   float64 `json:"static_microseconds"`
 	SPIFFE   float64 `json:"spiffe_microseconds"`
 }
 
-// files go into the image of the measurement, whose containers see them as [inImage].
+// files is the folder with the files of the measurement. The image of the measurement gets a copy as [inImage].
 const files = ".cache/bench-image"
 
 var kinds = []string{"static", "spiffe"}
@@ -83,7 +83,7 @@ func path(ctx context.Context, o options) error {
 	return save("path", result)
 }
 
-// compare runs the two kinds in turn, each in a process of its own: noise hits both alike.
+// compare runs the two variants in turn, each in its own process, so that a change of the machine's load affects both.
 func compare(ctx context.Context, o options, binary, program, connection string) (Comparison, error) {
 	requests := map[string]int{"new": pick(o, 500, 100), "kept": pick(o, 10000, 1000)}[connection]
 	times, cpu := map[string][]float64{}, map[string][]float64{}
@@ -113,7 +113,6 @@ func compare(ctx context.Context, o options, binary, program, connection string)
 	}, nil
 }
 
-// measured is what a benchmark of some requests came to, for each.
 type measured struct{ microseconds, cpu float64 }
 
 func benchmark(ctx context.Context, binary, name string, requests int, args ...string) (measured, error) {
@@ -134,7 +133,8 @@ func benchmark(ctx context.Context, binary, name string, requests int, args ...s
 	return measured{}, fmt.Errorf("benchmark %s measured nothing", name)
 }
 
-// What a new connection can cost more with go-spiffe, or less. The names are those of the profile.
+// suspects are functions whose time for a new connection may differ between go-spiffe and static certificates. Their
+// names are as in a profile.
 var suspects = []string{
 	"crypto/tls.(*clientHandshakeStateTLS13).handshake",
 	"crypto/tls.(*serverHandshakeStateTLS13).handshake",
@@ -145,7 +145,7 @@ var suspects = []string{
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid.IDFromCert",
 }
 
-// profiled says where the CPU time of a request on a new connection goes, in both kinds.
+// profiled returns where a request on a new connection uses CPU time, with go-spiffe and with static certificates.
 func profiled(ctx context.Context, o options, binary string) ([]Share, error) {
 	shares := make([]Share, len(suspects)+1)
 	shares[0].Function = "all"
@@ -189,7 +189,7 @@ func profiled(ctx context.Context, o options, binary string) ([]Share, error) {
 	return shares, nil
 }
 
-// between sends traffic from one container of the lab to another: to the lab's server, and to one
+// The function between sends requests from one container of the lab to two others: to the lab's server, and to a server
 // with static certificates.
 func between(ctx context.Context) (traffic []Traffic, err error) {
 	if err := issue(files); err != nil {

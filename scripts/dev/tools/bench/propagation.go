@@ -17,10 +17,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Propagation is how soon a change of the registration entries takes effect in a workload.
+// Propagation is the time from a change of the registration entries to its effect in a workload.
 type Propagation struct {
-	Created Spread `json:"created"` // entry created to SVID in the workload
-	Deleted Spread `json:"deleted"` // entry deleted to refusal by the Workload API
+	Created Spread `json:"created"` // from the creation of an entry to the SVID in the workload
+	Deleted Spread `json:"deleted"` // from the deletion of an entry to the refusal by the Workload API
 }
 
 const (
@@ -42,7 +42,7 @@ func propagation(ctx context.Context, o options) (err error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	// The third user of the host, who has no entry.
+	// guest-workload is a user of the host without a registration entry.
 	workload, err := follow(ctx, composeLine(withLoad("run", "--rm", "--no-deps", "-T", "--user", "guest-workload", "load", "watch")...))
 	if err != nil {
 		return err
@@ -53,13 +53,14 @@ func propagation(ctx context.Context, o options) (err error) {
 	var created, deleted []float64
 	runs := pick(o, 10, 2)
 	for run := range runs {
-		// The agent asks at fixed times: what has just ended with one must not begin the next.
+		// The agent asks for its entries at fixed intervals. The random pause distributes the changes over such an
+		// interval.
 		if err := wait(ctx, time.Duration(rand.Int64N(int64(time.Second)))); err != nil {
 			return err
 		}
 		for _, change := range []struct {
 			args  []string
-			done  string // what the command prints once it is done
+			done  string // what the command prints when the change is done
 			event string
 			to    *[]float64
 		}{
@@ -91,7 +92,7 @@ func composeLine(args ...string) []string {
 	return append([]string{name}, args...)
 }
 
-// lines are a command's lines of output with the time at which each came.
+// lines are the lines of a command's output, each with the time of its arrival.
 type lines struct {
 	name string
 	next chan line
@@ -102,7 +103,7 @@ type line struct {
 	text string
 }
 
-// follow starts a command; it is ended with ctx.
+// follow starts a command that is stopped when ctx ends.
 func follow(ctx context.Context, args []string) (*lines, error) {
 	command := exec.CommandContext(ctx, args[0], args[1:]...)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
@@ -123,16 +124,15 @@ func follow(ctx context.Context, args []string) (*lines, error) {
 	return l, nil
 }
 
-// await returns when the next line with this text came.
 func (l *lines) await(text string) (time.Time, error) {
 	last := ""
 	for limit := time.After(30 * time.Second); ; {
 		select {
 		case <-limit:
-			return time.Time{}, fmt.Errorf("waited 30 s in vain for %q from: %s\nits last line: %s", text, l.name, last)
+			return time.Time{}, fmt.Errorf("timed out after 30 s waiting for %q from: %s\nits last line: %s", text, l.name, last)
 		case next, more := <-l.next:
 			if !more {
-				return time.Time{}, fmt.Errorf("%q did not come from: %s\nits last line: %s", text, l.name, last)
+				return time.Time{}, fmt.Errorf("%q is not in the output of: %s\nits last line: %s", text, l.name, last)
 			}
 			if last = next.text; strings.Contains(last, text) {
 				return next.at, nil
@@ -141,8 +141,8 @@ func (l *lines) await(text string) (time.Time, error) {
 	}
 }
 
-// watch runs in a container of the lab: it keeps asking the Workload API for an identity, as the
-// lab's own programs do, and prints each change.
+// watch runs in a container of the lab, and prints each change. Like the lab's own programs, it stays connected to the
+// Workload API, and connects again after an error.
 func watch(ctx context.Context, _ options) error {
 	client, err := workloadapi.New(ctx, workloadapi.WithBackoffStrategy(steady{}))
 	if err != nil {
@@ -156,7 +156,7 @@ func watch(ctx context.Context, _ options) error {
 	return err
 }
 
-// watcher prints what the Workload API says, once.
+// watcher prints an answer of the Workload API if it differs from the previous answer.
 type watcher struct{ last string }
 
 // OnX509ContextUpdate implements [workloadapi.X509ContextWatcher].
@@ -178,7 +178,7 @@ func (w *watcher) say(text string) {
 	}
 }
 
-// steady asks again after the longest pause that the lab's programs make.
+// steady waits 250 ms between two tries. This is the longest wait of the lab's programs.
 type steady struct{}
 
 // NewBackoff implements [workloadapi.BackoffStrategy].

@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// Results is all that was measured, as results.json has it.
+// Results has the results of all measurements, as in results.json.
 type Results struct {
 	Taken       time.Time        `json:"taken"`
-	Quick       bool             `json:"quick"` // too few runs to judge by
+	Quick       bool             `json:"quick"` // too few runs for a comparison
 	Machine     Machine          `json:"machine"`
 	Start       *Start           `json:"start,omitempty"`
 	Footprint   *Footprint       `json:"footprint,omitempty"`
@@ -29,27 +29,27 @@ type Results struct {
 	Figures     map[string]Value `json:"figures"`
 }
 
-// Classroom is what `lab classroom` has written of one.
+// Classroom is the report of `lab classroom`.
 type Classroom struct {
 	N       int     `json:"n"`
-	Seconds float64 `json:"seconds"` // for all labs, with their verification
+	Seconds float64 `json:"seconds"` // for the start and the verification of all labs
 	Labs    []struct {
 		Lab    string  `json:"lab"`
 		Ready  float64 `json:"ready_s"`
 		Memory float64 `json:"memory_mib"`
 		Result string  `json:"result"`
 	} `json:"labs"`
-	MachineMemory float64 `json:"machine_memory_mib"` // that all labs took from the machine; 0 is unknown
+	MachineMemory float64 `json:"machine_memory_mib"` // the memory that all labs together took from the machine, or 0 if unknown
 }
 
-// Value is one figure that matters, and its goal.
+// Value is a result that is compared from run to run, and its goal.
 type Value struct {
 	Spread
 	Unit string  `json:"unit"`
-	Goal float64 `json:"goal,omitempty"` // at most this; 0 is none
+	Goal float64 `json:"goal,omitempty"` // the largest acceptable value, or 0 without a goal
 }
 
-// Machine is what the figures hold for.
+// Machine describes the machine of the measurement.
 type Machine struct {
 	CPU       string  `json:"cpu"`
 	Cores     int     `json:"cores"`
@@ -58,10 +58,10 @@ type Machine struct {
 	Compose   string  `json:"compose"`
 	Storage   string  `json:"storage"`
 	Go        string  `json:"go"`
-	Load      string  `json:"load"` // before the measurement: what else the machine had to do
+	Load      string  `json:"load"` // the machine's load before the measurement
 }
 
-// save keeps a part of the results, for report.
+// save writes the result of one measurement into the results folder. The report is made from the files of this folder.
 func save(name string, part any) error {
 	if err := os.MkdirAll(folder(), 0o755); err != nil {
 		return err
@@ -73,7 +73,7 @@ func save(name string, part any) error {
 	return os.WriteFile(filepath.Join(folder(), name+".json"), append(text, '\n'), 0o644)
 }
 
-// saved reads a part; nil if it was not measured.
+// saved reads the result of one measurement. It returns nil if there is no such result.
 func saved[T any](name string) (*T, error) {
 	text, err := os.ReadFile(filepath.Join(folder(), name+".json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -118,7 +118,7 @@ func draw(context.Context, options) error {
 	return results.draw()
 }
 
-// collect reads the parts that are there.
+// collect reads the results of all measurements that were made.
 func (r *Results) collect() error {
 	var errs [4]error
 	r.Start, errs[0] = saved[Start]("start")
@@ -143,7 +143,7 @@ func (r *Results) collect() error {
 	return nil
 }
 
-// figures takes out of the parts what one would compare from run to run.
+// figures sets the values that are compared from run to run.
 func (r *Results) figures() {
 	add := func(name, unit string, goal float64, value Spread) { r.Figures[name] = Value{value, unit, goal} }
 	one := func(value float64) Spread { return Spread{value, value, value, 1} }
@@ -190,11 +190,10 @@ func (c Classroom) spreads() (ready, memory Spread) {
 	return spread(seconds), spread(mebibytes)
 }
 
-// above is by how many percent a is more than b.
 func above(a, b float64) float64 { return 100 * (a/b - 1) }
 
-// verdict compares with the goal, and with the run before: it calls a change one only if no value
-// of the one run lies among those of the other, or a single value has changed by a tenth.
+// verdict compares a value with its goal and with the value of the previous run. It reports a change only if the ranges
+// of the two runs do not overlap. A value that was measured once must differ by more than a tenth.
 func (v Value) verdict(before Value, known bool) (goal, change string) {
 	switch {
 	case v.Goal == 0:
@@ -326,7 +325,7 @@ func machine(ctx context.Context) (Machine, error) {
 	if m.Compose, err = compose(ctx, "version", "--short"); err != nil {
 		return m, err
 	}
-	text, _ := os.ReadFile("/proc/cpuinfo") // elsewhere it stays unknown
+	text, _ := os.ReadFile("/proc/cpuinfo") // only Linux has this file; on other systems the CPU stays unknown
 	for line := range strings.Lines(string(text)) {
 		if name, ok := strings.CutPrefix(line, "model name"); ok {
 			m.CPU = strings.Trim(name, " \t:\n")

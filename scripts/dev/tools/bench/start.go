@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// Start is the time to first success.
+// Start is the time from `docker compose up -d` to the first request that was served.
 type Start struct {
 	Stages      []Stage `json:"stages"` // in the order in which they end
 	Success     Spread  `json:"success"`
 	Returned    Spread  `json:"compose_returned"`
 	Floor       Spread  `json:"floor"`
-	TimesFloor  float64 `json:"times_floor"` // of the medians
+	TimesFloor  float64 `json:"times_floor"` // the ratio of the medians
 	EarlyErrors int     `json:"errors_before_success"`
 }
 
-// Stage is when something has happened, in seconds since `docker compose up -d`.
+// Stage is an event, and its time in seconds since `docker compose up -d`.
 type Stage struct {
 	Name string `json:"name"`
 	At   Spread `json:"at"`
 }
 
-// The stages, each by the line that a container logs. The engine stamps every line as it comes,
-// so watching costs the start nothing.
+// stages are the stages of a start, each with the log line at its end. The engine adds the time to each line, so the
+// measurement does not slow down the start.
 var stages = []struct{ name, service, text string }{
 	{"SPIRE server ready", "spire-server", "address=/tmp/spire-server/private/api.sock"},
 	{"bootstrap done", "bootstrap", "bootstrap: done"},
@@ -46,7 +46,7 @@ func start(ctx context.Context, o options) error {
 	early := 0
 	runs := pick(o, 7, 2)
 	for run := range runs {
-		// The floor in turn with the lab, so that both get the same machine.
+		// The floor and the lab are measured in turn, so that both run under the same conditions.
 		floor, err := plainRuns(ctx)
 		if err != nil {
 			return err
@@ -80,7 +80,6 @@ func start(ctx context.Context, o options) error {
 	return save("start", result)
 }
 
-// started is one start of the lab.
 type started struct {
 	at       map[string]float64
 	returned float64
@@ -133,8 +132,8 @@ func startOnce(ctx context.Context) (started, error) {
 	return one, nil
 }
 
-// plainRuns starts as many containers as the lab has, one after the other, each with a program
-// that ends at once: what the engine alone costs.
+// plainRuns measures the cost of the engine alone. It starts as many containers as the lab has, one after the other,
+// and each container's program exits at once.
 func plainRuns(ctx context.Context) (float64, error) {
 	prefix := os.Getenv("COMPOSE_PROJECT_NAME") + "-floor-"
 	var made []string

@@ -4,7 +4,7 @@ import (
 	"slices"
 )
 
-// Spread is what a number of measurements came to.
+// Spread summarizes several measurements of one value.
 type Spread struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
@@ -12,7 +12,7 @@ type Spread struct {
 	Runs   int     `json:"runs"`
 }
 
-// spread returns the median, the least and the greatest of the values; of none, zero.
+// spread returns the median, minimum and maximum of the values. Without values all of them are 0.
 func spread(values []float64) Spread {
 	if len(values) == 0 {
 		return Spread{}

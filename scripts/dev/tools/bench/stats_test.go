@@ -46,8 +46,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestLayersAreCountedOnce saves an image by hand: two layers, one of them twice, one compressed
-// already, and descriptions, which are none.
+// TestLayersAreCountedOnce: a layer that an image has twice must count once, a compressed layer must keep its size, and
+// a file that describes the image must not count.
 func TestLayersAreCountedOnce(t *testing.T) {
 	layer := func(size int) []byte {
 		content := make([]byte, size)

@@ -9,21 +9,19 @@ import (
 	"sync"
 )
 
-// path is where the page is behind the proxy.
 const path = "/user/me/proxy/8089/"
 
-// proxy is between the browser and the console, as on a machine that forwards the page: it has another address and a path, and its
-// connections can break.
+// proxy is between the browser and the console, as on a machine that forwards the page. The page then has a different address and a path,
+// and the test can break the connections.
 type proxy struct {
 	http.Handler
 
 	mu     sync.Mutex
 	broken bool
-	ends   map[int]context.CancelFunc // of the requests under way
+	ends   map[int]context.CancelFunc // functions that end the requests in progress
 	next   int
 }
 
-// behindProxy starts a proxy for the page, and returns the page's address there.
 func behindProxy(page string) (*proxy, string, error) {
 	target, err := url.Parse(page)
 	if err != nil {
@@ -63,11 +61,11 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer p.mu.Unlock()
 		delete(p.ends, number)
 	}()
-	defer func() { _ = recover() }() // ReverseProxy's way to end a response that has begun
+	defer func() { _ = recover() }() // ReverseProxy panics if it cannot finish a response
 	p.Handler.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// breaks ends every connection and lets none come, or lets them come again.
+// If broken is true, breaks ends every connection and refuses new connections. Otherwise it accepts new connections again.
 func (p *proxy) breaks(broken bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,5 +1,5 @@
-// Command kube is Kubernetes in one program: the name that it is started by says which part of it.
-// Six programs share nearly all of their code, so that one is a third of their size to link and keep.
+// Command kube is Kubernetes in one program. A link starts the program, and the name of the link selects the part. The
+// six parts share nearly all of their code, so one program needs a third of the time and space.
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/component-base/cli"
-	_ "k8s.io/component-base/metrics/prometheus/clientgo" // a client that nobody measures complains
+	_ "k8s.io/component-base/metrics/prometheus/clientgo" // without it, a client logs that it has no metrics
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
@@ -29,7 +29,7 @@ func main() {
 	os.Exit(cli.Run(command))
 }
 
-// part makes one command only: their flags are global, and some are named alike.
+// part creates only one command, because the flags of the parts are global, and some have the same name.
 func part(name string) *cobra.Command {
 	switch name {
 	case "kube-apiserver":
