@@ -104,7 +104,7 @@ func classroom(t *testing.T, l *lab) {
 
 // composeUp: plain `docker compose up` must show the output of the lab's programs, but not SPIRE's own log.
 func composeUp(t *testing.T, l *lab) {
-	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
+	l.run(t, "down").Assert(t, icmd.Success)
 	up := l.background(t, "docker", "compose", "up", "--no-color")
 	until(t, 30*time.Second, "docker compose up shows the client's success", up.out.has("Success!!!"))
 	until(t, 10*time.Second, "docker compose up shows the server's log", up.out.has(`Request received from "spiffe://example.org/client"`))
@@ -126,10 +126,9 @@ func environments(t *testing.T, _ *lab) { playEnvironments(t, true, "") }
 
 // footprint: an idle lab must use less than 120 MiB.
 func footprint(t *testing.T, l *lab) {
-	// The engine counts a cached file as memory of the container that read the file first. So the test restarts the lab, whose files are
+	// The engine counts a cached file as memory of the container that read the file first. So the test recreates the lab, whose files are
 	// then in the cache already.
-	l.docker(t, "compose", "down").Assert(t, icmd.Success)
-	l.docker(t, "compose", "up", "--detach").Assert(t, icmd.Success)
+	l.docker(t, "compose", "up", "--detach", "--force-recreate").Assert(t, icmd.Success)
 	l.served(t, 30*time.Second)
 	containers := strings.Fields(l.said(t, "compose", "ps", "--quiet"))
 	said := l.said(t, append([]string{"stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}"}, containers...)...)
@@ -158,7 +157,7 @@ func readme(t *testing.T, l *lab) {
 	show := func(command string, result *icmd.Result) {
 		fmt.Fprintf(&printed, "$ %s\n%s\n", command, result.Combined())
 	}
-	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
+	l.run(t, "down").Assert(t, icmd.Success)
 	show("make up", l.make(t, "up").Assert(t, icmd.Success))
 	until(t, 15*time.Second, "the server has been asked twice", func() (bool, string) {
 		log := l.said(t, "compose", "logs", "--no-color", "server")
@@ -192,7 +191,7 @@ func readme(t *testing.T, l *lab) {
 		t.Log(printed.String())
 	}
 	// A start on empty volumes restores the lab's own entries.
-	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
+	l.run(t, "down").Assert(t, icmd.Success)
 	l.make(t, "up").Assert(t, icmd.Success)
 }
 
@@ -202,7 +201,7 @@ func withoutTheProgram(t *testing.T, l *lab) {
 	if section == nil {
 		t.Fatal("scripts/START.md has no commands for those who run the lab without the program")
 	}
-	l.docker(t, "compose", "down", "--volumes").Assert(t, icmd.Success)
+	l.run(t, "down").Assert(t, icmd.Success)
 	var said []string
 	for _, line := range lines(section[1]) {
 		result := l.exec(t, nil, "sh", "-c", line)

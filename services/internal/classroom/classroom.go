@@ -282,7 +282,7 @@ func (c *Class) Down(ctx context.Context) error {
 		return err
 	}
 	if len(labs) > 0 {
-		return &engine.Problem{What: "these labs are not completely removed: " + strings.Join(labs, " "), Remedy: "\"make classroom-down\" tries again"}
+		return &engine.Problem{What: "these labs are not completely removed: " + strings.Join(labs, " "), Remedy: "the lines above say why. \"make classroom-down\" tries again"}
 	}
 	return os.RemoveAll(c.work())
 }
@@ -301,7 +301,7 @@ func (c *Class) remove(ctx context.Context, name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for line := range strings.Lines(said.String()) {
-		if err != nil || strings.HasPrefix(line, "the volume ") || strings.Contains(line, fault.EditedKept) {
+		if err != nil || strings.HasPrefix(line, "the volume ") || strings.HasPrefix(line, "the network ") || strings.Contains(line, fault.EditedKept) {
 			c.Screen.Say("  %s", strings.TrimRight(line, "\n"))
 		}
 	}

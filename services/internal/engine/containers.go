@@ -205,6 +205,12 @@ func (e *Engine) Volumes(ctx context.Context) ([]string, error) {
 	return strings.Fields(said), err
 }
 
+// Networks returns the names of the networks with the lab's label.
+func (e *Engine) Networks(ctx context.Context) ([]string, error) {
+	said, err := e.Ask(ctx, "network", "ls", "--format", "{{.Name}}", "--filter", "label="+projectLabel+"="+e.Project)
+	return strings.Fields(said), err
+}
+
 // Folders returns the folders from which containers of this project were started. Each folder is in the result once. If a container has no
 // label with its folder, the result has an empty text.
 func (e *Engine) Folders(ctx context.Context) ([]string, error) {

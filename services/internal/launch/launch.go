@@ -335,7 +335,14 @@ func (l *Launcher) Down(ctx context.Context) error {
 		if file := l.composeFile(ctx); file != nil {
 			return file
 		}
-		return fmt.Errorf("the lab cannot be removed: %w", err)
+		left, leftErr := l.Containers(ctx)
+		networks, networksErr := l.Networks(ctx)
+		if errors.Join(leftErr, networksErr) != nil || len(left) > 0 || len(networks) == 0 {
+			return fmt.Errorf("the lab cannot be removed: %w", err)
+		}
+	}
+	if err := l.dropNetworks(ctx); err != nil {
+		return err
 	}
 	// Compose keeps a volume that no service uses at the moment, such as the empty disk of the scenario server-wiped.
 	volumes, err := l.Volumes(ctx)
@@ -353,6 +360,40 @@ func (l *Launcher) Down(ctx context.Context) error {
 		_ = os.Remove(l.Cache(name + l.Project))
 	}
 	l.forgetStart()
+	return nil
+}
+
+// dropNetworks removes the networks that Compose has left. A network stays if another container is connected to it. It stays, too, if the
+// engine counts endpoints of containers that are gone ("has active endpoints", https://github.com/moby/moby/issues/42119): it may do so for
+// a moment, or until it restarts.
+func (l *Launcher) dropNetworks(ctx context.Context) error {
+	networks, err := l.Networks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, network := range networks {
+		connected, err := l.Ask(ctx, "network", "inspect", "--format", "{{range .Containers}}{{.Name}} {{end}}", network)
+		if err != nil {
+			return err
+		}
+		if names := strings.Fields(connected); len(names) > 0 {
+			l.Screen.Say("the network %s stays, because a container that the lab did not create is connected to it: %s", network, strings.Join(names, ", "))
+			continue
+		}
+		for wait := time.Second; ; wait *= 2 {
+			if _, err = l.Ask(ctx, "network", "rm", network); err == nil || wait > 2*time.Second {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(wait):
+			}
+		}
+		if err != nil {
+			l.Screen.Say("the network %s stays: %v. The next start uses it again. After a restart of the Docker Engine, \"make down\" removes it.", network, err)
+		}
+	}
 	return nil
 }
 

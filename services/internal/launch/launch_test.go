@@ -99,7 +99,8 @@ func write(t *testing.T, l *Launcher, name, text string) {
 	}
 }
 
-// TestDown: the lab's volumes must be removed. A volume that the lab did not create must be kept and named.
+// TestDown: the lab's volumes must be removed. A volume that the lab did not create must be kept and named. If the engine does not remove the
+// network, down must say why.
 func TestDown(t *testing.T) {
 	l, said := fake(t, "down --volumes => 0\nvolume ls --quiet => 0 p_spire-server-empty-disk | p_mine\nvolume rm p_spire-server-empty-disk => 0\n"+quiet)
 	if err := l.Need(context.Background()); err != nil {
@@ -107,6 +108,18 @@ func TestDown(t *testing.T) {
 	}
 	if err := l.Down(context.Background()); err != nil || !strings.Contains(said.String(), "the volume p_mine stays") {
 		t.Errorf("%v\n%s", err, said)
+	}
+	const refused, listed = "down --volumes => 1 network p_default has active endpoints\nconfig --quiet => 0\n", "network ls --format {{.Name}} => 0 p_default\n"
+	for name, c := range map[string]struct{ rules, says string }{
+		"the engine refuses once":     {refused + listed + "network inspect => 0\nonce network rm p_default => 1 has active endpoints\nnetwork rm p_default => 0\n", ""},
+		"the engine refuses for good": {refused + listed + "network inspect => 0\nnetwork rm p_default => 1 has active endpoints\n", "the network p_default stays: docker network: has active endpoints."},
+		"another container":           {"down --volumes => 0\n" + listed + "network inspect => 0 mine\n", "did not create is connected to it: mine\n"},
+	} {
+		l, said = fake(t, c.rules+"volume ls --quiet => 0 p_workload-api\nonce volume rm p_workload-api => 0\n"+quiet)
+		err := errors.Join(l.Need(context.Background()), l.Down(context.Background()))
+		if err != nil || !strings.Contains(said.String(), c.says) || c.says == "" && strings.Contains(said.String(), "stays") {
+			t.Errorf("%s: %v\n%s", name, err, said)
+		}
 	}
 	l, _ = fake(t, "down --volumes => 1 broken | last\nconfig --quiet => 0\n"+quiet)
 	if err := errors.Join(l.Need(context.Background()), l.Down(context.Background())); err == nil || !strings.Contains(err.Error(), "the lab cannot be removed: last") {
