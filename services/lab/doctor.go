@@ -104,13 +104,13 @@ func (a *app) report() *cobra.Command {
 		Example: "  scripts/lab report\n  scripts/lab report mine.json",
 		Args:    cobra.MaximumNArgs(1),
 	}
-	command.Flags().DurationVar(&patience, "patience", gather.Patience, "the time limit for all answers together")
+	command.Flags().DurationVar(&patience, "patience", 0, "how long to wait for all answers, without a second attempt")
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		l, err := a.launcher()
 		if err != nil {
 			return err
 		}
-		f := l.Report(cmd.Context(), gather.Options{Patience: patience, Cut: scenario.CutOff(l.Engine)})
+		f := l.PatientReport(cmd.Context(), gather.Options{Patience: patience, Cut: scenario.CutOff(l.Engine)})
 		if cmd.Context().Err() != nil {
 			return cmd.Context().Err()
 		}

@@ -24,6 +24,16 @@ func (l *Launcher) Report(ctx context.Context, o report.Options) *facts.Facts {
 	return report.Gather(ctx, l.Engine, o)
 }
 
+// PatientReport is Report, but asks again if a busy machine has not answered in time. If o.Patience is set, it asks only once.
+func (l *Launcher) PatientReport(ctx context.Context, o report.Options) *facts.Facts {
+	f := l.Report(ctx, o)
+	if o.Patience > 0 || len(f.Late()) == 0 || ctx.Err() != nil {
+		return f
+	}
+	o.Patience = secondPatience
+	return l.Report(ctx, o)
+}
+
 // Doctor names the first cause of a problem. If o.Patience is set, Doctor makes only one report, and waits at most that
 // time.
 func (l *Launcher) Doctor(ctx context.Context, o report.Options) cause.Verdict {

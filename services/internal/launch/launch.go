@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -76,7 +77,7 @@ func (l *Launcher) start(ctx context.Context) error {
 	}
 	began, again := time.Now(), firstLook
 	return Until(ctx, time.Minute, "the client is served", func() error {
-		err := l.ClientServed(ctx)
+		err := l.served(ctx)
 		if err == nil || time.Since(began) < again {
 			return err
 		}
@@ -87,6 +88,18 @@ func (l *Launcher) start(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// served returns nil if the running client is served and the agent answers. A client that has its SVID is served without the agent, too, until
+// the SVID expires.
+func (l *Launcher) served(ctx context.Context) error {
+	if err := l.ClientServed(ctx); err != nil {
+		return err
+	}
+	if err := l.Exec(ctx, io.Discard, io.Discard, lab.SPIREAgent, "", "/opt/spire/bin/spire-agent", "healthcheck"); err != nil {
+		return fmt.Errorf("the agent does not answer: %w", err)
+	}
+	return nil
 }
 
 // firstLook is how long the lab waits for the client before it looks for a cause against which waiting does not help.

@@ -159,6 +159,36 @@ func TestOwns(t *testing.T) {
 	}
 }
 
+// TestServed: a start must not pass on a client that is served only because it still has its SVID.
+func TestServed(t *testing.T) {
+	const lab = `ps --all => 0 {"ID":"c","Service":"client","State":"running"} | {"ID":"a","Service":"spire-agent","State":"running"}` + "\n"
+	for name, c := range map[string]struct{ rules, want string }{
+		"both":           {"exec --user client-workload c probe => 0\nexec --user  a /opt/spire => 0\n", ""},
+		"not the agent":  {"exec --user client-workload c probe => 0\nexec --user  a /opt/spire => 1\n", "the agent does not answer"},
+		"not the client": {"exec --user client-workload c probe => 1 no identity\nexec --user  a /opt/spire => 0\n", "no identity"},
+	} {
+		l, _ := fake(t, c.rules+lab+quiet)
+		err := errors.Join(l.Need(context.Background()), l.served(context.Background()))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// TestPatientReport: a question that a busy machine has not answered in time must be asked again, but not if somebody has set the limit.
+func TestPatientReport(t *testing.T) {
+	for limit, late := range map[time.Duration]bool{0: false, time.Second: true} {
+		l, _ := fake(t, "once network ls => hangs\n"+quiet)
+		if err := l.Connect(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		f := l.PatientReport(context.Background(), report.Options{Patience: limit})
+		if slices.Contains(f.Late(), "networks") != late {
+			t.Errorf("limit %s: no answer in time to %q", limit, f.Late())
+		}
+	}
+}
+
 // TestReplaced: a container with a new ID was replaced. A service that had no container before must not count as replaced.
 func TestReplaced(t *testing.T) {
 	before := []engine.Container{{ID: "1", Service: "server"}, {ID: "2", Service: "client"}}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // rulesVariable is the environment variable with the rules. If it is set, the test program acts as docker. logVariable is the environment
@@ -29,7 +30,7 @@ func Main(m *testing.M) {
 
 // answer uses the first rule "WORDS => STATUS TEXT" whose words are in the command line, which begins with the program's name. In the text,
 // " | " stands for a line break, ARGS for the arguments, and <FILE for the content of a file. If the status is not 0, the text goes to the
-// standard error. A rule that begins with "once " is used only once.
+// standard error. A rule that begins with "once " is used only once. The answer "hangs" does not come.
 func answer(rules, program string, args []string) int {
 	line := program + " " + strings.Join(args, " ")
 	before, err := note(line)
@@ -42,6 +43,9 @@ func answer(rules, program string, args []string) int {
 		words, once := strings.CutPrefix(words, "once ")
 		if !ok || !strings.Contains(line, words) || once && strings.Contains(before, words) {
 			continue
+		}
+		if answer == "hangs" {
+			time.Sleep(time.Minute)
 		}
 		status, text, _ := strings.Cut(answer, " ")
 		out := os.Stdout
