@@ -11,11 +11,12 @@ import (
 	"github.com/spiffe-lab/spiffe-lab/services/internal/report"
 )
 
-// How long the doctor waits. It asks again if a busy machine has not answered in time.
-const (
-	secondPatience = 8 * time.Second
-	nextRequest    = 3 * time.Second // within which a program that has failed has sent its next request
-)
+// nextRequest is the time within which a program that has failed has sent its next request.
+const nextRequest = 3 * time.Second
+
+// patiences are the time limits of the reports that follow the first one. A small machine that is busy answers late, and a late answer must not
+// look like a program that hangs.
+var patiences = []time.Duration{8 * time.Second, 30 * time.Second}
 
 // Report gathers everything that is known about the lab, including what prevents a start and why the last start
 // failed.
@@ -24,14 +25,24 @@ func (l *Launcher) Report(ctx context.Context, o report.Options) *facts.Facts {
 	return report.Gather(ctx, l.Engine, o)
 }
 
-// PatientReport is Report, but asks again if a busy machine has not answered in time. If o.Patience is set, it asks only once.
+// PatientReport is Report, but asks again if an answer did not come in time. If o.Patience is set, it asks only once.
 func (l *Launcher) PatientReport(ctx context.Context, o report.Options) *facts.Facts {
 	f := l.Report(ctx, o)
 	if o.Patience > 0 || len(f.Late()) == 0 || ctx.Err() != nil {
 		return f
 	}
-	o.Patience = secondPatience
-	return l.Report(ctx, o)
+	return l.askAgain(ctx, o)
+}
+
+// askAgain makes reports with longer and longer time limits, until every answer came in time.
+func (l *Launcher) askAgain(ctx context.Context, o report.Options) *facts.Facts {
+	var f *facts.Facts
+	for _, o.Patience = range patiences {
+		if f = l.Report(ctx, o); len(f.Late()) == 0 || ctx.Err() != nil {
+			break
+		}
+	}
+	return f
 }
 
 // Doctor names the first cause of a problem. If o.Patience is set, Doctor makes only one report, and waits at most that
@@ -55,8 +66,7 @@ func (l *Launcher) Doctor(ctx context.Context, o report.Options) cause.Verdict {
 		case <-time.After(nextRequest):
 		}
 	}
-	o.Patience = secondPatience
-	return cause.Judge(l.Report(ctx, o), true)
+	return cause.Judge(l.askAgain(ctx, o), true)
 }
 
 // keepStart records why a start failed.

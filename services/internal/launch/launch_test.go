@@ -189,6 +189,20 @@ func TestPatientReport(t *testing.T) {
 	}
 }
 
+// TestAskAgain: a machine that needs more than the second time limit must get a third one, before a late answer counts as a failure.
+func TestAskAgain(t *testing.T) {
+	before := patiences
+	patiences = []time.Duration{time.Second, time.Minute}
+	t.Cleanup(func() { patiences = before })
+	l, _ := fake(t, "once network ls => hangs\n"+quiet)
+	if err := l.Connect(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if f := l.askAgain(context.Background(), report.Options{}); len(f.Late()) > 0 || f.Host.Patience != time.Minute {
+		t.Errorf("with a limit of %s there is no answer in time to %q", f.Host.Patience, f.Late())
+	}
+}
+
 // TestReplaced: a container with a new ID was replaced. A service that had no container before must not count as replaced.
 func TestReplaced(t *testing.T) {
 	before := []engine.Container{{ID: "1", Service: "server"}, {ID: "2", Service: "client"}}
