@@ -201,6 +201,10 @@ func pictures(t *testing.T, l *lab) {
 	looked(t, l.exec(t, nil, program, "-chromium", chromium, "-recordings", filepath.Join(root(), "services/internal/console/testdata"), "-console", page, "-lab", root(), "-shots", shots), shots)
 }
 
+// live has the scenarios that the browser watches in a usual run. They have every kind of refusal, a second host, a second trust domain, an
+// impostor and a pause. With FULL=1 the browser watches every scenario. The test pictures shows the recording of every scenario.
+var live = []string{"ban", "bad-id", "bad-server-id", "federation", "first-server", "no-certificate", "sleep", "unregistered"}
+
 // browse lets a browser test the page, while one scenario after the other runs.
 func (l *lab) browse(t *testing.T, page string) {
 	browser, chromium := l.browser(t)
@@ -211,18 +215,20 @@ func (l *lab) browse(t *testing.T, page string) {
 	if err := os.MkdirAll(shots, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	program, quick := "'"+filepath.Join(root(), "scripts", "lab")+"'", " --quick"
+	scenario, names, longest := "'"+filepath.Join(root(), "scripts", "lab")+"' scenario --quick", live, limit
 	if os.Getenv("FULL") != "" {
-		quick = ""
+		scenario, names, longest = strings.TrimSuffix(scenario, " --quick"), nil, 6*limit
+		for _, file := range glob("scripts/scenarios/*.sh") {
+			names = append(names, nameOf(file))
+		}
 	}
-	args := []string{browser, "-chromium", chromium, "-url", page, "-shots", shots, "-scenario", program + " scenario" + quick,
+	args := []string{browser, "-chromium", chromium, "-limit", longest.String(), "-url", page, "-shots", shots, "-scenario", scenario,
 		"-stop", "docker compose stop spire-server", "-start", "docker compose up --detach --no-deps --wait spire-server",
 		"-feed", strings.Join([]string{"docker run --interactive --rm --name " + l.project + "-hostile-1", "com.docker.compose.project=" + l.project,
 			"com.docker.compose.service=hostile", "com.docker.compose.container-number=1", "com.docker.compose.oneoff=False"}, " --label ") +
 			` "$(docker compose --profile extras config --images | grep -m 1 /tools:)" sh -c 'cat; sleep 5'`} // the container still runs for 5 s, so that Compose can read the line
-	for _, file := range glob("scripts/scenarios/*.sh") {
-		args = append(args, nameOf(file))
-	}
-	looked(t, l.exec(t, nil, args...), shots)
+	result := execute(t, icmd.Cmd{Command: append(args, names...), Dir: root(), Env: l.environment(), Timeout: longest + time.Minute})
+	looked(t, result, shots)
+	contains(t, result.Combined(), "REFUSED by client", "REFUSED by server", "REFUSED by SPIRE server", "NO IDENTITY")
 	l.served(t, time.Minute)
 }

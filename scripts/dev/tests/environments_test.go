@@ -285,7 +285,7 @@ func (m *machine) runs(words ...string) string {
 // learner runs a program in the clone as a learner would, without a terminal.
 func (m *machine) learner(words ...string) *icmd.Result {
 	words = append(append([]string{}, m.within...), words...)
-	return icmd.RunCmd(icmd.Cmd{Command: append([]string{"sh", "-c", `umask "$0" && exec "$@"`, m.umask}, words...), Dir: m.folder, Env: m.environment(m.env...), Timeout: limit})
+	return execute(m.t, icmd.Cmd{Command: append([]string{"sh", "-c", `umask "$0" && exec "$@"`, m.umask}, words...), Dir: m.folder, Env: m.environment(m.env...)})
 }
 
 // types executes a command of the lab, and keeps its output, exit status and duration.

@@ -269,7 +269,39 @@ func (l *lab) environment(extra ...string) []string {
 
 func (l *lab) exec(t *testing.T, extra []string, words ...string) *icmd.Result {
 	t.Helper()
-	return icmd.RunCmd(icmd.Cmd{Command: words, Dir: root(), Env: l.environment(extra...), Timeout: limit})
+	return execute(t, icmd.Cmd{Command: words, Dir: root(), Env: l.environment(extra...)})
+}
+
+// execute runs a command, which must end within cmd.Timeout, or within limit if that is zero. If the command takes longer, icmd ends it and
+// reports the exit status 0, so the test must fail here.
+func execute(t testing.TB, cmd icmd.Cmd) *icmd.Result {
+	t.Helper()
+	if cmd.Timeout == 0 {
+		cmd.Timeout = limit
+	}
+	result := icmd.RunCmd(cmd)
+	if result.Timeout {
+		t.Fatalf("%s did not end within %s\n%s", strings.Join(cmd.Command, " "), cmd.Timeout, result.Combined())
+	}
+	return result
+}
+
+// fatal is a test that keeps the message of Fatalf.
+type fatal struct {
+	testing.TB
+	said string
+}
+
+func (f *fatal) Fatalf(format string, args ...any) { f.said = fmt.Sprintf(format, args...) }
+
+func TestExecute(t *testing.T) {
+	for command, want := range map[string]string{"echo begun; exec sleep 10": "sh -c echo begun; exec sleep 10 did not end within 1s\nbegun\n", "exit 3": ""} {
+		f := &fatal{TB: t}
+		execute(f, icmd.Cmd{Command: []string{"sh", "-c", command}, Timeout: time.Second})
+		if f.said != want {
+			t.Errorf("after %q the test says %q, not %q", command, f.said, want)
+		}
+	}
 }
 
 func (l *lab) run(t *testing.T, args ...string) *icmd.Result {

@@ -32,7 +32,7 @@ func TestLint(t *testing.T) {
 		if interrupted.Err() != nil {
 			t.Fatal("interrupted")
 		}
-		result := icmd.RunCmd(icmd.Cmd{Command: words, Dir: filepath.Join(root(), dir), Env: l.environment(append(env, "GOWORK=off", "GOFLAGS=-mod=readonly")...), Timeout: limit})
+		result := execute(t, icmd.Cmd{Command: words, Dir: filepath.Join(root(), dir), Env: l.environment(append(env, "GOWORK=off", "GOFLAGS=-mod=readonly")...)})
 		if result.ExitCode != 0 {
 			t.Errorf("%s: %s%v", strings.Join(words, " "), result.Combined(), result.Error)
 		}
@@ -102,8 +102,8 @@ func TestLint(t *testing.T) {
 			if l.docker(t, "image", "inspect", image).ExitCode != 0 {
 				t.Fatalf("no lab has been built on this machine yet: there is no image %s; make up", image)
 			}
-			result := icmd.RunCmd(icmd.Cmd{Command: []string{"docker", "run", "--rm", "--interactive", "--network", "none", "--entrypoint", "/opt/spire/bin/spire-" + kind, image,
-				"validate", "-expandEnv", "-config", "/dev/stdin"}, Stdin: strings.NewReader(read(t, "spire/"+file+".conf")), Timeout: limit})
+			result := execute(t, icmd.Cmd{Command: []string{"docker", "run", "--rm", "--interactive", "--network", "none", "--entrypoint", "/opt/spire/bin/spire-" + kind, image,
+				"validate", "-expandEnv", "-config", "/dev/stdin"}, Stdin: strings.NewReader(read(t, "spire/"+file+".conf"))})
 			if result.ExitCode != 0 {
 				t.Error(result.Combined())
 			}

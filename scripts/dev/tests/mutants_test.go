@@ -281,7 +281,7 @@ func (h *hunt) environment(extra ...string) []string {
 
 func (h *hunt) run(t *testing.T, words ...string) *icmd.Result {
 	t.Helper()
-	return icmd.RunCmd(icmd.Cmd{Command: words, Dir: h.copy, Env: h.environment(), Timeout: limit})
+	return execute(t, icmd.Cmd{Command: words, Dir: h.copy, Env: h.environment()})
 }
 
 func (h *hunt) lab(t *testing.T, words ...string) *icmd.Result {

@@ -172,7 +172,7 @@ func (w *windows) compile(t *testing.T) {
 	in := func(dir string, words ...string) string {
 		t.Helper()
 		env := append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly")
-		return icmd.RunCmd(icmd.Cmd{Command: words, Dir: filepath.Join(root(), dir), Env: env, Timeout: 2 * limit}).Assert(t, icmd.Success).Stdout()
+		return execute(t, icmd.Cmd{Command: words, Dir: filepath.Join(root(), dir), Env: env, Timeout: 2 * limit}).Assert(t, icmd.Success).Stdout()
 	}
 	build := func(file, dir, module, variable, command string, flags ...string) {
 		t.Helper()
@@ -183,7 +183,7 @@ func (w *windows) compile(t *testing.T) {
 	// Docker's command has no go.mod. Without the flag -lang, Go would assume a language version that is too old.
 	build("docker.exe", "scripts/dev/tools/engine/clients", "github.com/docker/cli", "/cli/version.Version", "/cmd/docker", "-gcflags=github.com/docker/cli/...=-lang=go1.24")
 	build("docker-compose.exe", "scripts/dev/tools/compose", "github.com/docker/compose/v2", "/internal.Version", "/cmd")
-	icmd.RunCmd(icmd.Cmd{Command: []string{"go", "run", "./services/lab/build", "-os", "windows", "-arch", "amd64", "-o", w.programs}, Dir: root(), Timeout: limit}).Assert(t, icmd.Success)
+	execute(t, icmd.Cmd{Command: []string{"go", "run", "./services/lab/build", "-os", "windows", "-arch", "amd64", "-o", w.programs}, Dir: root()}).Assert(t, icmd.Success)
 	icmd.RunCmd(icmd.Command("x86_64-w64-mingw32-gcc", "-shared", "-O2", "-s", "-o", filepath.Join(w.programs, "bcryptprimitives.dll"),
 		filepath.Join(root(), "scripts/dev/windows/bcryptprimitives.c"), "-ladvapi32")).Assert(t, icmd.Success)
 }
@@ -199,14 +199,14 @@ func (w *windows) copy(t *testing.T, name, file string) {
 // unix runs a program of this machine, not of Windows, with the variables for Wine.
 func (w *windows) unix(t *testing.T, words ...string) *icmd.Result {
 	t.Helper()
-	return icmd.RunCmd(icmd.Cmd{Command: words, Dir: w.folder, Env: w.env, Timeout: limit})
+	return execute(t, icmd.Cmd{Command: words, Dir: w.folder, Env: w.env})
 }
 
 // run runs a Windows program in the lab's folder. The parameter extra has further variables, whose values replace earlier values.
 func (w *windows) run(t *testing.T, extra []string, words ...string) *icmd.Result {
 	t.Helper()
 	env := append(append([]string{}, w.env...), extra...)
-	return icmd.RunCmd(icmd.Cmd{Command: append([]string{"wine"}, words...), Dir: w.folder, Env: env, Timeout: limit})
+	return execute(t, icmd.Cmd{Command: append([]string{"wine"}, words...), Dir: w.folder, Env: env})
 }
 
 func (w *windows) lab(t *testing.T, args ...string) *icmd.Result {

@@ -63,9 +63,10 @@ func main() {
 	recordings := flag.String("recordings", "", "`folder` with recordings and pictures.txt; the test then shows these recordings, and needs no lab")
 	console := flag.String("console", "", "`program` that shows a recording")
 	lab := flag.String("lab", ".", "the lab's `folder`, for its lessons")
+	limit := flag.Duration("limit", 15*time.Minute, "the longest `time` for all tests together")
 	flag.Parse()
 	if *recordings != "" {
-		os.Exit(status(*chromium, *shots, func(r *browser) error { return r.replays(*console, *lab, *recordings, flag.Args()) }))
+		os.Exit(status(*chromium, *shots, *limit, func(r *browser) error { return r.replays(*console, *lab, *recordings, flag.Args()) }))
 	}
 	if *url == "" || *shots == "" || *scenario == "" || *stop == "" || *start == "" || *feed == "" {
 		fmt.Fprintln(os.Stderr, "error: -url, -shots, -scenario, -stop, -start and -feed are needed")
@@ -76,20 +77,20 @@ func main() {
 		fmt.Println("FAIL the proxy:", err)
 		os.Exit(1)
 	}
-	os.Exit(status(*chromium, *shots, func(r *browser) error {
+	os.Exit(status(*chromium, *shots, *limit, func(r *browser) error {
 		r.url, r.proxy, r.scenario, r.stop, r.start, r.feed = address, between, *scenario, *stop, *start, *feed
 		return r.look(flag.Args())
 	}))
 }
 
 // status starts a browser for the tests in the function look, and returns the exit status.
-func status(chromium, shots string, look func(*browser) error) int {
+func status(chromium, shots string, limit time.Duration, look func(*browser) error) int {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.WindowSize(1280, 720))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	defer cancel()
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // hides errors about events that only newer browsers send
 	defer cancel()
-	ctx, cancel = context.WithTimeout(ctx, 30*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, limit)
 	defer cancel()
 	r := &browser{ctx: ctx, shots: shots, requests: map[string]bool{}}
 	if err := look(r); err != nil {
