@@ -205,6 +205,10 @@ func pictures(t *testing.T, l *lab) {
 // impostor and a pause. With FULL=1 the browser watches every scenario. The test pictures shows the recording of every scenario.
 var live = []string{"ban", "bad-id", "bad-server-id", "federation", "first-server", "no-certificate", "sleep", "unregistered"}
 
+// feed is the command of the container that logs what the browser's tests want. First it waits, because Compose leaves out the lines that a
+// container logs before the engine has recorded its start. Then it still runs for 5 s, so that Compose can read the last line.
+const feed = "sleep 1; cat; sleep 5"
+
 // browse lets a browser test the page, while one scenario after the other runs.
 func (l *lab) browse(t *testing.T, page string) {
 	browser, chromium := l.browser(t)
@@ -226,7 +230,7 @@ func (l *lab) browse(t *testing.T, page string) {
 		"-stop", "docker compose stop spire-server", "-start", "docker compose up --detach --no-deps --wait spire-server",
 		"-feed", strings.Join([]string{"docker run --interactive --rm --name " + l.project + "-hostile-1", "com.docker.compose.project=" + l.project,
 			"com.docker.compose.service=hostile", "com.docker.compose.container-number=1", "com.docker.compose.oneoff=False"}, " --label ") +
-			` "$(docker compose --profile extras config --images | grep -m 1 /tools:)" sh -c 'cat; sleep 5'`} // the container still runs for 5 s, so that Compose can read the line
+			` "$(docker compose --profile extras config --images | grep -m 1 /tools:)" sh -c '` + feed + "'"}
 	result := execute(t, icmd.Cmd{Command: append(args, names...), Dir: root(), Env: l.environment(), Timeout: longest + time.Minute})
 	looked(t, result, shots)
 	contains(t, result.Combined(), "REFUSED by client", "REFUSED by server", "REFUSED by SPIRE server", "NO IDENTITY")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,15 +49,28 @@ func followLogs(ctx context.Context, e *engine.Engine, hub *Hub, clock func() ti
 	}
 	first()
 	for ctx.Err() == nil {
-		next := clock()
-		err := follow(logs(ctx, e, "--follow", "--since", since.Format(time.RFC3339Nano)), func(line string) {
+		began := clock()
+		next := began
+		whole, restart := context.WithCancel(ctx)
+		go func() {
+			wait(whole, settled)
+			if startedSince(whole, e, began) {
+				restart()
+			}
+		}()
+		err := follow(logs(whole, e, "--follow", "--since", since.Format(time.RFC3339Nano)), func(line string) {
 			hub.Trouble("the logs", "")
 			if seen.first(line) {
 				hub.Log(line, clock())
 			}
 			next = clock()
 		})
-		hub.Trouble("the logs", reason(ctx, err))
+		hub.Trouble("the logs", reason(whole, err))
+		if whole.Err() != nil {
+			since = began.Add(-again)
+			continue
+		}
+		restart()
 		since = next.Add(-again)
 		wait(ctx, time.Second) // the lab is down
 	}
@@ -64,6 +78,30 @@ func followLogs(ctx context.Context, e *engine.Engine, hub *Hub, clock func() ti
 
 // The constant again is how far back the logs are read after a restart of Compose, because a container's line may come late.
 const again = 5 * time.Second
+
+// settled is how long Compose runs before the console looks for a container that Compose has missed. Compose first lists the containers, and
+// then reads the engine's events. It does not show the log of a container that starts between these two steps.
+const settled = 5 * time.Second
+
+// startedSince reports whether a container of the lab has started since a time by the engine's clock, or cannot be asked.
+func startedSince(ctx context.Context, e *engine.Engine, began time.Time) bool {
+	containers, err := e.Containers(ctx)
+	if err != nil || len(containers) == 0 {
+		return err != nil
+	}
+	ask := []string{"inspect", "--format", "{{json .State.StartedAt}}"}
+	for _, container := range containers {
+		ask = append(ask, container.ID)
+	}
+	said, err := e.Ask(ctx, ask...)
+	for line := range strings.Lines(said) {
+		var started time.Time
+		if json.Unmarshal([]byte(line), &started) == nil && started.After(began) {
+			return true
+		}
+	}
+	return err != nil
+}
 
 // seen has the latest lines of containers. Two lines with the same text and time count as one.
 type seen struct {

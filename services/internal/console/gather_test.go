@@ -249,6 +249,51 @@ func TestLogsThatFail(t *testing.T) {
 	}
 }
 
+// TestMissedContainer: if a container has started while Compose started, the console must start Compose again, and must read what the
+// container has logged meanwhile.
+func TestMissedContainer(t *testing.T) {
+	const row = `ps => 0 {"ID":"a","Service":"server","State":"running"}` + "\n"
+	began := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for started, want := range map[string]bool{`0 "2026-11-25T11:59:59Z"`: false, `0 "2026-11-25T11:59:59Z" | "2026-11-25T12:00:01.5Z"`: true, "1 no such object": true} {
+		g, _ := fake(t, row+"inspect => "+started)
+		if got := startedSince(t.Context(), g.Engine, began); got != want {
+			t.Errorf("with the start times %s, a container was missed: %v", started, got)
+		}
+	}
+	g, record := fake(t, row+`inspect => 0 "2026-11-25T12:00:01Z"
+version => 0 {"Server":{"APIVersion":"1.44","Version":"25","Os":"linux","Arch":"arm64"}}
+info => 0 {}
+logs => late
+--tail => 0`)
+	self, err := os.Executable()
+	if err := errors.Join(err, os.Mkdir(g.Cache("bin"), 0o755), os.Symlink(self, g.OwnCompose()), g.Connect(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	hub, done := NewHub("lab"), make(chan struct{})
+	go func() {
+		followLogs(ctx, g.Engine, hub, func() time.Time { return began }, func() {})
+		close(done)
+	}()
+	defer func() { end(); <-done }()
+	var commands string
+	for limit := time.Now().Add(30 * time.Second); strings.Count(commands, "--follow") < 2; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("Compose was not started again:\n%s", commands)
+		}
+		text, _ := os.ReadFile(record)
+		commands = string(text)
+	}
+	if want := "--follow --since 2026-11-25T11:59:55Z"; !strings.Contains(commands, want) {
+		t.Errorf("no command has %q:\n%s", want, commands)
+	}
+	hub.mu.Lock()
+	defer hub.mu.Unlock()
+	if text := hub.trouble["the logs"].text; text != "" {
+		t.Errorf("the page says %q", text)
+	}
+}
+
 // TestServeRefuses: if the console cannot start, the problem must be one line with a remedy.
 func TestServeRefuses(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
