@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/spiffe-lab/spiffe-lab/services/internal/engine"
-	"github.com/spiffe-lab/spiffe-lab/services/internal/fault"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/lab"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/launch"
 	"github.com/spiffe-lab/spiffe-lab/services/internal/scenario"
@@ -290,20 +289,24 @@ func (c *Class) Down(ctx context.Context) error {
 func (c *Class) remove(ctx context.Context, name string) error {
 	var said bytes.Buffer
 	one := c.of(name, screen.Plain(&said))
-	err := one.Down(ctx)
+	stays, err := one.Remove(ctx)
 	var kept []string
 	if err == nil {
-		err = c.faults(name, screen.Plain(&said)).Forget(func(image string) { _, _ = one.Ask(ctx, "image", "rm", image) })
+		err = c.faults(name, screen.Plain(&said)).Forget(func(image string) { _, _ = one.Ask(ctx, "image", "rm", image) },
+			func(text string) { stays = append(stays, text) })
 	}
 	if err == nil {
 		kept, err = one.DropFolder()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for line := range strings.Lines(said.String()) {
-		if err != nil || strings.HasPrefix(line, "the volume ") || strings.HasPrefix(line, "the network ") || strings.Contains(line, fault.EditedKept) {
+	if err != nil {
+		for line := range strings.Lines(said.String()) {
 			c.Screen.Say("  %s", strings.TrimRight(line, "\n"))
 		}
+	}
+	for _, text := range stays {
+		c.Screen.Say("  %s", text)
 	}
 	if err != nil {
 		c.Screen.Say("  %s could not be removed: %v", name, err)

@@ -178,6 +178,25 @@ docker ps --all --format => 0 p-class-01_default
 	}
 }
 
+// TestRemove: for each lab, classroom-down must say what stays. It prints the messages of a removal only if the removal fails.
+func TestRemove(t *testing.T) {
+	const stays = "the volume p-class-01_mine stays, because the lab did not create it"
+	for down, want := range map[string]string{
+		"0 Volume removed": "  " + stays + "\n  p-class-01 is removed\n",
+		"1 no memory":      "    no memory\n  p-class-01 could not be removed: the lab cannot be removed: no memory\n",
+	} {
+		c, _ := class(t, "down --volumes => "+down+"\nconfig --quiet => 0\ndocker container ls => 0\ndocker network ls --filter => 0\ndocker volume ls --quiet => 0 p-class-01_mine\n"+everything, 0)
+		var said bytes.Buffer
+		c.Screen = screen.Plain(&said)
+		if err := c.Need(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.remove(context.Background(), "p-class-01"); (err != nil) != strings.HasPrefix(down, "1") || said.String() != want {
+			t.Errorf("%v, %q; want %q", err, said.String(), want)
+		}
+	}
+}
+
 // class returns the classroom of a lab named p. For this classroom, a fake docker answers by the rules.
 func class(t *testing.T, rules string, memory small) (*Class, func() string) {
 	t.Helper()

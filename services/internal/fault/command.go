@@ -351,15 +351,15 @@ func (c *Commands) ended(s *session, open progress.Open, show bool) error {
 }
 
 // Forget closes the open fault of a lab that has been removed, and prints what to do. It calls removeImage for each image that the fault
-// has built.
-func (c *Commands) Forget(removeImage func(image string)) error {
+// has built, and tell with a sentence if the learner's override is kept.
+func (c *Commands) Forget(removeImage func(image string), tell func(text string)) error {
 	kept := c.progress()
 	open, ok := kept.Open()
 	if !ok {
 		return nil
 	}
 	s := &session{Fault: &Fault{Name: open.Name}, Place: c.Place, kept: kept}
-	if err := s.tidyOverride(func(text string) { c.Screen.Say("%s", text) }); err != nil {
+	if err := s.tidyOverride(tell); err != nil {
 		return err
 	}
 	if err := c.ended(s, open, false); err != nil {

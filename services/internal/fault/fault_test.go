@@ -444,11 +444,11 @@ func TestForget(t *testing.T) {
 	}
 	var removed []string
 	remove := func(image string) { removed = append(removed, image) }
-	d.says(t, "down", d.Forget(remove), "the fault clean-up was open in this lab", "run \"make up\", then \"make break NAME=clean-up\"")
+	d.says(t, "down", d.Forget(remove, func(string) {}), "the fault clean-up was open in this lab", "run \"make up\", then \"make break NAME=clean-up\"")
 	if _, open := d.progress().Open(); open || len(removed) != 2 {
 		t.Errorf("open is %t, removed are %v", open, removed)
 	}
-	if err := d.Forget(remove); err != nil || d.printed.Len() > 0 {
+	if err := d.Forget(remove, func(string) {}); err != nil || d.printed.Len() > 0 {
 		t.Errorf("without an open fault: %v, %s", err, d.printed)
 	}
 }

@@ -221,14 +221,11 @@ func (s *session) remove(ctx context.Context, all, kept []string, command ...str
 	return nil
 }
 
-// EditedKept is the part of a message before the name of the file that keeps a learner's override.
-const EditedKept = "your edited version is kept in "
-
 // tidyOverride removes the override of the fault, and prints where the learner's version is kept.
 func (s *session) tidyOverride(tell func(text string)) error {
 	saved, err := s.dropOverride()
 	if err == nil && saved != "" {
-		tell(overrideFile + " is removed; " + EditedKept + s.relative(saved))
+		tell(overrideFile + " is removed; your edited version is kept in " + s.relative(saved))
 	}
 	return err
 }

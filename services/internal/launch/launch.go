@@ -338,59 +338,69 @@ func Until(ctx context.Context, limit time.Duration, what string, condition func
 	}
 }
 
-// Down removes the containers, networks and volumes of this lab, but nothing that the lab did not create.
+// Down removes the lab, and prints what stays.
 func (l *Launcher) Down(ctx context.Context) error {
+	stays, err := l.Remove(ctx)
+	for _, text := range stays {
+		l.Screen.Say("%s", text)
+	}
+	return err
+}
+
+// Remove removes the containers, networks and volumes of this lab, but nothing that the lab did not create. It returns a sentence for each
+// network or volume that stays.
+func (l *Launcher) Remove(ctx context.Context) (stays []string, err error) {
 	if err := l.needOwn(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	l.SayOverride()
 	if err := l.run(ctx, "removing the lab", l.Compose(ctx, nil, "--profile", "*", "down", "--volumes", "--remove-orphans")); err != nil {
 		if file := l.composeFile(ctx); file != nil {
-			return file
+			return nil, file
 		}
 		left, leftErr := l.Containers(ctx)
 		networks, networksErr := l.Networks(ctx)
 		if errors.Join(leftErr, networksErr) != nil || len(left) > 0 || len(networks) == 0 {
-			return fmt.Errorf("the lab cannot be removed: %w", err)
+			return nil, fmt.Errorf("the lab cannot be removed: %w", err)
 		}
 	}
-	if err := l.dropNetworks(ctx); err != nil {
-		return err
+	if stays, err = l.dropNetworks(ctx); err != nil {
+		return stays, err
 	}
 	// Compose keeps a volume that no service uses at the moment, such as the empty disk of the scenario server-wiped.
 	volumes, err := l.Volumes(ctx)
 	if err != nil {
-		return err
+		return stays, err
 	}
 	for _, volume := range volumes {
 		if !slices.Contains(lab.Volumes, strings.TrimPrefix(volume, l.Project+"_")) {
-			l.Screen.Say("the volume %s stays, because the lab did not create it", volume)
+			stays = append(stays, fmt.Sprintf("the volume %s stays, because the lab did not create it", volume))
 		} else if _, err := l.Ask(ctx, "volume", "rm", volume); err != nil {
-			return err
+			return stays, err
 		}
 	}
 	for _, name := range []string{"unfinished-", "screen-"} {
 		_ = os.Remove(l.Cache(name + l.Project))
 	}
 	l.forgetStart()
-	return nil
+	return stays, nil
 }
 
-// dropNetworks removes the networks that Compose has left. A network stays if another container is connected to it. It stays, too, if the
+// dropNetworks removes the networks that Compose has left, and returns a sentence for each network that stays. A network stays if another container is connected to it. It stays, too, if the
 // engine counts endpoints of containers that are gone ("has active endpoints", https://github.com/moby/moby/issues/42119): it may do so for
 // a moment, or until it restarts.
-func (l *Launcher) dropNetworks(ctx context.Context) error {
+func (l *Launcher) dropNetworks(ctx context.Context) (stays []string, err error) {
 	networks, err := l.Networks(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, network := range networks {
 		connected, err := l.Ask(ctx, "network", "inspect", "--format", "{{range .Containers}}{{.Name}} {{end}}", network)
 		if err != nil {
-			return err
+			return stays, err
 		}
 		if names := strings.Fields(connected); len(names) > 0 {
-			l.Screen.Say("the network %s stays, because a container that the lab did not create is connected to it: %s", network, strings.Join(names, ", "))
+			stays = append(stays, fmt.Sprintf("the network %s stays, because a container that the lab did not create is connected to it: %s", network, strings.Join(names, ", ")))
 			continue
 		}
 		for wait := time.Second; ; wait *= 2 {
@@ -399,15 +409,15 @@ func (l *Launcher) dropNetworks(ctx context.Context) error {
 			}
 			select {
 			case <-ctx.Done():
-				return ctx.Err()
+				return stays, ctx.Err()
 			case <-time.After(wait):
 			}
 		}
 		if err != nil {
-			l.Screen.Say("the network %s stays: %v. The next start uses it again. After a restart of the Docker Engine, \"make down\" removes it.", network, err)
+			stays = append(stays, fmt.Sprintf("the network %s stays: %v. The next start uses it again. After a restart of the Docker Engine, \"make down\" removes it.", network, err))
 		}
 	}
-	return nil
+	return stays, nil
 }
 
 // Need checks that the lab works with the engine and with Compose.
