@@ -42,7 +42,7 @@ func (a *app) removeLab(ctx context.Context, l *launch.Launcher) error {
 	}
 	return c.Forget(func(image string) {
 		_, _ = l.Ask(ctx, "image", "rm", image) // another lab uses the image, or it is removed already
-	}, func(text string) { l.Screen.Say("%s", text) })
+	}, l.Screen.Tell)
 }
 
 func (a *app) clean() *cobra.Command {

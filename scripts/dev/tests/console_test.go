@@ -219,9 +219,12 @@ func (l *lab) browse(t *testing.T, page string) {
 	if err := os.MkdirAll(shots, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	scenario, names, longest := "'"+filepath.Join(root(), "scripts", "lab")+"' scenario --quick", live, limit
-	if os.Getenv("FULL") != "" {
-		scenario, names, longest = strings.TrimSuffix(scenario, " --quick"), nil, 6*limit
+	scenario := "'" + filepath.Join(root(), "scripts", "lab") + "' scenario"
+	names, longest := live, limit
+	if os.Getenv("FULL") == "" {
+		scenario += " --quick"
+	} else {
+		names, longest = nil, 6*limit
 		for _, file := range glob("scripts/scenarios/*.sh") {
 			names = append(names, nameOf(file))
 		}

@@ -82,7 +82,7 @@ func TestQuestionCutOff(t *testing.T) {
 	for name, end := range map[string]func(*desk) error{
 		"reset":   func(d *desk) error { return d.Reset(context.Background()) },
 		"give-up": func(d *desk) error { return d.GiveUp(context.Background()) },
-		"down":    func(d *desk) error { return d.Forget(func(string) {}, func(text string) { d.Screen.Say("%s", text) }) },
+		"down":    func(d *desk) error { return d.Forget(func(string) {}, d.Screen.Tell) },
 	} {
 		d := sampleDesk(t, "")
 		ctx, cancel := context.WithCancel(context.Background())

@@ -219,7 +219,7 @@ func (c *Commands) Break(ctx context.Context, name string) error {
 	}
 	defer unlock()
 	// Remove the rest of a fault whose injection was interrupted.
-	if err := s.tidyOverride(func(text string) { c.Screen.Say("%s", text) }); err != nil {
+	if err := s.tidyOverride(c.Screen.Tell); err != nil {
 		return err
 	}
 	if err := s.mayOverride(); err != nil {
@@ -324,7 +324,7 @@ func (c *Commands) end(ctx context.Context, show bool) error {
 		}
 		c.Screen.Say("%s", c.flowed(text))
 	}
-	tell := func(text string) { c.Screen.Say("%s", text) }
+	tell := c.Screen.Tell
 	if err := s.restore(ctx, tell); err != nil {
 		return err
 	}

@@ -54,12 +54,12 @@ func TestOverrideGoes(t *testing.T) {
 	}{
 		"reset":                   {"", false, func(d *desk) error { return d.Reset(ctx) }},
 		"give-up":                 {"", false, func(d *desk) error { return d.GiveUp(ctx) }},
-		"down":                    {"", false, func(d *desk) error { return d.Forget(func(string) {}, func(text string) { d.Screen.Say("%s", text) }) }},
+		"down":                    {"", false, func(d *desk) error { return d.Forget(func(string) {}, d.Screen.Tell) }},
 		"solved":                  {right, false, func(d *desk) error { return d.Check(ctx, CheckOptions{}) }},
 		"solved in another way":   {right + "# and no more\n", true, func(d *desk) error { return d.Check(ctx, CheckOptions{}) }},
 		"reset after an edit":     {"  " + right, false, func(d *desk) error { return d.Reset(ctx) }},
 		"reset after an addition": {right + "services: {server: {user: root}}\n", true, func(d *desk) error { return d.Reset(ctx) }},
-		"down after an addition":  {"mine: true\n", true, func(d *desk) error { return d.Forget(func(string) {}, func(text string) { d.Screen.Say("%s", text) }) }},
+		"down after an addition":  {"mine: true\n", true, func(d *desk) error { return d.Forget(func(string) {}, d.Screen.Tell) }},
 		"reset after a removal":   {"-", false, func(d *desk) error { return d.Reset(ctx) }},
 	} {
 		t.Run(name, func(t *testing.T) {

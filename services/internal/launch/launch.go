@@ -342,7 +342,7 @@ func Until(ctx context.Context, limit time.Duration, what string, condition func
 func (l *Launcher) Down(ctx context.Context) error {
 	stays, err := l.Remove(ctx)
 	for _, text := range stays {
-		l.Screen.Say("%s", text)
+		l.Screen.Tell(text)
 	}
 	return err
 }
@@ -386,9 +386,9 @@ func (l *Launcher) Remove(ctx context.Context) (stays []string, err error) {
 	return stays, nil
 }
 
-// dropNetworks removes the networks that Compose has left, and returns a sentence for each network that stays. A network stays if another container is connected to it. It stays, too, if the
-// engine counts endpoints of containers that are gone ("has active endpoints", https://github.com/moby/moby/issues/42119): it may do so for
-// a moment, or until it restarts.
+// dropNetworks removes the networks that Compose has left, and returns a sentence for each network that stays. A network stays if another
+// container is connected to it. It stays, too, if the engine counts endpoints of containers that are gone ("has active endpoints",
+// https://github.com/moby/moby/issues/42119): it may do so for a moment, or until it restarts.
 func (l *Launcher) dropNetworks(ctx context.Context) (stays []string, err error) {
 	networks, err := l.Networks(ctx)
 	if err != nil {

@@ -42,6 +42,9 @@ func Plain(out io.Writer) *Screen { return &Screen{Writer: out, Width: 92} }
 // Say prints a line.
 func (s *Screen) Say(format string, args ...any) { fmt.Fprintf(s, format+"\n", args...) }
 
+// Tell prints a text as a line.
+func (s *Screen) Tell(text string) { fmt.Fprintln(s, text) }
+
 // Wait shows that something takes time: on a terminal by a line that counts the seconds, elsewhere by a line every 10 s.
 type Wait struct {
 	screen *Screen
