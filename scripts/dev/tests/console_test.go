@@ -232,7 +232,7 @@ func (l *lab) browse(t *testing.T, page string) {
 	args := []string{browser, "-chromium", chromium, "-limit", longest.String(), "-url", page, "-shots", shots, "-scenario", scenario,
 		"-stop", "docker compose stop spire-server", "-start", "docker compose up --detach --no-deps --wait spire-server",
 		"-feed", strings.Join([]string{"docker run --interactive --rm --name " + l.project + "-hostile-1", "com.docker.compose.project=" + l.project,
-			"com.docker.compose.service=hostile", "com.docker.compose.container-number=1", "com.docker.compose.oneoff=False"}, " --label ") +
+			"com.docker.compose.service=hostile", "com.docker.compose.container-number=1", "com.docker.compose.oneoff=False", "com.docker.compose.config-hash=none"}, " --label ") +
 			` "$(docker compose --profile extras config --images | grep -m 1 /tools:)" sh -c '` + feed + "'"}
 	result := execute(t, icmd.Cmd{Command: append(args, names...), Dir: root(), Env: l.environment(), Timeout: longest + time.Minute})
 	looked(t, result, shots)

@@ -103,7 +103,8 @@ func startedSince(ctx context.Context, e *engine.Engine, began time.Time) bool {
 	return err != nil
 }
 
-// seen has the latest lines of containers. Two lines with the same text and time count as one.
+// seen has the latest lines of containers. Two lines of a container with the same text and time count as one. What Compose writes around the
+// container's name may differ: more spaces when Compose knows a longer name, and an escape sequence after a message.
 type seen struct {
 	lines map[string]bool
 	order []string
@@ -114,9 +115,11 @@ const mostSeen = 5000
 
 // first reports whether it gets a line for the first time.
 func (s *seen) first(line string) bool {
-	if !composed.MatchString(line) {
+	parts := composed.FindStringSubmatch(line)
+	if parts == nil {
 		return true // Compose does not repeat its own messages
 	}
+	line = strings.Join(parts[1:], " ")
 	if s.lines == nil {
 		s.lines = map[string]bool{}
 	}

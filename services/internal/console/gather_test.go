@@ -225,6 +225,11 @@ func TestSeen(t *testing.T) {
 			t.Fatalf("line %d is not seen once", i)
 		}
 	}
+	for _, again := range []string{strings.Replace(logged(3*mostSeen-1), " |", "     |", 1), "\x1b[K" + logged(3*mostSeen-1)} {
+		if s.first(again) {
+			t.Errorf("%q counts as another line", again)
+		}
+	}
 	for range 2 {
 		if !s.first("server-1 exited with code 0") {
 			t.Error("the second exit of a container is not read")
